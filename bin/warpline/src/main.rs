@@ -1,0 +1,9 @@
+//! The `warpline` command.
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> eyre::Result<()> {
+    color_eyre::install()?;
+    Ok(())
+}

@@ -1,0 +1,1 @@
+//! In-order reconciliation of transaction results into one state diff.

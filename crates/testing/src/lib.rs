@@ -1,0 +1,1 @@
+//! Generators, fault-injecting parents and the structure test.

@@ -1,0 +1,1 @@
+//! The vocabulary every other crate speaks: indices, locations, diffs.

@@ -1,0 +1,1 @@
+//! Synthetic blocks from real contracts: transfers to DePIN metering.
