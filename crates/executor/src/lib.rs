@@ -1,1 +1,18 @@
-//! Parallel execution of one block over any alloy-evm block executor factory, and the sequential oracle.
+//! Parallel execution of one block over any alloy-evm [`BlockExecutorFactory`], and the
+//! sequential oracle it is compared with.
+//!
+//! [`execute_sequential`] runs a block the way any revm client does. [`ParallelExecutor`] gives
+//! bit for bit the same receipts, gas, requests and state changes, faster. Both take the same
+//! [`BlockInput`] and read the state before the block through a [`ParentState`].
+//!
+//! [`BlockExecutorFactory`]: alloy_evm::block::BlockExecutorFactory
+
+mod error;
+mod ethereum;
+mod input;
+mod sequential;
+
+pub use error::ExecuteError;
+pub use ethereum::{EthFactory, EthReceiptBuilder, EthTransaction};
+pub use input::{BlockInput, Env, ParentState, PreparedTx};
+pub use sequential::{SequentialOutput, execute_sequential};

@@ -1,1 +1,17 @@
-//! In-order reconciliation of transaction results into one state diff.
+//! In-order reconciliation of transaction results into one state.
+//!
+//! [`CanonicalState`] is the state of the block as far as it has been committed. Exactly one
+//! thread owns it: it executes and commits transactions on it in block order, so what it holds
+//! is sequential by construction. It does the job of revm's `State` with one record per account
+//! instead of a cache, a list of transitions and a bundle, and it answers the question a
+//! speculative result asks: *is what this transaction read still true?*
+//!
+//! What is absent: threads. Nothing here synchronises, and nothing here runs an EVM.
+
+mod account;
+mod bundle;
+mod canonical;
+
+pub use account::AccountEntry;
+pub use bundle::diff_from_bundle;
+pub use canonical::{CanonicalState, CommitSink, NoSink};

@@ -1,0 +1,251 @@
+//! The state of a block as far as it has been committed.
+
+use crate::account::{AccountEntry, Slot};
+use alloy_primitives::{
+    Address, B256, U256,
+    map::{AddressMap, B256Map, Entry},
+};
+use core::fmt;
+use revm::{
+    Database, DatabaseCommit,
+    state::{Account, AccountId, AccountInfo, Bytecode},
+};
+use warpline_types::StateDiff;
+
+/// Learns of every change the moment it is committed.
+pub trait CommitSink: fmt::Debug {
+    /// The account's fields are now `info`; `None` where it ceased to exist.
+    fn account(&mut self, address: Address, info: Option<&AccountInfo>);
+    /// All storage of the account became zero.
+    fn storage_reset(&mut self, address: Address);
+    /// The slot is now `value`.
+    fn slot(&mut self, address: Address, slot: U256, value: U256);
+}
+
+/// Tells nobody.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoSink;
+
+impl CommitSink for NoSink {
+    fn account(&mut self, _: Address, _: Option<&AccountInfo>) {}
+    fn storage_reset(&mut self, _: Address) {}
+    fn slot(&mut self, _: Address, _: U256, _: U256) {}
+}
+
+/// Parent state plus everything committed so far. One thread owns it and commits in block order.
+///
+/// Reads go through [`Database`], results come in through [`DatabaseCommit`], so any alloy-evm
+/// block executor runs on it. Each account has a dense id that revm hands back with storage
+/// reads, which saves hashing the address again.
+pub struct CanonicalState<DB, S = NoSink> {
+    parent: DB,
+    sink: S,
+    ids: AddressMap<u32>,
+    accounts: Vec<AccountEntry>,
+    codes: B256Map<Bytecode>,
+    deployed: Vec<(B256, Bytecode)>,
+    block_hashes: Vec<(u64, B256)>,
+}
+
+impl<DB, S> fmt::Debug for CanonicalState<DB, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CanonicalState").field("accounts", &self.accounts.len()).finish()
+    }
+}
+
+impl<DB, S> CanonicalState<DB, S> {
+    /// Nothing committed yet on top of `parent`.
+    pub fn new(parent: DB, sink: S) -> Self {
+        Self {
+            parent,
+            sink,
+            ids: AddressMap::default(),
+            accounts: Vec::new(),
+            codes: B256Map::default(),
+            deployed: Vec::new(),
+            block_hashes: Vec::new(),
+        }
+    }
+
+    /// Makes room for the accounts of a block of `transactions` transactions.
+    pub fn reserve(&mut self, transactions: usize) {
+        self.ids.reserve(transactions * 2);
+        self.accounts.reserve(transactions * 2);
+    }
+
+    /// The account as committed so far, `None` where the block has not touched it yet and the
+    /// parent state still holds.
+    #[inline]
+    pub fn entry(&self, address: &Address) -> Option<&AccountEntry> {
+        self.ids.get(address).map(|id| &self.accounts[*id as usize])
+    }
+
+    /// Who learns of commits.
+    pub const fn sink_mut(&mut self) -> &mut S {
+        &mut self.sink
+    }
+
+    /// What the block changed, unsorted.
+    pub fn into_diff(self) -> StateDiff {
+        let mut accounts = Vec::with_capacity(self.accounts.len());
+        accounts.extend(self.accounts.iter().filter_map(AccountEntry::diff));
+        let codes = self.deployed.into_iter().map(|(hash, code)| (hash, code.original_bytes()));
+        StateDiff { accounts, codes: codes.collect() }
+    }
+
+    #[inline]
+    fn insert(&mut self, address: Address, before: Option<AccountInfo>) -> u32 {
+        let id = self.accounts.len() as u32;
+        self.accounts.push(AccountEntry::new(address, before));
+        self.ids.insert(address, id);
+        id
+    }
+
+    /// The record to change for a committed account. One that was never loaded here, because the
+    /// transaction ran elsewhere, starts from what that transaction found.
+    #[inline]
+    fn id_for_commit(&mut self, address: Address, account: &Account) -> u32 {
+        if let Some(id) = account.info.account_id
+            && self.accounts.get(id.get()).is_some_and(|entry| entry.address == address)
+        {
+            return id.get() as u32;
+        }
+        match self.ids.get(&address) {
+            Some(id) => *id,
+            None => {
+                let existed = !account.is_loaded_as_not_existing();
+                self.insert(address, existed.then(|| account.original_info()))
+            }
+        }
+    }
+}
+
+impl<DB, S: CommitSink> CanonicalState<DB, S> {
+    fn commit_account(&mut self, address: Address, mut account: Account) {
+        if !account.is_touched() {
+            return;
+        }
+        let id = self.id_for_commit(address, &account) as usize;
+        let entry = &mut self.accounts[id];
+        // An account that ends empty is removed (EIP-161); before Spurious Dragon revm's journal
+        // marks the ones to keep as created.
+        let ends = account.is_selfdestructed() || (!account.is_created() && account.is_empty());
+        if ends {
+            if entry.now.is_none() && entry.storage.is_empty() {
+                return;
+            }
+            entry.destroy();
+            self.sink.account(address, None);
+            self.sink.storage_reset(address);
+            return;
+        }
+        if account.is_created() {
+            entry.create(&mut account);
+            self.sink.account(address, entry.now.as_ref());
+            self.sink.storage_reset(address);
+        } else if entry.change(&mut account) {
+            self.sink.account(address, entry.now.as_ref());
+        }
+        if let Some(info) = &mut entry.now {
+            info.account_id = AccountId::new(id);
+            let code = info.code.as_ref().filter(|code| !code.is_empty());
+            let known = entry.before.as_ref().is_some_and(|b| b.code_hash == info.code_hash);
+            if let Some(code) = code.filter(|_| !known)
+                && let Entry::Vacant(vacant) = self.codes.entry(info.code_hash)
+            {
+                vacant.insert(code.clone());
+                self.deployed.push((info.code_hash, code.clone()));
+            }
+        }
+        for (key, slot) in account.changed_storage_slots() {
+            self.sink.slot(address, *key, slot.present_value);
+        }
+    }
+}
+
+impl<DB: Database, S> CanonicalState<DB, S> {
+    #[inline]
+    fn load(&mut self, address: Address) -> Result<usize, DB::Error> {
+        if let Some(id) = self.ids.get(&address) {
+            return Ok(*id as usize);
+        }
+        let mut info = self.parent.basic(address)?;
+        if let Some(info) = &mut info {
+            info.account_id = AccountId::new(self.accounts.len());
+        }
+        Ok(self.insert(address, info) as usize)
+    }
+
+    #[inline]
+    fn load_slot(&mut self, id: usize, key: U256) -> Result<U256, DB::Error> {
+        let entry = &mut self.accounts[id];
+        if let Some(value) = entry.slot(&key) {
+            return Ok(value);
+        }
+        let value = self.parent.storage(entry.address, key)?;
+        entry.storage.insert(key, Slot { before: value, now: value });
+        Ok(value)
+    }
+}
+
+impl<DB: Database, S> Database for CanonicalState<DB, S> {
+    type Error = DB::Error;
+
+    #[inline]
+    fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, Self::Error> {
+        let id = self.load(address)?;
+        Ok(self.accounts[id].now.clone())
+    }
+
+    fn code_by_hash(&mut self, code_hash: B256) -> Result<Bytecode, Self::Error> {
+        match self.codes.entry(code_hash) {
+            Entry::Occupied(code) => Ok(code.get().clone()),
+            Entry::Vacant(vacant) => {
+                let code = self.parent.code_by_hash(code_hash)?;
+                Ok(vacant.insert(code).clone())
+            }
+        }
+    }
+
+    #[inline]
+    fn storage(&mut self, address: Address, key: U256) -> Result<U256, Self::Error> {
+        let id = self.load(address)?;
+        self.load_slot(id, key)
+    }
+
+    #[inline]
+    fn storage_by_account_id(
+        &mut self,
+        address: Address,
+        id: AccountId,
+        key: U256,
+    ) -> Result<U256, Self::Error> {
+        match self.accounts.get(id.get()) {
+            Some(entry) if entry.address == address => self.load_slot(id.get(), key),
+            _ => self.storage(address, key),
+        }
+    }
+
+    fn block_hash(&mut self, number: u64) -> Result<B256, Self::Error> {
+        if let Some((_, hash)) = self.block_hashes.iter().find(|(known, _)| *known == number) {
+            return Ok(*hash);
+        }
+        let hash = self.parent.block_hash(number)?;
+        self.block_hashes.push((number, hash));
+        Ok(hash)
+    }
+}
+
+impl<DB, S: CommitSink> DatabaseCommit for CanonicalState<DB, S> {
+    fn commit(&mut self, changes: AddressMap<Account>) {
+        for (address, account) in changes {
+            self.commit_account(address, account);
+        }
+    }
+
+    fn commit_iter(&mut self, changes: &mut dyn Iterator<Item = (Address, Account)>) {
+        for (address, account) in changes {
+            self.commit_account(address, account);
+        }
+    }
+}
