@@ -1,0 +1,384 @@
+//! Who runs which transaction when.
+//!
+//! ```text
+//!            claim                 finish
+//!   Ready ───────────► Running ─────────────► Done
+//!     │                   │ abandon             │
+//!     │ (group not        ▼                     │ front reaches it
+//!     └─ worth it) ───► Front ──────────┐       │
+//!     │                                 ▼       ▼
+//!     └──── front reaches it ────────► Retired (the front executes, or validates and commits)
+//! ```
+
+use crate::{
+    gate::Gate,
+    sync::{AtomicU8, AtomicU32, AtomicUsize, Ordering},
+};
+
+/// Nobody has taken the transaction yet.
+const READY: u8 = 0;
+/// A speculation is under way.
+const RUNNING: u8 = 1;
+/// A speculative outcome waits for the front.
+const DONE: u8 = 2;
+/// Only the front may run it.
+const FRONT: u8 = 3;
+/// The front has it, or has committed it.
+const RETIRED: u8 = 4;
+
+/// A group's score sinks by this much with every wasted speculation and rises by one with every
+/// useful one, up to [`SCORE_LIMIT`]; below minus that limit the group is left to the front.
+const SCORE_PENALTY: u32 = 2;
+const SCORE_LIMIT: u32 = 6;
+
+/// How a transaction may be run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TxPlan {
+    /// Only the front runs it: it is too cheap to be worth handing over.
+    Front,
+    /// Helpers may run it ahead. Transactions of one group are likely to conflict.
+    Ahead {
+        /// Dense group number.
+        group: u32,
+    },
+}
+
+/// How a block is to be scheduled.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// One entry per transaction, in block order.
+    pub txs: Vec<TxPlan>,
+    /// Number of groups; every group number is below it.
+    pub groups: usize,
+    /// Helpers start this many transactions ahead of the front, so that they do not race it for
+    /// the very next one.
+    pub lead: usize,
+}
+
+/// What the front does with the next transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrontStep {
+    /// Execute it on the canonical state.
+    Execute,
+    /// There is an outcome: validate and commit it.
+    Validate,
+    /// A helper is still at it: help with something else, or wait.
+    Busy,
+}
+
+/// What a speculating reader does about transactions before it that may yet write what it reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ahead {
+    /// Nobody in sight: go on.
+    Clear,
+    /// This one is running and may write it: wait, then read again.
+    WaitFor(usize),
+    /// Nobody has even started one that may write it: going on would be wasted.
+    Hopeless,
+}
+
+/// Hands out the transactions of one block.
+///
+/// One thread, the front, calls [`front_step`](Self::front_step) and
+/// [`advance`](Self::advance) for each transaction in order. Any number of helpers (and the
+/// front, while it would have to wait) claim transactions ahead of it. A transaction that someone
+/// waits for is always running on another thread and always earlier in the block than the one
+/// that waits, so waiting cannot go round in a circle.
+#[derive(Debug)]
+pub struct Scheduler {
+    status: Box<[AtomicU8]>,
+    group: Box<[u32]>,
+    /// Scores, offset by [`SCORE_LIMIT`] so that 0 means "leave it to the front".
+    scores: Box<[AtomicU32]>,
+    front: AtomicUsize,
+    cursor: AtomicUsize,
+    lead: usize,
+    gate: Gate,
+}
+
+impl Scheduler {
+    /// A block about to start.
+    pub fn new(plan: &Plan) -> Self {
+        let status = |tx: &TxPlan| match tx {
+            TxPlan::Front => AtomicU8::new(FRONT),
+            TxPlan::Ahead { .. } => AtomicU8::new(READY),
+        };
+        let group = |tx: &TxPlan| match tx {
+            TxPlan::Front => u32::MAX,
+            TxPlan::Ahead { group } => *group,
+        };
+        Self {
+            status: plan.txs.iter().map(status).collect(),
+            group: plan.txs.iter().map(group).collect(),
+            scores: (0..plan.groups).map(|_| AtomicU32::new(SCORE_LIMIT)).collect(),
+            front: AtomicUsize::new(0),
+            cursor: AtomicUsize::new(0),
+            lead: plan.lead.max(1),
+            gate: Gate::default(),
+        }
+    }
+
+    /// Number of transactions.
+    pub const fn len(&self) -> usize {
+        self.status.len()
+    }
+
+    /// Whether the block has no transactions.
+    pub const fn is_empty(&self) -> bool {
+        self.status.is_empty()
+    }
+
+    /// The group of a transaction, [`u32::MAX`] for one that only the front runs.
+    #[inline]
+    pub fn group(&self, tx: usize) -> u32 {
+        self.group[tx]
+    }
+
+    /// Takes the next transaction to run ahead, `None` when there is none left.
+    pub fn claim(&self) -> Option<usize> {
+        let ahead = self.front.load(Ordering::Acquire) + self.lead;
+        let from = self.cursor.load(Ordering::Relaxed).max(ahead);
+        let tx = (from..self.len()).find(|tx| self.try_claim(*tx));
+        self.cursor.fetch_max(tx.map_or(self.len(), |tx| tx + 1), Ordering::Relaxed);
+        tx
+    }
+
+    /// Takes a transaction for the front to run ahead while it would have to wait: the nearest
+    /// one within `window` of it.
+    pub fn claim_near(&self, window: usize) -> Option<usize> {
+        let front = self.front.load(Ordering::Relaxed);
+        (front + 1..self.len().min(front + 1 + window)).find(|tx| self.try_claim(*tx))
+    }
+
+    fn try_claim(&self, tx: usize) -> bool {
+        let status = &self.status[tx];
+        if status.load(Ordering::Relaxed) != READY {
+            return false;
+        }
+        let worth_it = self.worth_running_ahead(self.group[tx]);
+        let next = if worth_it { RUNNING } else { FRONT };
+        let taken =
+            status.compare_exchange(READY, next, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        taken && worth_it
+    }
+
+    /// The claimed transaction has an outcome for the front to validate.
+    pub fn finish(&self, tx: usize) {
+        self.status[tx].store(DONE, Ordering::SeqCst);
+        self.gate.notify();
+    }
+
+    /// The claimed transaction has no outcome; the front will execute it.
+    pub fn abandon(&self, tx: usize) {
+        self.status[tx].store(FRONT, Ordering::SeqCst);
+        self.gate.notify();
+    }
+
+    /// What the front does with transaction `tx`, the next to commit. Unless this is
+    /// [`FrontStep::Busy`] nobody else touches the transaction from here on.
+    #[inline]
+    pub fn front_step(&self, tx: usize) -> FrontStep {
+        let status = &self.status[tx];
+        let mut seen = status.load(Ordering::Acquire);
+        loop {
+            let step = match seen {
+                RUNNING => return FrontStep::Busy,
+                DONE => FrontStep::Validate,
+                _ => FrontStep::Execute,
+            };
+            match status.compare_exchange(seen, RETIRED, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return step,
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    /// The front committed transaction `tx`.
+    #[inline]
+    pub fn advance(&self, tx: usize) {
+        self.front.store(tx + 1, Ordering::SeqCst);
+        self.gate.notify();
+    }
+
+    /// The front gives up: nothing more is handed out and nobody waits any longer.
+    pub fn stop(&self) {
+        self.cursor.store(self.len(), Ordering::Relaxed);
+        self.front.store(usize::MAX / 2, Ordering::SeqCst);
+        self.gate.notify();
+    }
+
+    /// Number of transactions the front has committed; the whole block once it has given up.
+    #[inline]
+    pub fn committed(&self) -> usize {
+        self.front.load(Ordering::Acquire).min(self.len())
+    }
+
+    /// Whether transactions between `version` and `reader` may yet write a key whose newest
+    /// writer so far has that version and belongs to `group`.
+    pub fn ahead_of(&self, reader: usize, version: u32, group: u32) -> Ahead {
+        let front = self.front.load(Ordering::Acquire);
+        let mut verdict = Ahead::Clear;
+        for tx in front.max(version as usize)..reader {
+            if self.group[tx] != group {
+                continue;
+            }
+            match self.status[tx].load(Ordering::Acquire) {
+                RUNNING => verdict = Ahead::WaitFor(tx),
+                RETIRED if self.front.load(Ordering::Acquire) <= tx => {
+                    verdict = Ahead::WaitFor(tx);
+                }
+                READY | FRONT => return Ahead::Hopeless,
+                _ => {}
+            }
+        }
+        verdict
+    }
+
+    /// Waits until transaction `tx` is no longer running anywhere.
+    pub fn wait_for(&self, tx: usize) {
+        self.gate.wait_until(|| match self.status[tx].load(Ordering::SeqCst) {
+            RUNNING => self.front.load(Ordering::SeqCst) > self.len(),
+            RETIRED => self.front.load(Ordering::SeqCst) > tx,
+            _ => true,
+        });
+    }
+
+    /// Waits until the front can do something with `tx`, which was [`FrontStep::Busy`].
+    pub fn wait_for_outcome(&self, tx: usize) {
+        self.gate.wait_until(|| self.status[tx].load(Ordering::SeqCst) != RUNNING);
+    }
+
+    /// Running a transaction of this group ahead saved time.
+    pub fn report_useful(&self, group: u32) {
+        if let Some(score) = self.scores.get(group as usize) {
+            let now = score.load(Ordering::Relaxed);
+            if now > 0 && now < 2 * SCORE_LIMIT {
+                score.store(now + 1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Running a transaction of this group ahead was wasted.
+    pub fn report_wasted(&self, group: u32) {
+        if let Some(score) = self.scores.get(group as usize) {
+            let now = score.load(Ordering::Relaxed);
+            score.store(now.saturating_sub(SCORE_PENALTY), Ordering::Relaxed);
+        }
+    }
+
+    fn worth_running_ahead(&self, group: u32) -> bool {
+        self.scores.get(group as usize).is_none_or(|score| score.load(Ordering::Relaxed) > 0)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn scheduler(txs: usize, lead: usize) -> Scheduler {
+        let txs = vec![TxPlan::Ahead { group: 0 }; txs];
+        Scheduler::new(&Plan { txs, groups: 1, lead })
+    }
+
+    #[test]
+    fn helpers_leave_the_lead_to_the_front() {
+        let s = scheduler(6, 2);
+        assert_eq!(s.claim(), Some(2));
+        assert_eq!(s.claim(), Some(3));
+        assert_eq!(s.front_step(0), FrontStep::Execute);
+        s.advance(0);
+        assert_eq!(s.front_step(1), FrontStep::Execute);
+        s.advance(1);
+        assert_eq!(s.front_step(2), FrontStep::Busy);
+        s.finish(2);
+        assert_eq!(s.front_step(2), FrontStep::Validate);
+        s.advance(2);
+        assert_eq!(s.claim(), Some(5));
+        assert_eq!(s.claim(), None);
+    }
+
+    #[test]
+    fn the_waiting_front_takes_the_nearest_transaction() {
+        let s = scheduler(6, 1);
+        assert_eq!(s.front_step(0), FrontStep::Execute);
+        assert_eq!(s.claim(), Some(1));
+        s.advance(0);
+        assert_eq!(s.front_step(1), FrontStep::Busy);
+        assert_eq!(s.claim_near(8), Some(2));
+        assert_eq!(s.claim_near(0), None);
+    }
+
+    #[test]
+    fn an_abandoned_transaction_is_executed_by_the_front() {
+        let s = scheduler(2, 1);
+        assert_eq!(s.claim(), Some(1));
+        s.abandon(1);
+        assert_eq!(s.claim_near(8), None);
+        assert_eq!(s.front_step(0), FrontStep::Execute);
+        s.advance(0);
+        assert_eq!(s.front_step(1), FrontStep::Execute);
+    }
+
+    #[test]
+    fn a_transaction_for_the_front_is_never_handed_out() {
+        let txs = vec![TxPlan::Front, TxPlan::Front, TxPlan::Ahead { group: 0 }];
+        let s = Scheduler::new(&Plan { txs, groups: 1, lead: 1 });
+        assert_eq!(s.claim(), Some(2));
+        assert_eq!(s.claim(), None);
+        assert_eq!(s.claim_near(8), None);
+    }
+
+    #[test]
+    fn a_group_that_only_conflicts_is_left_to_the_front() {
+        let s = scheduler(100, 1);
+        for _ in 0..3 {
+            assert!(s.claim().is_some());
+            s.report_wasted(0);
+        }
+        assert_eq!(s.claim(), None);
+    }
+
+    #[test]
+    fn a_group_that_often_succeeds_survives_a_conflict() {
+        let s = scheduler(100, 1);
+        for round in 0..40 {
+            assert!(s.claim().is_some(), "round {round}");
+            if round % 4 == 3 { s.report_wasted(0) } else { s.report_useful(0) }
+        }
+    }
+
+    #[test]
+    fn a_reader_waits_for_running_and_gives_up_on_unstarted_writers() {
+        let s = scheduler(8, 3);
+        assert_eq!(s.claim(), Some(3));
+        assert_eq!(s.claim(), Some(4));
+        // Nothing between version 4 (transaction 3) and transaction 4.
+        assert_eq!(s.ahead_of(4, 4, 0), Ahead::Clear);
+        assert_eq!(s.ahead_of(4, 3, 0), Ahead::WaitFor(3));
+        assert_eq!(s.ahead_of(4, 0, 0), Ahead::Hopeless);
+        assert_eq!(s.ahead_of(4, 0, 9), Ahead::Clear);
+        s.finish(3);
+        assert_eq!(s.ahead_of(4, 3, 0), Ahead::Clear);
+    }
+
+    #[test]
+    fn a_reader_waits_for_the_transaction_at_the_front() {
+        let s = scheduler(3, 1);
+        assert_eq!(s.front_step(0), FrontStep::Execute);
+        assert_eq!(s.claim(), Some(1));
+        assert_eq!(s.ahead_of(1, 0, 0), Ahead::WaitFor(0));
+        s.advance(0);
+        s.wait_for(0);
+        assert_eq!(s.ahead_of(1, 0, 0), Ahead::Clear);
+    }
+
+    #[test]
+    fn stopping_wakes_everyone_and_hands_out_nothing() {
+        let s = scheduler(4, 1);
+        assert_eq!(s.claim(), Some(1));
+        s.stop();
+        s.wait_for(1);
+        assert_eq!(s.claim(), None);
+        assert_eq!(s.committed(), 4);
+    }
+}
