@@ -10,9 +10,11 @@
 mod error;
 mod ethereum;
 mod input;
+mod parallel;
 mod sequential;
 
 pub use error::ExecuteError;
 pub use ethereum::{EthFactory, EthReceiptBuilder, EthTransaction};
 pub use input::{BlockInput, Env, ParentState, PreparedTx};
+pub use parallel::{BlockOutput, ExecStats, ParallelConfig, ParallelExecutor};
 pub use sequential::{SequentialOutput, execute_sequential};

@@ -45,6 +45,7 @@ pub struct CanonicalState<DB, S = NoSink> {
     codes: B256Map<Bytecode>,
     deployed: Vec<(B256, Bytecode)>,
     block_hashes: Vec<(u64, B256)>,
+    adjustments: Vec<(Address, U256)>,
 }
 
 impl<DB, S> fmt::Debug for CanonicalState<DB, S> {
@@ -64,6 +65,7 @@ impl<DB, S> CanonicalState<DB, S> {
             codes: B256Map::default(),
             deployed: Vec::new(),
             block_hashes: Vec::new(),
+            adjustments: Vec::new(),
         }
     }
 
@@ -78,6 +80,13 @@ impl<DB, S> CanonicalState<DB, S> {
     #[inline]
     pub fn entry(&self, address: &Address) -> Option<&AccountEntry> {
         self.ids.get(address).map(|id| &self.accounts[*id as usize])
+    }
+
+    /// Corrects the next commit: adds to the balances of the accounts in it, modulo 2²⁵⁶. For a
+    /// result that was computed from balances other than the current ones.
+    pub fn adjust_next_commit(&mut self, adjustments: &mut Vec<(Address, U256)>) {
+        self.adjustments.clear();
+        self.adjustments.append(adjustments);
     }
 
     /// Who learns of commits.
@@ -124,6 +133,9 @@ impl<DB, S: CommitSink> CanonicalState<DB, S> {
     fn commit_account(&mut self, address: Address, mut account: Account) {
         if !account.is_touched() {
             return;
+        }
+        if let Some((_, change)) = self.adjustments.iter().find(|(of, _)| *of == address) {
+            account.info.balance = account.info.balance.wrapping_add(*change);
         }
         let id = self.id_for_commit(address, &account) as usize;
         let entry = &mut self.accounts[id];
@@ -241,6 +253,7 @@ impl<DB, S: CommitSink> DatabaseCommit for CanonicalState<DB, S> {
         for (address, account) in changes {
             self.commit_account(address, account);
         }
+        self.adjustments.clear();
     }
 
     fn commit_iter(&mut self, changes: &mut dyn Iterator<Item = (Address, Account)>) {

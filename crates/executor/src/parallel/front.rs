@@ -1,0 +1,257 @@
+//! The front: walks the block in order and commits every transaction.
+
+use crate::{
+    BlockInput, BlockOutput, Env, ExecStats, ExecuteError, ParallelConfig, ParentState,
+    parallel::{
+        memory::{Memory, PublishSink},
+        plan::plan,
+        speculate::{Outcome, Shared, Speculator},
+        validate::{Scratch, Upfront, validate},
+    },
+};
+use alloy_consensus::Transaction;
+use alloy_evm::{
+    Evm, EvmFactory, RecoveredTx,
+    block::{BlockExecutor, BlockExecutorFactory, ExecutableTxParts, TxResult},
+};
+use alloy_primitives::U256;
+use core::{panic::AssertUnwindSafe, time::Duration};
+use parking_lot::Mutex;
+use revm::context::Block;
+use std::{
+    any::Any,
+    panic::catch_unwind,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Instant,
+};
+use warpline_block_stm::{FrontStep, Scheduler, WorkerPool};
+use warpline_merger::CanonicalState;
+use warpline_types::TxIndex;
+
+/// How far past the front a waiting front looks for something to run ahead.
+const NEAR: usize = 64;
+
+type CanonicalExecutor<'s, 'a, F, P> = <F as BlockExecutorFactory>::Executor<
+    'a,
+    CanonicalState<<P as ParentState>::Db<'s>, PublishSink<'s>>,
+    revm::inspector::NoOpInspector,
+>;
+
+pub(crate) fn execute<'a, F, P, T>(
+    config: &ParallelConfig,
+    pool: &WorkerPool,
+    memory: &Memory,
+    factory: &'a F,
+    input: &BlockInput<'a, F, T>,
+    parent: &P,
+) -> Result<BlockOutput<F::Receipt>, ExecuteError>
+where
+    F: BlockExecutorFactory<Transaction: Transaction> + Sync,
+    F::ExecutionCtx<'a>: Sync,
+    Env<F>: Sync,
+    P: ParentState,
+    T: RecoveredTx<F::Transaction> + Sync,
+    for<'t> &'t T: ExecutableTxParts<<F::EvmFactory as EvmFactory>::Tx, F::Transaction>,
+{
+    let start = Instant::now();
+    let (plan, gas) = plan(input, config.lead);
+    let helpers = if gas < config.min_gas { 0 } else { pool.helpers() };
+    let scheduler = Scheduler::new(&plan);
+    let beneficiary = input.env.block_env.beneficiary();
+    let slots = if helpers == 0 { 0 } else { input.txs.len() };
+    let shared = Shared {
+        factory,
+        input,
+        parent,
+        memory,
+        scheduler: &scheduler,
+        outcomes: (0..slots).map(|_| Mutex::new(None)).collect(),
+        beneficiary,
+        speculations: AtomicU64::new(0),
+        speculating: AtomicU64::new(0),
+        waiting: AtomicU64::new(0),
+    };
+    let job = |_: usize| {
+        let mut speculator = Speculator::new(&shared);
+        while let Some(tx) = scheduler.claim() {
+            speculator.run(tx);
+        }
+    };
+    let mut output = pool.run(helpers, &job, || {
+        let front = || Front::new(&shared, helpers > 0, config.timings).run();
+        let output = catch_unwind(AssertUnwindSafe(front))
+            .unwrap_or_else(|panic| Err(ExecuteError::Panicked(panic_message(&*panic))));
+        scheduler.stop();
+        output
+    })?;
+    let stats = &mut output.stats;
+    stats.threads = helpers as u64 + 1;
+    stats.transactions = input.txs.len() as u64;
+    stats.speculations = shared.speculations.load(Ordering::Relaxed);
+    stats.executions += stats.speculations;
+    stats.re_executions = stats.executions - stats.transactions;
+    stats.speculate = Duration::from_nanos(shared.speculating.load(Ordering::Relaxed));
+    stats.wait = Duration::from_nanos(shared.waiting.load(Ordering::Relaxed));
+    stats.total = start.elapsed();
+    Ok(output)
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
+}
+
+struct Front<'s, 'a, F: BlockExecutorFactory, P: ParentState, T> {
+    shared: &'s Shared<'s, 'a, F, P, T>,
+    executor: CanonicalExecutor<'s, 'a, F, P>,
+    speculator: Speculator<'s, 'a, F, P, T>,
+    scratch: Scratch,
+    /// What this block's transactions may still use at least: an under-estimate, because it
+    /// counts both kinds of gas of EIP-8037.
+    gas_left: u64,
+    timings: bool,
+    stats: ExecStats,
+}
+
+impl<'s, 'a, F, P, T> Front<'s, 'a, F, P, T>
+where
+    F: BlockExecutorFactory<Transaction: Transaction>,
+    P: ParentState,
+    T: RecoveredTx<F::Transaction>,
+    for<'t> &'t T: ExecutableTxParts<<F::EvmFactory as EvmFactory>::Tx, F::Transaction>,
+{
+    fn new(shared: &'s Shared<'s, 'a, F, P, T>, helped: bool, timings: bool) -> Self {
+        let input = shared.input;
+        let sink = PublishSink::new(helped.then_some(shared.memory), shared.beneficiary);
+        let mut state = CanonicalState::new(shared.parent.open(), sink);
+        state.reserve(input.txs.len());
+        let evm = shared.factory.evm_factory().create_evm(state, input.env.clone());
+        Self {
+            shared,
+            executor: shared.factory.create_executor(evm, input.ctx.clone()),
+            speculator: Speculator::new(shared),
+            scratch: Scratch::default(),
+            gas_left: input.env.block_env.gas_limit(),
+            timings,
+            stats: ExecStats::default(),
+        }
+    }
+
+    fn run(mut self) -> Result<BlockOutput<F::Receipt>, ExecuteError> {
+        self.executor.apply_pre_execution_changes().map_err(ExecuteError::PreExecution)?;
+        for tx in 0..self.shared.input.txs.len() {
+            self.commit(tx)?;
+            self.shared.scheduler.advance(tx);
+        }
+        let version = self.shared.input.txs.len() as u32 + 1;
+        self.executor.evm_mut().db_mut().sink_mut().begin(version, u32::MAX);
+        let (evm, result) = self.executor.finish().map_err(ExecuteError::PostExecution)?;
+        let start = clock(self.timings);
+        let diff = evm.into_db().into_diff();
+        self.stats.merge += since(start);
+        Ok(BlockOutput { result, diff, stats: self.stats })
+    }
+
+    /// Brings transaction `tx`, whose turn it is, into the canonical state.
+    fn commit(&mut self, tx: usize) -> Result<(), ExecuteError> {
+        let scheduler = self.shared.scheduler;
+        let group = scheduler.group(tx);
+        let sink = self.executor.evm_mut().db_mut().sink_mut();
+        sink.begin(tx as u32 + 1, group);
+        loop {
+            match scheduler.front_step(tx) {
+                FrontStep::Execute => return self.execute(tx),
+                FrontStep::Busy => match scheduler.claim_near(NEAR) {
+                    Some(other) => self.speculator.run(other),
+                    None => {
+                        let start = clock(self.timings);
+                        scheduler.wait_for_outcome(tx);
+                        self.stats.idle += since(start);
+                    }
+                },
+                FrontStep::Validate => {
+                    let outcome = self.shared.outcomes[tx].lock().take();
+                    if let Some(outcome) = outcome {
+                        if let Some(outcome) = self.still_true(tx, outcome) {
+                            scheduler.report_useful(group);
+                            self.accept(outcome);
+                            return Ok(());
+                        }
+                        scheduler.report_wasted(group);
+                    }
+                    let before = self.stats.execute;
+                    let done = self.execute(tx);
+                    self.stats.re_execute += self.stats.execute - before;
+                    return done;
+                }
+            }
+        }
+    }
+
+    /// Executes on the canonical state, as the oracle does.
+    fn execute(&mut self, tx: usize) -> Result<(), ExecuteError> {
+        let start = clock(self.timings);
+        self.stats.executions += 1;
+        let gas = self
+            .executor
+            .execute_transaction(&self.shared.input.txs[tx])
+            .map_err(|error| ExecuteError::Transaction { index: TxIndex::from(tx), error })?;
+        self.count_gas(gas.tx_gas_used(), gas.state_gas_used());
+        self.stats.execute += since(start);
+        Ok(())
+    }
+
+    /// The outcome, if executing the transaction now would give the same.
+    fn still_true(
+        &mut self,
+        tx: usize,
+        outcome: Outcome<F::TxExecutionResult>,
+    ) -> Option<Outcome<F::TxExecutionResult>> {
+        let start = clock(self.timings);
+        let input = &self.shared.input.txs[tx];
+        let upfront = || upfront(input);
+        let state = self.executor.evm().db();
+        // The helper's executor knows nothing of the gas used so far: admission is decided here.
+        let holds = input.tx().gas_limit() <= self.gas_left
+            && validate(state, &outcome.log, &outcome.watch, upfront, &mut self.scratch);
+        if !holds {
+            self.shared.memory.retract(&outcome.result.result().state, tx as u32 + 1);
+        }
+        self.stats.validate += since(start);
+        holds.then_some(outcome)
+    }
+
+    fn accept(&mut self, outcome: Outcome<F::TxExecutionResult>) {
+        let start = clock(self.timings);
+        self.stats.committed_ahead += 1;
+        let state = self.executor.evm_mut().db_mut();
+        state.adjust_next_commit(&mut self.scratch.adjustments);
+        let gas = self.executor.commit_transaction(outcome.result);
+        self.count_gas(gas.tx_gas_used(), gas.state_gas_used());
+        self.stats.merge += since(start);
+    }
+
+    const fn count_gas(&mut self, regular: u64, state: u64) {
+        self.gas_left = self.gas_left.saturating_sub(regular.saturating_add(state));
+    }
+}
+
+/// What `tx` demands of its sender's balance.
+fn upfront<T: RecoveredTx<Tx>, Tx: Transaction>(tx: &T) -> Upfront {
+    let sender = *tx.signer();
+    let tx = tx.tx();
+    let gas = U256::from(tx.gas_limit()).checked_mul(U256::from(tx.max_fee_per_gas()));
+    let blob_price = U256::from(tx.max_fee_per_blob_gas().unwrap_or_default());
+    let blobs = U256::from(tx.blob_gas_used().unwrap_or_default()).checked_mul(blob_price);
+    let cost =
+        gas.zip(blobs).and_then(|(gas, blobs)| gas.checked_add(blobs)?.checked_add(tx.value()));
+    Upfront { sender, cost }
+}
+
+fn clock(enabled: bool) -> Option<Instant> {
+    enabled.then(Instant::now)
+}
+
+fn since(start: Option<Instant>) -> Duration {
+    start.map_or(Duration::ZERO, |start| start.elapsed())
+}

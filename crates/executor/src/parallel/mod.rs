@@ -1,0 +1,114 @@
+//! Parallel execution: a front that commits in order, and helpers that run ahead of it.
+//!
+//! The front executes on the canonical state exactly as the oracle would: no read set, no
+//! versions. When it reaches a transaction that a helper has already run it only checks that
+//! what the helper read is still true, and commits. When that fails it executes the transaction
+//! itself, so verdicts, gas and receipts are sequential by construction.
+
+mod front;
+mod memory;
+mod plan;
+mod speculate;
+mod stats;
+mod validate;
+mod view;
+mod watch;
+
+pub use stats::ExecStats;
+
+use crate::{BlockInput, Env, ExecuteError, ParentState};
+use alloy_consensus::Transaction;
+use alloy_evm::{
+    EvmFactory, RecoveredTx,
+    block::{BlockExecutionResult, BlockExecutorFactory, ExecutableTxParts},
+};
+use memory::Memory;
+use parking_lot::Mutex;
+use std::io;
+use warpline_block_stm::WorkerPool;
+use warpline_types::StateDiff;
+
+/// How to execute in parallel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParallelConfig {
+    /// Threads that work on a block, the calling one included; at least 1.
+    pub threads: usize,
+    /// How many transactions ahead of the front helpers start.
+    pub lead: usize,
+    /// Helpers are called only for blocks whose transactions (plain transfers not counted) may
+    /// use at least this much gas: below it, waking a thread costs more than it saves.
+    pub min_gas: u64,
+    /// Measure where the time goes ([`ExecStats`]); costs two clock readings per transaction.
+    pub timings: bool,
+}
+
+impl Default for ParallelConfig {
+    fn default() -> Self {
+        Self { threads: 2, lead: 2, min_gas: 400_000, timings: false }
+    }
+}
+
+/// What executing a block produces.
+#[derive(Debug)]
+pub struct BlockOutput<R> {
+    /// Receipts, requests and gas.
+    pub result: BlockExecutionResult<R>,
+    /// What the block changed, unsorted.
+    pub diff: StateDiff,
+    /// How the execution went.
+    pub stats: ExecStats,
+}
+
+/// Executes blocks on a long-lived pool of threads.
+#[derive(Debug)]
+pub struct ParallelExecutor {
+    config: ParallelConfig,
+    pool: WorkerPool,
+    /// Kept between blocks for its memory.
+    spare: Mutex<Vec<Memory>>,
+}
+
+impl ParallelExecutor {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// The operating system refuses a thread.
+    pub fn new(config: ParallelConfig) -> io::Result<Self> {
+        let pool = WorkerPool::new(config.threads.saturating_sub(1))?;
+        Ok(Self { config, pool, spare: Mutex::default() })
+    }
+
+    /// The configuration in use.
+    pub const fn config(&self) -> &ParallelConfig {
+        &self.config
+    }
+
+    /// Executes a block. The output is the same for any number of threads and any schedule, and
+    /// equal to what [`execute_sequential`](crate::execute_sequential) gives.
+    ///
+    /// Transactions must observe balances only through the EVM's own opcodes: a factory whose
+    /// precompiles or handler look at other balances than the sender's is not supported.
+    ///
+    /// # Errors
+    /// Those of the sequential execution, at the same place.
+    pub fn execute_block<'a, F, P, T>(
+        &self,
+        factory: &'a F,
+        input: BlockInput<'a, F, T>,
+        parent: &P,
+    ) -> Result<BlockOutput<F::Receipt>, ExecuteError>
+    where
+        F: BlockExecutorFactory<Transaction: Transaction> + Sync,
+        F::ExecutionCtx<'a>: Sync,
+        Env<F>: Sync,
+        P: ParentState,
+        T: RecoveredTx<F::Transaction> + Sync,
+        for<'t> &'t T: ExecutableTxParts<<F::EvmFactory as EvmFactory>::Tx, F::Transaction>,
+    {
+        let mut memory = self.spare.lock().pop().unwrap_or_default();
+        let output = front::execute(&self.config, &self.pool, &memory, factory, &input, parent);
+        memory.clear();
+        self.spare.lock().push(memory);
+        output
+    }
+}

@@ -1,0 +1,40 @@
+//! Which transactions are worth running ahead.
+
+use crate::BlockInput;
+use alloy_consensus::Transaction;
+use alloy_evm::{RecoveredTx, block::BlockExecutorFactory};
+use alloy_primitives::{Address, TxKind, map::AddressMap};
+use warpline_block_stm::{Plan, TxPlan};
+
+/// The plan for a block, and the gas its transactions may use besides plain transfers.
+pub(crate) fn plan<F, T>(input: &BlockInput<'_, F, T>, lead: usize) -> (Plan, u64)
+where
+    F: BlockExecutorFactory<Transaction: Transaction>,
+    T: RecoveredTx<F::Transaction>,
+{
+    let mut groups = AddressMap::<u32>::default();
+    let mut gas = 0_u64;
+    let plan_one = |tx: &T| {
+        let tx = tx.tx();
+        if looks_like_transfer(tx) {
+            return TxPlan::Front;
+        }
+        gas = gas.saturating_add(tx.gas_limit());
+        let callee = match tx.kind() {
+            TxKind::Call(to) => to,
+            TxKind::Create => Address::ZERO,
+        };
+        let next = groups.len() as u32;
+        TxPlan::Ahead { group: *groups.entry(callee).or_insert(next) }
+    };
+    let txs = input.txs.iter().map(plan_one).collect();
+    (Plan { txs, groups: groups.len(), lead }, gas)
+}
+
+/// A call without data: nearly always a plain value transfer, which costs less to execute than
+/// to hand over.
+pub(crate) fn looks_like_transfer(tx: &impl Transaction) -> bool {
+    tx.input().is_empty()
+        && tx.kind().is_call()
+        && tx.authorization_list().is_none_or(<[_]>::is_empty)
+}

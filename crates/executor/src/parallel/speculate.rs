@@ -1,0 +1,122 @@
+//! Running one transaction ahead of its turn.
+
+use crate::{
+    BlockInput, ParentState,
+    parallel::{
+        memory::Memory,
+        view::{ReadLog, Speculation, View},
+        watch::BalanceWatch,
+    },
+};
+use alloy_consensus::Transaction;
+use alloy_evm::{
+    Evm, EvmFactory, RecoveredTx,
+    block::{BlockExecutor, BlockExecutorFactory, ExecutableTxParts, TxResult},
+};
+use alloy_primitives::Address;
+use core::panic::AssertUnwindSafe;
+use parking_lot::Mutex;
+use std::{
+    panic::catch_unwind,
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
+use warpline_block_stm::Scheduler;
+
+/// What a speculation leaves for the front.
+#[derive(Debug)]
+pub(crate) struct Outcome<R> {
+    pub(crate) result: R,
+    pub(crate) log: ReadLog,
+    pub(crate) watch: BalanceWatch,
+}
+
+/// Everything the threads of one block share.
+pub(crate) struct Shared<'s, 'a, F: BlockExecutorFactory, P, T> {
+    pub(crate) factory: &'a F,
+    pub(crate) input: &'s BlockInput<'a, F, T>,
+    pub(crate) parent: &'s P,
+    pub(crate) memory: &'s Memory,
+    pub(crate) scheduler: &'s Scheduler,
+    pub(crate) outcomes: Box<[Mutex<Option<Outcome<F::TxExecutionResult>>>]>,
+    pub(crate) beneficiary: Address,
+    pub(crate) speculations: AtomicU64,
+    /// Nanoseconds that threads spent speculating, and waiting inside that.
+    pub(crate) speculating: AtomicU64,
+    pub(crate) waiting: AtomicU64,
+}
+
+type SpeculativeExecutor<'s, 'a, F, P> =
+    <F as BlockExecutorFactory>::Executor<'a, View<'s, <P as ParentState>::Db<'s>>, BalanceWatch>;
+
+/// One thread's means to run transactions ahead.
+pub(crate) struct Speculator<'s, 'a, F: BlockExecutorFactory, P: ParentState, T> {
+    shared: &'s Shared<'s, 'a, F, P, T>,
+    /// Made for the first transaction, and anew after an error: an EVM that returned one may
+    /// hold on to accounts it read.
+    executor: Option<SpeculativeExecutor<'s, 'a, F, P>>,
+}
+
+impl<'s, 'a, F, P, T> Speculator<'s, 'a, F, P, T>
+where
+    F: BlockExecutorFactory<Transaction: Transaction>,
+    P: ParentState,
+    T: RecoveredTx<F::Transaction>,
+    for<'t> &'t T: ExecutableTxParts<<F::EvmFactory as EvmFactory>::Tx, F::Transaction>,
+{
+    pub(crate) const fn new(shared: &'s Shared<'s, 'a, F, P, T>) -> Self {
+        Self { shared, executor: None }
+    }
+
+    fn open(shared: &'s Shared<'s, 'a, F, P, T>) -> SpeculativeExecutor<'s, 'a, F, P> {
+        let view = View::new(shared.parent.open(), shared.memory, shared.scheduler);
+        let env = shared.input.env.clone();
+        let factory = shared.factory.evm_factory();
+        let evm = factory.create_evm_with_inspector(view, env, BalanceWatch::default());
+        shared.factory.create_executor(evm, shared.input.ctx.clone())
+    }
+
+    /// Runs a claimed transaction and hands its outcome over, or abandons it.
+    pub(crate) fn run(&mut self, tx: usize) {
+        let shared = self.shared;
+        let start = Instant::now();
+        shared.speculations.fetch_add(1, Ordering::Relaxed);
+        // A panic below the EVM (a parent state, a precompile) is not this thread's to report:
+        // if it happens again at the transaction's turn the front does.
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.execute(tx)));
+        let group = shared.scheduler.group(tx);
+        let spent = start.elapsed();
+        match outcome {
+            Ok(Ok((outcome, waited))) => {
+                if waited * 2 > spent {
+                    shared.scheduler.report_wasted(group);
+                }
+                let state = &outcome.result.result().state;
+                shared.memory.publish(state, tx as u32 + 1, group, shared.beneficiary);
+                *shared.outcomes[tx].lock() = Some(outcome);
+                shared.scheduler.finish(tx);
+                shared.waiting.fetch_add(waited.as_nanos() as u64, Ordering::Relaxed);
+            }
+            Ok(Err(())) | Err(_) => {
+                self.executor = None;
+                shared.scheduler.report_wasted(group);
+                shared.scheduler.abandon(tx);
+            }
+        }
+        shared.speculating.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
+    }
+
+    #[expect(clippy::type_complexity, reason = "one private use")]
+    fn execute(&mut self, tx: usize) -> Result<(Outcome<F::TxExecutionResult>, Duration), ()> {
+        let executor = self.executor.get_or_insert_with(|| Self::open(self.shared));
+        let input = &self.shared.input.txs[tx];
+        let (view, watch, _) = executor.evm_mut().components_mut();
+        view.begin(Speculation { tx, sender: *input.signer(), nonce: input.tx().nonce() });
+        watch.begin();
+        // A speculative error is never a verdict: the front will find out.
+        let result = executor.execute_transaction_without_commit(input).map_err(drop)?;
+        let (view, watch, _) = executor.evm_mut().components_mut();
+        let (log, waited) = view.take_log().ok_or(())?;
+        Ok((Outcome { result, log, watch: core::mem::take(watch) }, waited))
+    }
+}

@@ -1,0 +1,252 @@
+//! The database a speculating transaction reads through: parent state overlaid with the writes of
+//! the transactions before it. Every read is logged for validation.
+
+use crate::parallel::memory::Memory;
+use alloy_evm::Database;
+use alloy_primitives::{Address, B256, U256, map::AddressMap};
+use core::fmt;
+use revm::{
+    DatabaseCommit,
+    database_interface::DBErrorMarker,
+    state::{Account, AccountId, AccountInfo, Bytecode},
+};
+use std::time::{Duration, Instant};
+use warpline_block_stm::{Ahead, Scheduler};
+
+/// The account fields a transaction found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    pub(crate) balance: U256,
+    pub(crate) nonce: u64,
+    pub(crate) code_hash: B256,
+}
+
+impl Seen {
+    pub(crate) fn is_empty(&self) -> bool {
+        let no_code = self.code_hash == revm::primitives::KECCAK_EMPTY || self.code_hash.is_zero();
+        self.balance.is_zero() && self.nonce == 0 && no_code
+    }
+}
+
+/// One account read.
+#[derive(Clone, Debug)]
+pub(crate) struct AccountRead {
+    pub(crate) address: Address,
+    pub(crate) seen: Option<Seen>,
+    /// The value came from the parent state as it is, not from another transaction or a guess.
+    pub(crate) from_parent: bool,
+}
+
+/// One slot read.
+#[derive(Clone, Debug)]
+pub(crate) struct SlotRead {
+    /// Position of the account in the log, if it was read before.
+    pub(crate) account: Option<u32>,
+    pub(crate) address: Address,
+    pub(crate) key: U256,
+    pub(crate) seen: U256,
+    pub(crate) from_parent: bool,
+}
+
+/// Everything one speculative execution read.
+#[derive(Debug, Default)]
+pub(crate) struct ReadLog {
+    pub(crate) accounts: Vec<AccountRead>,
+    pub(crate) slots: Vec<SlotRead>,
+}
+
+/// Why a speculative read gave up.
+#[derive(Debug)]
+pub(crate) enum ViewError<E> {
+    /// The parent state could not be read.
+    Parent(E),
+    /// What would be read is about to change: the speculation is not worth finishing.
+    Interrupt,
+}
+
+impl<E: fmt::Display> fmt::Display for ViewError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Parent(error) => error.fmt(f),
+            Self::Interrupt => f.write_str("speculation interrupted"),
+        }
+    }
+}
+
+impl<E: core::error::Error + 'static> core::error::Error for ViewError<E> {}
+impl<E: core::error::Error + Send + Sync + 'static> DBErrorMarker for ViewError<E> {}
+
+/// Which transaction is speculating, and what is expected of its sender.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Speculation {
+    pub(crate) tx: usize,
+    pub(crate) sender: Address,
+    pub(crate) nonce: u64,
+}
+
+/// See the module documentation.
+pub(crate) struct View<'a, Db> {
+    parent: Db,
+    memory: &'a Memory,
+    scheduler: &'a Scheduler,
+    current: Speculation,
+    log: ReadLog,
+    waited: Duration,
+    /// Something was committed here, which a speculation must not do: its outcome is not used.
+    spoiled: bool,
+}
+
+impl<Db> fmt::Debug for View<'_, Db> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("View").field("current", &self.current).finish_non_exhaustive()
+    }
+}
+
+impl<'a, Db> View<'a, Db> {
+    pub(crate) fn new(parent: Db, memory: &'a Memory, scheduler: &'a Scheduler) -> Self {
+        Self {
+            parent,
+            memory,
+            scheduler,
+            current: Speculation::default(),
+            log: ReadLog::default(),
+            waited: Duration::ZERO,
+            spoiled: false,
+        }
+    }
+
+    /// Starts the next speculation.
+    pub(crate) fn begin(&mut self, current: Speculation) {
+        self.current = current;
+        self.log.accounts.clear();
+        self.log.slots.clear();
+        self.waited = Duration::ZERO;
+        self.spoiled = false;
+    }
+
+    /// The reads of the speculation that just ended, and how long it waited for others. `None`
+    /// if its outcome cannot be used.
+    pub(crate) fn take_log(&mut self) -> Option<(ReadLog, Duration)> {
+        if self.spoiled {
+            return None;
+        }
+        let log = ReadLog {
+            accounts: Vec::with_capacity(self.log.accounts.capacity()),
+            slots: Vec::with_capacity(self.log.slots.capacity()),
+        };
+        Some((core::mem::replace(&mut self.log, log), self.waited))
+    }
+
+    /// The version below which this transaction reads.
+    #[inline]
+    const fn version(&self) -> u32 {
+        self.current.tx as u32 + 1
+    }
+
+    /// Decides about a value that others may be about to overwrite. `true`: read it again.
+    fn settle(&mut self, version: u32, group: u32) -> Result<bool, Interrupted> {
+        match self.scheduler.ahead_of(self.current.tx, version, group) {
+            Ahead::Clear => Ok(false),
+            Ahead::Hopeless => Err(Interrupted),
+            Ahead::WaitFor(tx) => {
+                let start = Instant::now();
+                self.scheduler.wait_for(tx);
+                self.waited += start.elapsed();
+                Ok(true)
+            }
+        }
+    }
+}
+
+struct Interrupted;
+
+impl<E> From<Interrupted> for ViewError<E> {
+    fn from(_: Interrupted) -> Self {
+        Self::Interrupt
+    }
+}
+
+impl<Db: Database> View<'_, Db> {
+    fn read_slot(
+        &mut self,
+        account: Option<u32>,
+        address: Address,
+        key: U256,
+    ) -> Result<U256, ViewError<Db::Error>> {
+        let (seen, from_parent) = loop {
+            match self.memory.slot(address, key, self.version()) {
+                None => {
+                    let value = self.parent.storage(address, key).map_err(ViewError::Parent)?;
+                    break (value, true);
+                }
+                Some(written) => {
+                    if !self.settle(written.version, written.group)? {
+                        break (written.value, false);
+                    }
+                }
+            }
+        };
+        self.log.slots.push(SlotRead { account, address, key, seen, from_parent });
+        Ok(seen)
+    }
+}
+
+impl<Db: Database> revm::Database for View<'_, Db> {
+    type Error = ViewError<Db::Error>;
+
+    fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, Self::Error> {
+        let (mut info, mut from_parent) = match self.memory.accounts.read(&address, self.version())
+        {
+            Some(found) => (found.value, false),
+            None => (self.parent.basic(address).map_err(ViewError::Parent)?, true),
+        };
+        if let Some(info) = &mut info {
+            // Earlier transactions of the same sender raise its nonce: assume they will have.
+            if address == self.current.sender && info.nonce < self.current.nonce {
+                info.nonce = self.current.nonce;
+                from_parent = false;
+            }
+            info.account_id = AccountId::new(self.log.accounts.len());
+        }
+        let seen = info.as_ref().map(|info| Seen {
+            balance: info.balance,
+            nonce: info.nonce,
+            code_hash: info.code_hash,
+        });
+        self.log.accounts.push(AccountRead { address, seen, from_parent });
+        Ok(info)
+    }
+
+    fn code_by_hash(&mut self, code_hash: B256) -> Result<Bytecode, Self::Error> {
+        self.parent.code_by_hash(code_hash).map_err(ViewError::Parent)
+    }
+
+    fn storage(&mut self, address: Address, key: U256) -> Result<U256, Self::Error> {
+        let account = self.log.accounts.iter().rposition(|read| read.address == address);
+        self.read_slot(account.map(|at| at as u32), address, key)
+    }
+
+    fn storage_by_account_id(
+        &mut self,
+        address: Address,
+        id: AccountId,
+        key: U256,
+    ) -> Result<U256, Self::Error> {
+        match self.log.accounts.get(id.get()) {
+            Some(read) if read.address == address => {
+                self.read_slot(Some(id.get() as u32), address, key)
+            }
+            _ => self.storage(address, key),
+        }
+    }
+
+    fn block_hash(&mut self, number: u64) -> Result<B256, Self::Error> {
+        self.parent.block_hash(number).map_err(ViewError::Parent)
+    }
+}
+
+impl<Db> DatabaseCommit for View<'_, Db> {
+    fn commit(&mut self, _: AddressMap<Account>) {
+        self.spoiled = true;
+    }
+}
