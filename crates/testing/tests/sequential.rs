@@ -78,8 +78,9 @@ fn holds(state: &mut SequentialState<'_>, fact: &Fact) -> Result<(), String> {
         }
         Fact::HasCode(address, has) => same(!account(state, address).is_empty_code_hash(), has),
         Fact::Delegation(address, to) => {
-            let hash = account(state, address).code_hash;
-            let code = state.code_by_hash(hash).expect("reads from memory work");
+            let info = account(state, address);
+            let mut by_hash = |hash| state.code_by_hash(hash).expect("reads from memory work");
+            let code = info.code.unwrap_or_else(|| by_hash(info.code_hash));
             same(code.eip7702_address(), to)
         }
         Fact::Absent(address) => same(state.basic(address).expect("reads from memory work"), None),

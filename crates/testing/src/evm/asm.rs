@@ -2,8 +2,8 @@
 
 use alloy_primitives::{Address, Bytes, U256};
 use revm::bytecode::opcode::{
-    CALLDATACOPY, CALLDATALOAD, CALLDATASIZE, CODECOPY, DUP1, JUMP, JUMPDEST, JUMPI, PUSH1, PUSH2,
-    RETURN, SLOAD, SSTORE, SUB,
+    CALLDATACOPY, CALLDATALOAD, CALLDATASIZE, CODECOPY, DIV, DUP1, GAS, JUMP, JUMPDEST, JUMPI,
+    PUSH1, PUSH2, RETURN, SLOAD, SSTORE, SUB,
 };
 
 /// Bytecode under construction. Every method appends and returns the assembler.
@@ -59,6 +59,11 @@ impl Asm {
     /// Copies the whole calldata to memory offset 0.
     pub fn input_to_memory(self) -> Self {
         self.op(CALLDATASIZE).push(0u64).push(0u64).op(CALLDATACOPY)
+    }
+
+    /// Puts half of the gas left on the stack: an amount to pass on that every fork accepts.
+    pub fn half_gas(self) -> Self {
+        self.push(2u64).op(GAS).op(DIV)
     }
 
     /// Puts the value of storage slot `slot` on the stack.

@@ -64,27 +64,27 @@ contracts! {
     /// Passes its value on to the beneficiary
     CoinbasePayer => Asm::new()
         .push(0u64).push(0u64).push(0u64).push(0u64)
-        .ops(&[CALLVALUE, COINBASE, GAS, CALL, POP]);
+        .ops(&[CALLVALUE, COINBASE]).half_gas().ops(&[CALL, POP]);
     /// Calls `w0` with its value and the rest of the calldata; `slot[0]` = succeeded
     Forwarder => Asm::new()
         .tail_to_memory().push(0u64).push(0u64).tail_len().push(0u64).op(CALLVALUE)
-        .word(0).ops(&[GAS, CALL]).store(0);
+        .word(0).half_gas().op(CALL).store(0);
     /// Runs `w0`'s code as its own with the rest of the calldata; reverts when that fails
     Delegator => Asm::new()
         .tail_to_memory().push(0u64).push(0u64).tail_len().push(0u64)
-        .word(0).ops(&[GAS, DELEGATECALL, ISZERO]).jump_if("failed")
+        .word(0).half_gas().ops(&[DELEGATECALL, ISZERO]).jump_if("failed")
         .op(STOP)
         .label("failed").push(0u64).push(0u64).op(REVERT);
     /// Asks `w0` statically with the rest of the calldata; `slot[0]` = answer, `slot[1]` = succeeded
     StaticCaller => Asm::new()
         .tail_to_memory().push(32u64).push(512u64).tail_len().push(0u64)
-        .word(0).ops(&[GAS, STATICCALL]).store(1)
+        .word(0).half_gas().op(STATICCALL).store(1)
         .push(512u64).op(MLOAD).store(0);
     /// One word: `slot[0] = w0`. Else calls the address in `slot[0]`; `slot[1]` = succeeded
     DynamicCaller => Asm::new()
         .push(32u64).op(CALLDATASIZE).op(EQ).jump_if("set")
         .input_to_memory().push(0u64).push(0u64).op(CALLDATASIZE).push(0u64).op(CALLVALUE)
-        .load(0).ops(&[GAS, CALL]).store(1).op(STOP)
+        .load(0).half_gas().op(CALL).store(1).op(STOP)
         .label("set").word(0).store(0);
     /// Creates from the calldata (CREATE, so the address depends on its nonce); `slot[0]` = address
     Creator => Asm::new()
@@ -99,7 +99,7 @@ contracts! {
         .word(0).op(SSTORE)
         .op(ADDRESS).push(0u64).op(MSTORE)
         .push(0u64).push(0u64).push(32u64).push(0u64).push(0u64)
-        .word(0).op(SLOAD).ops(&[GAS, CALL, POP]);
+        .word(0).op(SLOAD).half_gas().ops(&[CALL, POP]);
     /// Without calldata `slot[0] += 1`; else destroys itself in favour of `w0`
     Mortal => Asm::new()
         .op(CALLDATASIZE).jump_if("die")
@@ -165,7 +165,7 @@ contracts! {
     /// Sends all it owns to `w0`
     Sweeper => Asm::new()
         .push(0u64).push(0u64).push(0u64).push(0u64)
-        .ops(&[ADDRESS, BALANCE]).word(0).ops(&[GAS, CALL, POP]);
+        .ops(&[ADDRESS, BALANCE]).word(0).half_gas().ops(&[CALL, POP]);
     /// Does nothing, so it accepts value
     Sink => Asm::new().op(STOP);
 }

@@ -27,7 +27,7 @@ pub use parent::MemoryParent;
 pub use rules::{Factory, ForkRules, Receipts};
 
 use alloy_consensus::{EthereumTxEnvelope, Header, TxEip4844, transaction::Recovered};
-use alloy_eips::eip4895::{Withdrawal, Withdrawals};
+use alloy_eips::eip4895::Withdrawal;
 use alloy_evm::{EvmEnv, eth::EthBlockExecutionCtx};
 use alloy_primitives::{Address, B256, Bytes};
 use revm::{context::TxEnv, primitives::hardfork::SpecId};
@@ -85,11 +85,6 @@ impl BlockContext {
             tx_count_hint: None,
             slot_number: None,
         }
-    }
-
-    /// The withdrawals as alloy wraps them.
-    pub fn withdrawals(&self) -> Option<Withdrawals> {
-        self.withdrawals.clone().map(Withdrawals::new)
     }
 }
 

@@ -4,7 +4,13 @@
 //! executors shows as well as a difference between them.
 
 mod accounts;
+mod beneficiary;
+mod calls;
+mod contention;
+mod delegation;
 mod invalid;
+mod lifecycle;
+mod system;
 
 use super::{GeneratedBlock, builder::BlockBuilder, user};
 use alloy_primitives::U256;
@@ -57,6 +63,115 @@ scenarios! {
         two_invalid_transactions_and_the_first_counts,
         nonce_gap_in_the_middle_of_a_long_chain,
         only_transaction_invalid,
+    }
+    beneficiary {
+        beneficiary_sends,
+        beneficiary_spends_the_fees_it_just_earned,
+        beneficiary_receives_transfers,
+        beneficiary_balance_read_by_contracts,
+        beneficiary_balance_read_8000_times,
+        beneficiary_is_a_contract_that_is_called,
+        beneficiary_contract_pays_its_fees_out,
+        beneficiary_contract_destroys_itself,
+        beneficiary_earns_nothing_and_stays_absent,
+        beneficiary_earns_nothing_before_spurious_dragon,
+        beneficiary_is_a_precompile,
+        beneficiary_delegates,
+        beneficiary_is_paid_by_contracts,
+        beneficiary_gets_withdrawals,
+        beneficiary_is_the_hot_contract,
+        block_and_ommer_rewards,
+    }
+    delegation {
+        self_delegation_in_a_plain_looking_transfer,
+        redelegation_then_call,
+        delegation_cleared_then_call,
+        delegation_set_and_used_in_the_same_transaction,
+        delegated_account_sends_plain_transfers,
+        transfer_to_an_account_delegated_earlier_runs_its_code,
+        delegation_to_a_precompile,
+        delegation_chain_is_not_followed,
+        delegation_with_wrong_nonce_is_skipped,
+        delegation_for_another_chain_is_skipped,
+        delegation_of_a_contract_is_skipped,
+        delegation_survives_a_revert,
+        delegations_of_one_authority_by_several_senders,
+        sponsored_authority_sends_with_its_raised_nonce,
+        delegated_account_creates_and_raises_its_own_nonce,
+        delegated_account_destroys_itself,
+        code_of_a_delegated_account_read_by_contracts,
+        delegation_of_an_account_that_did_not_exist,
+    }
+    lifecycle {
+        create_then_call,
+        create_onto_a_funded_address,
+        create_onto_an_address_funded_earlier_in_the_block,
+        create_onto_a_used_address,
+        create2_onto_a_funded_address,
+        create2_onto_a_used_address,
+        create2_twice_with_the_same_salt,
+        created_address_depends_on_the_creators_nonce,
+        create_and_destroy_in_one_transaction,
+        create_destroy_and_create_again,
+        recreation_before_cancun_starts_with_empty_storage,
+        destroyed_contract_touched_later_before_cancun,
+        destroyed_contract_touched_later_after_cancun,
+        destroyed_contract_gets_value_later_before_cancun,
+        destroyed_contract_gets_value_later_after_cancun,
+        selfdestruct_to_itself_before_cancun,
+        selfdestruct_to_itself_after_cancun,
+        storage_written_then_destroyed_then_read,
+        failing_creation_leaves_the_nonce_raised,
+        code_read_before_and_after_creation,
+        selfdestruct_to_a_later_sender,
+    }
+    calls {
+        revert_after_write,
+        out_of_gas_after_write,
+        outcome_depends_on_an_earlier_transaction,
+        forwarded_value_and_failing_inner_call,
+        delegatecall_writes_the_callers_storage,
+        staticcall_cannot_write,
+        call_of_an_address_stored_earlier_in_the_block,
+        transient_storage_is_empty_in_the_next_transaction,
+        block_hashes,
+        logs_carry_the_order,
+        gas_left_depends_on_slot_history,
+        slot_set_and_cleared,
+        write_that_restores_the_old_value,
+        own_balance_read_by_opcode,
+        balances_of_senders_read_by_contracts,
+        access_lists,
+        environment_opcodes,
+        old_forks_lack_opcodes,
+        frontier_block,
+        homestead_block,
+    }
+    contention {
+        hot_counter,
+        hot_counter_after_long_work,
+        dex_pool_with_a_hot_slot,
+        token_transfers_to_distinct_recipients,
+        token_transfers_from_one_holder_chain,
+        two_keys_that_differ_in_one_bit,
+        disjoint_slots_of_one_contract,
+        many_readers_of_one_written_slot,
+        alternating_writers_of_two_slots,
+        long_transaction_first,
+        long_transaction_last,
+        empty_block,
+        single_transaction,
+    }
+    system {
+        blob_transactions,
+        withdrawal_requests_made_in_the_block,
+        consolidation_requests_made_in_the_block,
+        system_contracts_read_in_the_block,
+        deposits_logged_in_the_block,
+        malformed_deposit_fails_at_the_end,
+        withdrawals_to_senders_and_absent_accounts,
+        dao_fork_block,
+        sender_is_also_drained_by_the_dao_fork,
     }
 }
 
