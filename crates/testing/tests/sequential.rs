@@ -9,12 +9,13 @@ use alloy_evm::{
     block::{BlockExecutionError, BlockExecutor, BlockExecutorFactory},
 };
 use alloy_primitives::Address;
+use proptest::{prelude::*, test_runner::RngSeed};
 use revm::{
     Database,
     database::{State, WrapDatabaseRef},
     state::AccountInfo,
 };
-use warpline_testing::evm::{Fact, GeneratedBlock, MemoryParent, Rejection, scenarios};
+use warpline_testing::evm::{Fact, GeneratedBlock, MemoryParent, Rejection, plan, scenarios};
 
 type SequentialState<'a> = State<WrapDatabaseRef<&'a MemoryParent>>;
 
@@ -102,4 +103,29 @@ fn every_scenario_comes_to_what_it_says() {
         .filter_map(|(name, block)| Some(format!("{name}: {}", disagreement(&block).err()?)))
         .collect();
     assert!(wrong.is_empty(), "{} scenarios are wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn generated_blocks_come_to_what_their_shadow_says() {
+    let wrong: Vec<_> = (0..300)
+        .filter_map(|seed| {
+            let block = plan::block_from_seed(seed);
+            Some(format!("seed {seed} ({:?}): {}", block.spec, disagreement(&block).err()?))
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{} blocks are wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 200,
+        rng_seed: RngSeed::Fixed(7_702),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn planned_blocks_come_to_what_their_shadow_says(plan in plan::plans(30)) {
+        prop_assert_eq!(disagreement(&plan.build()), Ok(()));
+    }
 }

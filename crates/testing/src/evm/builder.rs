@@ -145,6 +145,16 @@ impl BlockBuilder {
         &mut self.env
     }
 
+    /// Whether blocks of this fork have withdrawals.
+    pub const fn has_withdrawals(&self) -> bool {
+        self.rules.spec.is_enabled_in(SpecId::SHANGHAI)
+    }
+
+    /// Whether blocks of this fork may have ommers.
+    pub const fn has_ommers(&self) -> bool {
+        !self.rules.spec.is_enabled_in(SpecId::MERGE)
+    }
+
     /// Adds a withdrawal of `gwei`.
     pub fn withdrawal(&mut self, address: Address, gwei: u64) {
         let withdrawals = self.ctx.withdrawals.get_or_insert_default();

@@ -18,8 +18,11 @@ pub mod builder;
 pub mod contracts;
 pub mod expected;
 pub mod parent;
+pub mod plan;
+pub mod rng;
 pub mod rules;
 pub mod scenarios;
+mod steps;
 pub mod tx;
 
 pub use expected::{Expected, Fact, Rejection};

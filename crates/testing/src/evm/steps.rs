@@ -1,0 +1,241 @@
+//! What one step of a random block may be.
+
+use super::{
+    Rejection,
+    asm::{Asm, word_and, words},
+    builder::BlockBuilder,
+    contracts::{Contract, create2_address},
+    rng::Rng,
+    tx::{Delegate, Envelope, GWEI, Request},
+    user,
+};
+use alloy_eips::eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS;
+use alloy_primitives::{Address, B256, Bytes, U256};
+use revm::{
+    bytecode::opcode::{CALLER, SELFDESTRUCT},
+    primitives::hardfork::SpecId,
+};
+
+/// Few enough senders that they meet.
+const SENDERS: u64 = 8;
+
+/// Adds what `rng` decides to the block.
+pub(super) fn apply(block: &mut BlockBuilder, rng: &mut Rng, spec: SpecId) {
+    match rng.below(40) {
+        0..=5 => transfer(block, rng, spec),
+        6..=22 => call(block, rng, spec),
+        23..=25 => create(block, rng, spec),
+        26..=28 => make_child(block, rng, spec),
+        29 | 30 => nonce_chain(block, rng, spec),
+        31 | 32 => fund_and_send(block, rng, spec),
+        33..=36 if spec.is_enabled_in(SpecId::PRAGUE) => delegate(block, rng),
+        37 if spec.is_enabled_in(SpecId::PRAGUE) => request_withdrawal(block, rng),
+        38 if spec.is_enabled_in(SpecId::CANCUN) => blobs(block, rng),
+        39 if rng.once_in(4) => invalid(block, rng, spec),
+        _ => call(block, rng, spec),
+    }
+}
+
+/// Somebody or something of the world.
+pub(super) fn address(rng: &mut Rng) -> Address {
+    match rng.below(12) {
+        0..=3 => user(rng.below(SENDERS) as u16),
+        4..=6 => rng.pick(Contract::ALL).at(0),
+        7 => super::BENEFICIARY,
+        8 => create2_address(Contract::Factory.at(0), rng.below(3), &init_code(rng.below(3))),
+        9 => user(rng.below(3) as u16).create(rng.below(3)),
+        10 => Address::with_last_byte(1 + rng.below(10) as u8),
+        _ => user(900 + rng.below(4) as u16),
+    }
+}
+
+/// A few kinds of init code: children that count and die, plain ones, and ones that fail.
+pub(super) fn init_code(kind: u64) -> Bytes {
+    match kind {
+        0 => Contract::Mortal.init_code_with_storage(),
+        1 => Contract::Counter.init_code(),
+        2 => Contract::Mortal.init_code(),
+        3 => Contract::Reverter.code(),
+        4 => Asm::new().ops(&[CALLER, SELFDESTRUCT]).finish(),
+        _ => Bytes::new(),
+    }
+}
+
+fn sender(rng: &mut Rng) -> Address {
+    user(rng.below(SENDERS) as u16)
+}
+
+fn small_value(rng: &mut Rng) -> u64 {
+    rng.pick(&[0, 0, 0, 1, 2, 1_000])
+}
+
+/// Fee and envelope as wallets of the fork choose them, sometimes with no tip at all.
+fn dress(mut request: Request, rng: &mut Rng, spec: SpecId) -> Request {
+    if !spec.is_enabled_in(SpecId::LONDON) {
+        request.fee = rng.pick(&[0, GWEI, 10 * GWEI]);
+    } else if rng.once_in(4) {
+        request.fee = 7 * GWEI;
+    }
+    if spec.is_enabled_in(SpecId::LONDON) && rng.once_in(2) {
+        request = request.tip(rng.pick(&[0, GWEI, 3 * GWEI]));
+    } else if spec.is_enabled_in(SpecId::BERLIN) && rng.once_in(3) {
+        request.envelope = Envelope::AccessList;
+    }
+    if spec.is_enabled_in(SpecId::BERLIN) && rng.once_in(4) {
+        request.access = vec![(address(rng), vec![B256::from(U256::from(rng.below(3)))])];
+    }
+    request.tip = request.tip.min(request.fee);
+    request
+}
+
+fn transfer(block: &mut BlockBuilder, rng: &mut Rng, spec: SpecId) {
+    let mut request = Request::transfer(sender(rng), address(rng), small_value(rng));
+    request.gas = rng.pick(&[21_000, 30_000, 100_000]);
+    block.admit(&dress(request, rng, spec));
+}
+
+fn call(block: &mut BlockBuilder, rng: &mut Rng, spec: SpecId) {
+    let contract = rng.pick(Contract::ALL);
+    // Sometimes the call goes to an account that may have delegated to some contract.
+    let to = if rng.once_in(8) { address(rng) } else { contract.at(0) };
+    let mut request = Request::call(sender(rng), to).data(arguments(rng, contract, 2));
+    request.value = U256::from(small_value(rng));
+    request.gas = rng.pick(&[50_000, 120_000, 300_000, 300_000, 1_000_000]);
+    block.admit(&dress(request, rng, spec));
+}
+
+/// Calldata that means something to `contract`; nested calls go `depth` deep.
+fn arguments(rng: &mut Rng, contract: Contract, depth: u8) -> Bytes {
+    let (slot, small) = (rng.below(3), rng.below(4));
+    match contract {
+        Contract::Forwarder | Contract::Delegator | Contract::StaticCaller if depth > 0 => {
+            let callee = rng.pick(Contract::ALL);
+            word_and(&callee.at(0), &arguments(rng, callee, depth - 1))
+        }
+        Contract::DynamicCaller if depth > 0 && rng.once_in(2) => {
+            let callee = rng.pick(Contract::ALL);
+            arguments(rng, callee, depth - 1)
+        }
+        Contract::Factory | Contract::Cycler => word_and(&slot, &init_code(rng.below(6))),
+        Contract::Creator => init_code(rng.below(6)),
+        Contract::Mortal if rng.once_in(2) => Bytes::new(),
+        Contract::Worker => words(&[&(20 * small), &slot]),
+        Contract::Token => words(&[&address(rng), &(400_000 * small)]),
+        Contract::Cell if rng.once_in(3) => words(&[&slot]),
+        Contract::BalanceReader | Contract::CodeReader | Contract::CodeSizeReader => {
+            words(&[&address(rng), &slot])
+        }
+        Contract::Forwarder
+        | Contract::Delegator
+        | Contract::StaticCaller
+        | Contract::DynamicCaller
+        | Contract::Mortal
+        | Contract::Sweeper => words(&[&address(rng)]),
+        _ => words(&[&slot, &small]),
+    }
+}
+
+fn create(block: &mut BlockBuilder, rng: &mut Rng, spec: SpecId) {
+    let from = sender(rng);
+    let contract = from.create(block.nonce(from));
+    let request = Request::create(from, init_code(rng.below(6))).value(small_value(rng));
+    block.admit(&dress(request, rng, spec));
+    if rng.once_in(2) {
+        let data = if rng.once_in(3) { words(&[&address(rng)]) } else { Bytes::new() };
+        block.admit(&dress(Request::call(sender(rng), contract).data(data), rng, spec));
+    }
+}
+
+/// A CREATE2 child, which then may be called, destroyed and made again.
+fn make_child(block: &mut BlockBuilder, rng: &mut Rng, spec: SpecId) {
+    let salt = rng.below(3);
+    let code = init_code(rng.below(3));
+    let factory = Contract::Factory.at(0);
+    let child = create2_address(factory, salt, &code);
+    for _ in 0..1 + rng.below(2) {
+        let make = Request::call(sender(rng), factory).data(word_and(&salt, &code));
+        block.admit(&dress(make.value(small_value(rng)), rng, spec));
+        for _ in 0..rng.below(3) {
+            block.admit(&dress(Request::call(sender(rng), child), rng, spec));
+        }
+        if rng.once_in(2) {
+            let kill = Request::call(sender(rng), child).data(words(&[&address(rng)]));
+            block.admit(&dress(kill, rng, spec));
+        }
+    }
+}
+
+fn nonce_chain(block: &mut BlockBuilder, rng: &mut Rng, spec: SpecId) {
+    let from = sender(rng);
+    for _ in 0..2 + rng.below(6) {
+        let request = Request::transfer(from, address(rng), small_value(rng)).gas(60_000);
+        block.admit(&dress(request, rng, spec));
+    }
+}
+
+/// Money for somebody who has none, and what they do with it.
+fn fund_and_send(block: &mut BlockBuilder, rng: &mut Rng, spec: SpecId) {
+    let poor = user(900 + rng.below(4) as u16);
+    let request = Request::transfer(sender(rng), poor, 20_000_000_000_000_000);
+    block.admit(&dress(request.gas(60_000), rng, spec));
+    for _ in 0..1 + rng.below(3) {
+        let request = Request::transfer(poor, address(rng), small_value(rng)).gas(100_000);
+        block.admit(&dress(request, rng, spec));
+    }
+}
+
+/// One to three authorizations, most of them valid, on a call that may use them.
+fn delegate(block: &mut BlockBuilder, rng: &mut Rng) {
+    let from = sender(rng);
+    let mut delegates = Vec::new();
+    for _ in 0..1 + rng.below(3) {
+        let authority = if rng.once_in(3) { from } else { sender(rng) };
+        let already = delegates.iter().filter(|d: &&Delegate| d.authority == Some(authority));
+        let mut nonce = block.nonce(authority) + already.count() as u64;
+        nonce += u64::from(authority == from);
+        nonce += u64::from(rng.once_in(8));
+        let to = match rng.below(6) {
+            0 => Address::ZERO,
+            1 => sender(rng),
+            2 => Address::with_last_byte(1 + rng.below(5) as u8),
+            _ => rng.pick(Contract::ALL).at(0),
+        };
+        delegates.push(Delegate::new(authority, to, nonce));
+    }
+    let to = delegates[0].authority.filter(|_| rng.once_in(2)).unwrap_or_else(|| address(rng));
+    let contract = rng.pick(Contract::ALL);
+    let mut request = Request::call(from, to).value(small_value(rng)).delegates(&delegates);
+    if rng.once_in(2) {
+        request = request.data(arguments(rng, contract, 1));
+    }
+    block.admit(&request);
+}
+
+fn request_withdrawal(block: &mut BlockBuilder, rng: &mut Rng) {
+    let mut data = vec![rng.below(200) as u8; 48];
+    data.extend_from_slice(&rng.next().to_be_bytes());
+    let request = Request::call(sender(rng), WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS);
+    block.admit(&request.data(data.into()).value(rng.pick(&[0, 1, 1_000])));
+}
+
+fn blobs(block: &mut BlockBuilder, rng: &mut Rng) {
+    let to = if rng.once_in(2) { Contract::BlobReader.at(0) } else { address(rng) };
+    let hashes = [rng.below(9) as u8, 3];
+    let count = 1 + rng.below(2) as usize;
+    block.admit(&Request::call(sender(rng), to).blobs(&hashes[..count], GWEI));
+}
+
+fn invalid(block: &mut BlockBuilder, rng: &mut Rng, spec: SpecId) {
+    let from = sender(rng);
+    let nonce = block.nonce(from);
+    let plain = Request::transfer(from, address(rng), 1);
+    let (request, reason) = match rng.below(5) {
+        0 => (plain.nonce(nonce + 1 + rng.below(3)), Rejection::NonceTooHigh),
+        1 if nonce > 0 => (plain.nonce(nonce - 1), Rejection::NonceTooLow),
+        2 => (plain.gas(20_999), Rejection::IntrinsicGas),
+        3 if spec.is_enabled_in(SpecId::OSAKA) => (plain.gas(30_000_001), Rejection::GasLimitCap),
+        3 => (plain.gas(30_000_001), Rejection::BlockGasExceeded),
+        _ => (Request::transfer(user(950), from, 1), Rejection::InsufficientFunds),
+    };
+    block.rejected(request, reason);
+}
