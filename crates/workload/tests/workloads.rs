@@ -5,7 +5,7 @@ mod harness;
 
 use alloy_consensus::{Transaction, transaction::SignerRecoverable};
 use alloy_eips::eip7825::MAX_TX_GAS_LIMIT_OSAKA;
-use alloy_primitives::{B256, keccak256};
+use alloy_primitives::{B256, U256, keccak256};
 use harness::{block, trace};
 use std::collections::{HashMap, HashSet};
 use warpline_workload::{BlockSpec, Rules, Workload, WorkloadError, generate};
@@ -193,18 +193,38 @@ fn work_before_the_counter_costs_20k_gas() {
     assert!((19_000..=21_000).contains(&work), "{work}");
 }
 
+/// The data words of a tick pool's `Swap` event: amount0, amount1, sqrtPrice, liquidity, tick.
+fn tick_swaps(hot_ratio: f64) -> Vec<[U256; 5]> {
+    let swap = keccak256("Swap(address,address,int256,int256,uint160,uint128,int24)");
+    let traces = trace(&block(Workload::DexTicks, MANY, hot_ratio));
+    let logs = traces.iter().flat_map(|trace| &trace.logs);
+    let words = logs.filter(|log| log.topics()[0] == swap).map(|log| {
+        let mut words = log.data.data.chunks(32).map(U256::from_be_slice);
+        [(); 5].map(|()| words.next().unwrap())
+    });
+    words.collect()
+}
+
 #[test]
 fn liquidity_changes_where_swaps_cross_ticks() {
     for hot_ratio in [0.0, 1.0] {
-        let traces = trace(&block(Workload::DexTicks, MANY, hot_ratio));
-        let swap = keccak256("Swap(address,address,int256,int256,uint160,uint128,int24)");
-        let logs = traces.iter().flat_map(|trace| &trace.logs);
-        // The data words are amount0, amount1, sqrtPrice, liquidity, tick.
-        let liquidities: Vec<&[u8]> =
-            logs.filter(|log| log.topics()[0] == swap).map(|log| &log.data.data[96..128]).collect();
-        assert_eq!(liquidities.len(), MANY);
-        let different: HashSet<_> = liquidities.iter().collect();
-        assert!(different.len() > 1, "{hot_ratio}: no tick was crossed");
+        let swaps = tick_swaps(hot_ratio);
+        assert_eq!(swaps.len(), MANY);
+        let liquidities: HashSet<_> = swaps.iter().map(|[.., liquidity, _]| liquidity).collect();
+        assert!(liquidities.len() > 1, "{hot_ratio}: no tick was crossed");
+    }
+}
+
+#[test]
+fn a_pool_reports_the_tick_of_its_price() {
+    for [amount0, _, sqrt_price, _, tick] in tick_swaps(1.0) {
+        let sqrt_price = f64::from(sqrt_price) / 96f64.exp2();
+        let exact = sqrt_price.ln() * 2.0 / 1.0001f64.ln();
+        let tick = f64::from(tick.as_limbs()[0] as i32);
+        // A price that stopped on a border belongs to the tick below when it came from above.
+        let came_down = amount0 < U256::MAX >> 1;
+        let slack = if came_down { 1.0 } else { 0.0 };
+        assert!(tick <= exact + 1e-6 && exact < tick + 1.0 + slack, "{exact} in tick {tick}");
     }
 }
 
