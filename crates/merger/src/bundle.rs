@@ -33,7 +33,8 @@ pub fn diff_from_bundle(bundle: &BundleState) -> StateDiff {
             storage,
         })
     });
-    let codes = bundle.contracts.iter().map(|(hash, code)| (*hash, code.original_bytes()));
+    let codes = bundle.contracts.iter().filter(|(_, code)| !code.is_empty());
+    let codes = codes.map(|(hash, code)| (*hash, code.original_bytes()));
     let mut diff = StateDiff { accounts: accounts.collect(), codes: codes.collect() };
     diff.sort();
     diff

@@ -22,6 +22,17 @@ pub trait CommitSink: fmt::Debug {
     fn slot(&mut self, address: Address, slot: U256, value: U256);
 }
 
+/// How an account in a result has to be corrected before it is committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Adjustment {
+    /// The account.
+    pub address: Address,
+    /// To add to its balance, modulo 2²⁵⁶.
+    pub balance: U256,
+    /// To add to its nonce, modulo 2⁶⁴.
+    pub nonce: u64,
+}
+
 /// Tells nobody.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoSink;
@@ -45,7 +56,7 @@ pub struct CanonicalState<DB, S = NoSink> {
     codes: B256Map<Bytecode>,
     deployed: Vec<(B256, Bytecode)>,
     block_hashes: Vec<(u64, B256)>,
-    adjustments: Vec<(Address, U256)>,
+    adjustments: Vec<Adjustment>,
 }
 
 impl<DB, S> fmt::Debug for CanonicalState<DB, S> {
@@ -82,9 +93,9 @@ impl<DB, S> CanonicalState<DB, S> {
         self.ids.get(address).map(|id| &self.accounts[*id as usize])
     }
 
-    /// Corrects the next commit: adds to the balances of the accounts in it, modulo 2²⁵⁶. For a
-    /// result that was computed from balances other than the current ones.
-    pub fn adjust_next_commit(&mut self, adjustments: &mut Vec<(Address, U256)>) {
+    /// Corrects the accounts in the next commit, for a result that was computed from balances or
+    /// nonces other than the current ones.
+    pub fn adjust_next_commit(&mut self, adjustments: &mut Vec<Adjustment>) {
         self.adjustments.clear();
         self.adjustments.append(adjustments);
     }
@@ -134,8 +145,9 @@ impl<DB, S: CommitSink> CanonicalState<DB, S> {
         if !account.is_touched() {
             return;
         }
-        if let Some((_, change)) = self.adjustments.iter().find(|(of, _)| *of == address) {
-            account.info.balance = account.info.balance.wrapping_add(*change);
+        if let Some(adjust) = self.adjustments.iter().find(|adjust| adjust.address == address) {
+            account.info.balance = account.info.balance.wrapping_add(adjust.balance);
+            account.info.nonce = account.info.nonce.wrapping_add(adjust.nonce);
         }
         let id = self.id_for_commit(address, &account) as usize;
         let entry = &mut self.accounts[id];
@@ -162,11 +174,11 @@ impl<DB, S: CommitSink> CanonicalState<DB, S> {
             info.account_id = AccountId::new(id);
             let code = info.code.as_ref().filter(|code| !code.is_empty());
             let known = entry.before.as_ref().is_some_and(|b| b.code_hash == info.code_hash);
-            if let Some(code) = code.filter(|_| !known)
-                && let Entry::Vacant(vacant) = self.codes.entry(info.code_hash)
-            {
-                vacant.insert(code.clone());
-                self.deployed.push((info.code_hash, code.clone()));
+            if let Some(code) = code.filter(|_| !known) {
+                self.codes.entry(info.code_hash).or_insert_with(|| code.clone());
+                if self.deployed.last().is_none_or(|(hash, _)| *hash != info.code_hash) {
+                    self.deployed.push((info.code_hash, code.clone()));
+                }
             }
         }
         for (key, slot) in account.changed_storage_slots() {

@@ -14,4 +14,4 @@ mod canonical;
 
 pub use account::AccountEntry;
 pub use bundle::diff_from_bundle;
-pub use canonical::{CanonicalState, CommitSink, NoSink};
+pub use canonical::{Adjustment, CanonicalState, CommitSink, NoSink};

@@ -6,7 +6,7 @@ use crate::{
         memory::{Memory, PublishSink},
         plan::plan,
         speculate::{Outcome, Shared, Speculator},
-        validate::{Scratch, Upfront, validate},
+        validate::{Envelope, Scratch, validate},
     },
 };
 use alloy_consensus::Transaction;
@@ -209,11 +209,11 @@ where
     ) -> Option<Outcome<F::TxExecutionResult>> {
         let start = clock(self.timings);
         let input = &self.shared.input.txs[tx];
-        let upfront = || upfront(input);
+        let envelope = || envelope(input);
         let state = self.executor.evm().db();
         // The helper's executor knows nothing of the gas used so far: admission is decided here.
         let holds = input.tx().gas_limit() <= self.gas_left
-            && validate(state, &outcome.log, &outcome.watch, upfront, &mut self.scratch);
+            && validate(state, &outcome.log, &outcome.watch, envelope, &mut self.scratch);
         if !holds {
             self.shared.memory.retract(&outcome.result.result().state, tx as u32 + 1);
         }
@@ -236,16 +236,17 @@ where
     }
 }
 
-/// What `tx` demands of its sender's balance.
-fn upfront<T: RecoveredTx<Tx>, Tx: Transaction>(tx: &T) -> Upfront {
+/// What `tx` observes before its code runs.
+fn envelope<T: RecoveredTx<Tx>, Tx: Transaction>(tx: &T) -> Envelope {
     let sender = *tx.signer();
     let tx = tx.tx();
     let gas = U256::from(tx.gas_limit()).checked_mul(U256::from(tx.max_fee_per_gas()));
     let blob_price = U256::from(tx.max_fee_per_blob_gas().unwrap_or_default());
     let blobs = U256::from(tx.blob_gas_used().unwrap_or_default()).checked_mul(blob_price);
+    let authorizes = tx.authorization_list().is_some_and(|list| !list.is_empty());
     let cost =
         gas.zip(blobs).and_then(|(gas, blobs)| gas.checked_add(blobs)?.checked_add(tx.value()));
-    Upfront { sender, cost }
+    Envelope { sender, cost, authorizes }
 }
 
 fn clock(enabled: bool) -> Option<Instant> {

@@ -1,7 +1,7 @@
 //! What speculating transactions see of each other: the multi-version memory over accounts,
 //! storage slots and storage resets.
 
-use alloy_primitives::{Address, U256};
+use alloy_primitives::{Address, B256, U256};
 use core::sync::atomic::{AtomicBool, Ordering};
 use revm::state::{Account, AccountInfo, EvmState};
 use warpline_block_stm::VersionedMap;
@@ -107,14 +107,15 @@ pub(crate) struct PublishSink<'a> {
     /// `None` while nobody speculates.
     memory: Option<&'a Memory>,
     beneficiary: Address,
-    beneficiary_published: bool,
+    /// Nonce and code hash of the beneficiary as published.
+    beneficiary_shown: Option<(u64, B256)>,
     version: u32,
     group: u32,
 }
 
 impl<'a> PublishSink<'a> {
     pub(crate) const fn new(memory: Option<&'a Memory>, beneficiary: Address) -> Self {
-        Self { memory, beneficiary, beneficiary_published: false, version: 0, group: u32::MAX }
+        Self { memory, beneficiary, beneficiary_shown: None, version: 0, group: u32::MAX }
     }
 
     /// What is committed from now on belongs to this version.
@@ -128,10 +129,12 @@ impl CommitSink for PublishSink<'_> {
     fn account(&mut self, address: Address, info: Option<&AccountInfo>) {
         let Some(memory) = self.memory else { return };
         if address == self.beneficiary {
-            // Its existence matters to others, its growing balance does not.
-            if core::mem::replace(&mut self.beneficiary_published, true) {
+            // Its growing balance is nothing that others should run again for.
+            let shown = info.map(|info| (info.nonce, info.code_hash));
+            if shown.is_some() && shown == self.beneficiary_shown {
                 return;
             }
+            self.beneficiary_shown = shown;
         }
         let info = info.map(|info| AccountInfo { account_id: None, ..info.clone() });
         memory.accounts.commit(address, self.version, self.group, info);

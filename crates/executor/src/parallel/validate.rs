@@ -9,33 +9,32 @@ use crate::parallel::{
     watch::BalanceWatch,
 };
 use alloy_primitives::{Address, U256};
-use warpline_merger::{AccountEntry, CanonicalState};
+use warpline_merger::{AccountEntry, Adjustment, CanonicalState};
 
-/// What the transaction itself demands of its sender's balance.
+/// What the transaction itself observes of accounts before its code runs.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Upfront {
+pub(crate) struct Envelope {
     pub(crate) sender: Address,
     /// Value plus the most the gas can cost; `None` where that overflows.
     pub(crate) cost: Option<U256>,
+    /// It carries EIP-7702 authorizations, which check the nonces of other accounts.
+    pub(crate) authorizes: bool,
 }
-
-/// By how much the balances in an outcome have to be corrected, modulo 2²⁵⁶.
-pub(crate) type Adjustments = Vec<(Address, U256)>;
 
 /// Reusable memory of [`validate`].
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
-    pub(crate) adjustments: Adjustments,
+    /// How the outcome's accounts have to be corrected.
+    pub(crate) adjustments: Vec<Adjustment>,
     dirty: Vec<bool>,
 }
 
-/// Whether every read still holds. If so `scratch.adjustments` says how to correct the outcome's
-/// balances.
+/// Whether every read still holds. If so `scratch.adjustments` says how to correct the outcome.
 pub(crate) fn validate<DB, S>(
     state: &CanonicalState<DB, S>,
     log: &ReadLog,
     watch: &BalanceWatch,
-    upfront: impl Fn() -> Upfront,
+    envelope: impl Fn() -> Envelope,
     scratch: &mut Scratch,
 ) -> bool {
     scratch.adjustments.clear();
@@ -49,10 +48,10 @@ pub(crate) fn validate<DB, S>(
             }
             return false;
         };
-        match account_holds(entry, read, watch, &upfront) {
-            Some(U256::ZERO) => {}
-            Some(adjustment) => scratch.adjustments.push((read.address, adjustment)),
-            None => return false,
+        match account_holds(entry, read, watch, &envelope) {
+            Holds::Exactly => {}
+            Holds::Adjusted(adjustment) => scratch.adjustments.push(adjustment),
+            Holds::No => return false,
         }
     }
     log.slots.iter().all(|read| {
@@ -70,35 +69,53 @@ pub(crate) fn validate<DB, S>(
     })
 }
 
-/// The balance adjustment if the read still holds.
+/// Whether an account is as the transaction found it, as far as the transaction looked.
+enum Holds {
+    Exactly,
+    Adjusted(Adjustment),
+    No,
+}
+
 fn account_holds(
     entry: &AccountEntry,
     read: &AccountRead,
     watch: &BalanceWatch,
-    upfront: &impl Fn() -> Upfront,
-) -> Option<U256> {
+    envelope: &impl Fn() -> Envelope,
+) -> Holds {
     let (seen, now) = match (&read.seen, entry.info()) {
-        (None, None) => return Some(U256::ZERO),
+        (None, None) => return Holds::Exactly,
         (Some(seen), Some(now)) => (seen, now),
-        _ => return None,
+        _ => return Holds::No,
     };
-    if seen.nonce != now.nonce || seen.code_hash != now.code_hash {
-        return None;
+    if seen.code_hash != now.code_hash || seen.is_empty() != now.is_empty() {
+        return Holds::No;
     }
-    if seen.balance == now.balance {
-        return Some(U256::ZERO);
+    let same_nonce = seen.nonce == now.nonce;
+    if same_nonce && seen.balance == now.balance {
+        return Holds::Exactly;
     }
-    if watch.observed(&read.address) || seen.is_empty() != now.is_empty() {
-        return None;
+    let envelope = envelope();
+    let sends = envelope.sender == read.address;
+    // A nonce is looked at when the account sends, creates, is created at, or authorizes.
+    if !same_nonce && (sends || watch.creates() || envelope.authorizes) {
+        return Holds::No;
     }
-    let mut needed = watch.debit(&read.address)?;
-    let upfront = upfront();
-    if upfront.sender == read.address {
-        needed = needed.checked_add(upfront.cost?)?;
+    if seen.balance != now.balance {
+        let mut needed = watch.debit(&read.address);
+        if sends {
+            needed = needed.zip(envelope.cost).and_then(|(debit, cost)| debit.checked_add(cost));
+        }
+        // With enough on both sides every transfer out succeeds on both sides.
+        let enough = needed.is_some_and(|needed| {
+            needed.is_zero() || (seen.balance >= needed && now.balance >= needed)
+        });
+        if watch.observed(&read.address) || !enough {
+            return Holds::No;
+        }
     }
-    // With enough on both sides every transfer out succeeds on both sides.
-    if !needed.is_zero() && (seen.balance < needed || now.balance < needed) {
-        return None;
-    }
-    Some(now.balance.wrapping_sub(seen.balance))
+    Holds::Adjusted(Adjustment {
+        address: read.address,
+        balance: now.balance.wrapping_sub(seen.balance),
+        nonce: now.nonce.wrapping_sub(seen.nonce),
+    })
 }

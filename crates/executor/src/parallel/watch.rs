@@ -22,6 +22,7 @@ pub(crate) struct BalanceWatch {
     exact: Vec<Address>,
     debits: Vec<(Address, U256)>,
     depth: usize,
+    creates: bool,
 }
 
 impl BalanceWatch {
@@ -29,6 +30,12 @@ impl BalanceWatch {
         self.exact.clear();
         self.debits.clear();
         self.depth = 0;
+        self.creates = false;
+    }
+
+    /// Whether the transaction tried to create a contract.
+    pub(crate) const fn creates(&self) -> bool {
+        self.creates
     }
 
     pub(crate) fn observed(&self, address: &Address) -> bool {
@@ -81,6 +88,7 @@ impl<CTX> Inspector<CTX, EthInterpreter> for BalanceWatch {
             self.debits.push((inputs.caller(), inputs.value()));
         }
         self.depth += 1;
+        self.creates = true;
         None
     }
 }
