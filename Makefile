@@ -1,0 +1,67 @@
+# `make` or `make help` lists the targets. Everything is plain cargo; nothing here is needed to
+# work on a single crate.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+# Blocks to replay: files or folders.
+BLOCKS ?= testdata
+# Extra arguments for `run` and `bench`, e.g. ARGS="--threads 4 --runs 25".
+ARGS ?=
+
+.PHONY: help run bench build test check fmt fmt-check lint unit doc loom deny contracts setup clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: setup ## Build, then replay the bundled blocks (BLOCKS=path for others)
+	$(CARGO) run --locked --release --package warpline -- replay $(BLOCKS) $(ARGS)
+
+bench: setup ## Run the synthetic workloads, sequentially and in parallel
+	$(CARGO) run --locked --release --package warpline -- bench $(ARGS)
+
+build: setup ## Build the release binary
+	$(CARGO) build --locked --release --package warpline
+
+test: setup fmt-check lint unit doc loom deny ## Everything CI checks
+
+check: ## Type-check all code quickly
+	$(CARGO) check --locked --workspace --all-targets
+
+fmt: ## Format the sources
+	$(CARGO) fmt --all
+
+fmt-check: ## Check the formatting
+	$(CARGO) fmt --all -- --check
+
+lint: ## Run clippy, warnings are errors
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+unit: ## Run all tests: units, properties, structure, examples, documentation
+	$(CARGO) test --locked --workspace
+
+doc: ## Build the documentation, warnings are errors
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
+
+loom: ## Explore the interleavings of the scheduler with the model checker
+	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom \
+		$(CARGO) test --locked --release --package warpline-block-stm loom
+
+deny: ## Check licences and sources of dependencies, where cargo-deny is installed
+	@if $(CARGO) deny --version >/dev/null 2>&1; then \
+		$(CARGO) deny --offline check bans licenses sources; \
+	else \
+		echo "cargo-deny is not installed: skipped (cargo install cargo-deny --locked)"; \
+	fi
+
+contracts: ## Compile the workload contracts again (needs node and npm)
+	npm --prefix scripts ci
+	node scripts/compile-contracts.mjs
+
+setup: ## Install the system packages that the build needs
+	@scripts/setup.sh
+
+clean: ## Remove what was built
+	$(CARGO) clean
