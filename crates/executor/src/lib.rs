@@ -16,5 +16,7 @@ mod sequential;
 pub use error::ExecuteError;
 pub use ethereum::{EthFactory, EthReceiptBuilder, EthTransaction};
 pub use input::{BlockInput, Env, ParentState, PreparedTx};
-pub use parallel::{BlockOutput, ExecStats, ParallelConfig, ParallelExecutor};
+pub use parallel::{
+    AnyFactory, BlockOutput, Dialect, Ethereum, ExecStats, ParallelConfig, ParallelExecutor,
+};
 pub use sequential::{SequentialOutput, execute_sequential};

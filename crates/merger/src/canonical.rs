@@ -187,9 +187,33 @@ impl<DB, S: CommitSink> CanonicalState<DB, S> {
     }
 }
 
-impl<DB: Database, S> CanonicalState<DB, S> {
+impl<DB, S: CommitSink> CanonicalState<DB, S> {
+    /// Commits new fields for a loaded account that keeps its code and storage.
+    pub fn replace_info(&mut self, id: usize, mut info: AccountInfo) {
+        info.account_id = AccountId::new(id);
+        let entry = &mut self.accounts[id];
+        entry.dirty = true;
+        self.sink.account(entry.address, Some(&info));
+        entry.storage_known |= entry.now.as_ref().is_none_or(AccountInfo::has_no_code_and_nonce);
+        entry.now = Some(info);
+    }
+}
+
+impl<DB, S> CanonicalState<DB, S> {
+    /// The fields of a loaded account.
     #[inline]
-    fn load(&mut self, address: Address) -> Result<usize, DB::Error> {
+    pub fn info(&self, id: usize) -> Option<&AccountInfo> {
+        self.accounts[id].info()
+    }
+}
+
+impl<DB: Database, S> CanonicalState<DB, S> {
+    /// Loads an account from the parent state unless it is here already, and returns its id.
+    ///
+    /// # Errors
+    /// The parent state cannot be read.
+    #[inline]
+    pub fn load(&mut self, address: Address) -> Result<usize, DB::Error> {
         if let Some(id) = self.ids.get(&address) {
             return Ok(*id as usize);
         }

@@ -3,8 +3,9 @@
 use crate::{
     BlockInput, BlockOutput, Env, ExecStats, ExecuteError, ParallelConfig, ParentState,
     parallel::{
+        dialect::Dialect,
         memory::{Memory, PublishSink},
-        plan::plan,
+        plan::{looks_like_transfer, plan},
         speculate::{Outcome, Shared, Speculator},
         validate::{Envelope, Scratch, validate},
     },
@@ -37,7 +38,7 @@ type CanonicalExecutor<'s, 'a, F, P> = <F as BlockExecutorFactory>::Executor<
     revm::inspector::NoOpInspector,
 >;
 
-pub(crate) fn execute<'a, F, P, T>(
+pub(crate) fn execute<'a, F, P, T, S>(
     config: &ParallelConfig,
     pool: &WorkerPool,
     memory: &Memory,
@@ -49,6 +50,7 @@ where
     F: BlockExecutorFactory<Transaction: Transaction> + Sync,
     F::ExecutionCtx<'a>: Sync,
     Env<F>: Sync,
+    S: Dialect<F>,
     P: ParentState,
     T: RecoveredTx<F::Transaction> + Sync,
     for<'t> &'t T: ExecutableTxParts<<F::EvmFactory as EvmFactory>::Tx, F::Transaction>,
@@ -72,13 +74,13 @@ where
         waiting: AtomicU64::new(0),
     };
     let job = |_: usize| {
-        let mut speculator = Speculator::new(&shared);
+        let mut speculator = Speculator::<_, _, _, S>::new(&shared);
         while let Some(tx) = scheduler.claim() {
             speculator.run(tx);
         }
     };
     let mut output = pool.run(helpers, &job, || {
-        let front = || Front::new(&shared, helpers > 0, config.timings).run();
+        let front = || Front::<_, _, _, S>::new(&shared, helpers > 0, config.timings).run();
         let output = catch_unwind(AssertUnwindSafe(front))
             .unwrap_or_else(|panic| Err(ExecuteError::Panicked(panic_message(&*panic))));
         scheduler.stop();
@@ -101,10 +103,10 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
 }
 
-struct Front<'s, 'a, F: BlockExecutorFactory, P: ParentState, T> {
+struct Front<'s, 'a, F: BlockExecutorFactory, P: ParentState, T, S> {
     shared: &'s Shared<'s, 'a, F, P, T>,
     executor: CanonicalExecutor<'s, 'a, F, P>,
-    speculator: Speculator<'s, 'a, F, P, T>,
+    speculator: Speculator<'s, 'a, F, P, T, S>,
     scratch: Scratch,
     /// What this block's transactions may still use at least: an under-estimate, because it
     /// counts both kinds of gas of EIP-8037.
@@ -113,9 +115,10 @@ struct Front<'s, 'a, F: BlockExecutorFactory, P: ParentState, T> {
     stats: ExecStats,
 }
 
-impl<'s, 'a, F, P, T> Front<'s, 'a, F, P, T>
+impl<'s, 'a, F, P, T, S> Front<'s, 'a, F, P, T, S>
 where
     F: BlockExecutorFactory<Transaction: Transaction>,
+    S: Dialect<F>,
     P: ParentState,
     T: RecoveredTx<F::Transaction>,
     for<'t> &'t T: ExecutableTxParts<<F::EvmFactory as EvmFactory>::Tx, F::Transaction>,
@@ -192,10 +195,17 @@ where
     fn execute(&mut self, tx: usize) -> Result<(), ExecuteError> {
         let start = clock(self.timings);
         self.stats.executions += 1;
-        let gas = self
-            .executor
-            .execute_transaction(&self.shared.input.txs[tx])
-            .map_err(|error| ExecuteError::Transaction { index: TxIndex::from(tx), error })?;
+        let input = &self.shared.input.txs[tx];
+        let transfer = looks_like_transfer(input.tx())
+            .then(|| S::transfer(&mut self.executor, input, self.gas_left))
+            .flatten();
+        let gas = match transfer {
+            Some(gas) => gas,
+            None => self
+                .executor
+                .execute_transaction(input)
+                .map_err(|error| ExecuteError::Transaction { index: TxIndex::from(tx), error })?,
+        };
         self.count_gas(gas.tx_gas_used(), gas.state_gas_used());
         self.stats.execute += since(start);
         Ok(())

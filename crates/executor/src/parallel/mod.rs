@@ -5,15 +5,18 @@
 //! what the helper read is still true, and commits. When that fails it executes the transaction
 //! itself, so verdicts, gas and receipts are sequential by construction.
 
+mod dialect;
 mod front;
 mod memory;
 mod plan;
 mod speculate;
 mod stats;
+mod transfer;
 mod validate;
 mod view;
 mod watch;
 
+pub use dialect::{AnyFactory, Dialect, Ethereum};
 pub use stats::ExecStats;
 
 use crate::{BlockInput, Env, ExecuteError, ParentState};
@@ -22,6 +25,7 @@ use alloy_evm::{
     EvmFactory, RecoveredTx,
     block::{BlockExecutionResult, BlockExecutorFactory, ExecutableTxParts},
 };
+use core::marker::PhantomData;
 use memory::Memory;
 use parking_lot::Mutex;
 use std::io;
@@ -60,22 +64,42 @@ pub struct BlockOutput<R> {
 }
 
 /// Executes blocks on a long-lived pool of threads.
+///
+/// `D` is what may be assumed of the factory: nothing for [`AnyFactory`], revm's mainnet EVM for
+/// [`Ethereum`].
 #[derive(Debug)]
-pub struct ParallelExecutor {
+pub struct ParallelExecutor<D = AnyFactory> {
+    dialect: PhantomData<D>,
     config: ParallelConfig,
     pool: WorkerPool,
     /// Kept between blocks for its memory.
     spare: Mutex<Vec<Memory>>,
 }
 
-impl ParallelExecutor {
-    /// Starts the threads.
+impl ParallelExecutor<AnyFactory> {
+    /// Starts the threads, for blocks of any factory.
     ///
     /// # Errors
     /// The operating system refuses a thread.
     pub fn new(config: ParallelConfig) -> io::Result<Self> {
+        Self::start(config)
+    }
+}
+
+impl ParallelExecutor<Ethereum> {
+    /// Starts the threads, for factories whose EVM is alloy-evm's `EthEvmFactory`.
+    ///
+    /// # Errors
+    /// The operating system refuses a thread.
+    pub fn ethereum(config: ParallelConfig) -> io::Result<Self> {
+        Self::start(config)
+    }
+}
+
+impl<D> ParallelExecutor<D> {
+    fn start(config: ParallelConfig) -> io::Result<Self> {
         let pool = WorkerPool::new(config.threads.saturating_sub(1))?;
-        Ok(Self { config, pool, spare: Mutex::default() })
+        Ok(Self { dialect: PhantomData, config, pool, spare: Mutex::default() })
     }
 
     /// The configuration in use.
@@ -101,12 +125,20 @@ impl ParallelExecutor {
         F: BlockExecutorFactory<Transaction: Transaction> + Sync,
         F::ExecutionCtx<'a>: Sync,
         Env<F>: Sync,
+        D: Dialect<F>,
         P: ParentState,
         T: RecoveredTx<F::Transaction> + Sync,
         for<'t> &'t T: ExecutableTxParts<<F::EvmFactory as EvmFactory>::Tx, F::Transaction>,
     {
         let mut memory = self.spare.lock().pop().unwrap_or_default();
-        let output = front::execute(&self.config, &self.pool, &memory, factory, &input, parent);
+        let output = front::execute::<_, _, _, D>(
+            &self.config,
+            &self.pool,
+            &memory,
+            factory,
+            &input,
+            parent,
+        );
         memory.clear();
         self.spare.lock().push(memory);
         output

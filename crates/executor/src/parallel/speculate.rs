@@ -3,6 +3,7 @@
 use crate::{
     BlockInput, ParentState,
     parallel::{
+        dialect::Dialect,
         memory::Memory,
         view::{ReadLog, Speculation, View},
         watch::BalanceWatch,
@@ -14,7 +15,7 @@ use alloy_evm::{
     block::{BlockExecutor, BlockExecutorFactory, ExecutableTxParts, TxResult},
 };
 use alloy_primitives::Address;
-use core::panic::AssertUnwindSafe;
+use core::{marker::PhantomData, panic::AssertUnwindSafe};
 use parking_lot::Mutex;
 use std::{
     panic::catch_unwind,
@@ -50,29 +51,29 @@ type SpeculativeExecutor<'s, 'a, F, P> =
     <F as BlockExecutorFactory>::Executor<'a, View<'s, <P as ParentState>::Db<'s>>, BalanceWatch>;
 
 /// One thread's means to run transactions ahead.
-pub(crate) struct Speculator<'s, 'a, F: BlockExecutorFactory, P: ParentState, T> {
+pub(crate) struct Speculator<'s, 'a, F: BlockExecutorFactory, P: ParentState, T, S> {
     shared: &'s Shared<'s, 'a, F, P, T>,
     /// Made for the first transaction, and anew after an error: an EVM that returned one may
     /// hold on to accounts it read.
     executor: Option<SpeculativeExecutor<'s, 'a, F, P>>,
+    dialect: PhantomData<S>,
 }
 
-impl<'s, 'a, F, P, T> Speculator<'s, 'a, F, P, T>
+impl<'s, 'a, F, P, T, S> Speculator<'s, 'a, F, P, T, S>
 where
     F: BlockExecutorFactory<Transaction: Transaction>,
+    S: Dialect<F>,
     P: ParentState,
     T: RecoveredTx<F::Transaction>,
     for<'t> &'t T: ExecutableTxParts<<F::EvmFactory as EvmFactory>::Tx, F::Transaction>,
 {
     pub(crate) const fn new(shared: &'s Shared<'s, 'a, F, P, T>) -> Self {
-        Self { shared, executor: None }
+        Self { shared, executor: None, dialect: PhantomData }
     }
 
     fn open(shared: &'s Shared<'s, 'a, F, P, T>) -> SpeculativeExecutor<'s, 'a, F, P> {
         let view = View::new(shared.parent.open(), shared.memory, shared.scheduler);
-        let env = shared.input.env.clone();
-        let factory = shared.factory.evm_factory();
-        let evm = factory.create_evm_with_inspector(view, env, BalanceWatch::default());
+        let evm = S::watched_evm(shared.factory, view, shared.input.env.clone());
         shared.factory.create_executor(evm, shared.input.ctx.clone())
     }
 
@@ -110,13 +111,19 @@ where
     fn execute(&mut self, tx: usize) -> Result<(Outcome<F::TxExecutionResult>, Duration), ()> {
         let executor = self.executor.get_or_insert_with(|| Self::open(self.shared));
         let input = &self.shared.input.txs[tx];
-        let (view, watch, _) = executor.evm_mut().components_mut();
-        view.begin(Speculation { tx, sender: *input.signer(), nonce: input.tx().nonce() });
-        watch.begin();
+        S::begin(
+            executor.evm_mut(),
+            Speculation {
+                tx,
+                sender: *input.signer(),
+                nonce: input.tx().nonce(),
+                creates: input.tx().is_create(),
+            },
+        );
         // A speculative error is never a verdict: the front will find out.
         let result = executor.execute_transaction_without_commit(input).map_err(drop)?;
-        let (view, watch, _) = executor.evm_mut().components_mut();
-        let (log, waited) = view.take_log().ok_or(())?;
-        Ok((Outcome { result, log, watch: core::mem::take(watch) }, waited))
+        let watch = S::take_watch(executor.evm_mut());
+        let (log, waited) = executor.evm_mut().db_mut().take_log().ok_or(())?;
+        Ok((Outcome { result, log, watch }, waited))
     }
 }

@@ -1,7 +1,7 @@
 //! The database a speculating transaction reads through: parent state overlaid with the writes of
 //! the transactions before it. Every read is logged for validation.
 
-use crate::parallel::memory::Memory;
+use crate::parallel::{memory::Memory, watch::BalanceWatch};
 use alloy_evm::Database;
 use alloy_primitives::{Address, B256, U256, map::AddressMap};
 use core::fmt;
@@ -57,7 +57,7 @@ pub(crate) struct ReadLog {
 
 /// Why a speculative read gave up.
 #[derive(Debug)]
-pub(crate) enum ViewError<E> {
+pub enum ViewError<E> {
     /// The parent state could not be read.
     Parent(E),
     /// What would be read is about to change: the speculation is not worth finishing.
@@ -82,15 +82,19 @@ pub(crate) struct Speculation {
     pub(crate) tx: usize,
     pub(crate) sender: Address,
     pub(crate) nonce: u64,
+    /// The transaction creates a contract.
+    pub(crate) creates: bool,
 }
 
-/// See the module documentation.
-pub(crate) struct View<'a, Db> {
+/// The database of a speculating thread.
+pub struct View<'a, Db> {
     parent: Db,
     memory: &'a Memory,
     scheduler: &'a Scheduler,
     current: Speculation,
     log: ReadLog,
+    /// Filled by whoever watches the execution.
+    pub(crate) watch: BalanceWatch,
     waited: Duration,
     /// Something was committed here, which a speculation must not do: its outcome is not used.
     spoiled: bool,
@@ -110,6 +114,7 @@ impl<'a, Db> View<'a, Db> {
             scheduler,
             current: Speculation::default(),
             log: ReadLog::default(),
+            watch: BalanceWatch::default(),
             waited: Duration::ZERO,
             spoiled: false,
         }
@@ -120,6 +125,7 @@ impl<'a, Db> View<'a, Db> {
         self.current = current;
         self.log.accounts.clear();
         self.log.slots.clear();
+        self.watch = BalanceWatch::new(current.creates);
         self.waited = Duration::ZERO;
         self.spoiled = false;
     }

@@ -3,7 +3,8 @@
 //! Most balances are only added to or taken from: the fee to the beneficiary, a credit to a
 //! recipient. Two such transactions do not conflict. An inspector notes the exceptions: `BALANCE`
 //! and `SELFBALANCE` observe a balance exactly, `SELFDESTRUCT` moves all of it, and a transfer
-//! out needs it to suffice.
+//! out needs it to suffice. Ethereum's own EVM notes the same from inside those instructions,
+//! which costs nothing elsewhere (see [`dialect`](super::dialect)).
 
 use alloy_primitives::{Address, U256};
 use revm::{
@@ -16,9 +17,9 @@ use revm::{
     },
 };
 
-/// See the module documentation. One per speculating thread, cleared for every transaction.
+/// What one speculative execution observed of balances and nonces.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct BalanceWatch {
+pub struct BalanceWatch {
     exact: Vec<Address>,
     debits: Vec<(Address, U256)>,
     depth: usize,
@@ -26,11 +27,9 @@ pub(crate) struct BalanceWatch {
 }
 
 impl BalanceWatch {
-    pub(crate) fn begin(&mut self) {
-        self.exact.clear();
-        self.debits.clear();
-        self.depth = 0;
-        self.creates = false;
+    /// Nothing observed yet; `creates` says whether the transaction itself creates a contract.
+    pub(crate) const fn new(creates: bool) -> Self {
+        Self { exact: Vec::new(), debits: Vec::new(), depth: 0, creates }
     }
 
     /// Whether the transaction tried to create a contract.
@@ -49,10 +48,24 @@ impl BalanceWatch {
         debits.into_iter().try_fold(U256::ZERO, |sum, (_, value)| sum.checked_add(*value))
     }
 
-    fn observe(&mut self, address: Address) {
+    /// Code looked at this balance, or moved all of it.
+    pub(crate) fn observe(&mut self, address: Address) {
         if !self.exact.contains(&address) {
             self.exact.push(address);
         }
+    }
+
+    /// Code tries to transfer `value` out of `from`.
+    pub(crate) fn note_debit(&mut self, from: Address, value: U256) {
+        if !value.is_zero() {
+            self.debits.push((from, value));
+        }
+    }
+
+    /// Code tries to create a contract, with `value` from `from`.
+    pub(crate) fn note_creation(&mut self, from: Address, value: U256) {
+        self.creates = true;
+        self.note_debit(from, value);
     }
 }
 
@@ -73,22 +86,21 @@ impl<CTX> Inspector<CTX, EthInterpreter> for BalanceWatch {
     }
 
     fn call(&mut self, _: &mut CTX, inputs: &mut CallInputs) -> Option<CallOutcome> {
+        // The outermost call is the transaction's own, which the envelope accounts for.
         if let CallValue::Transfer(value) = inputs.value
-            && !value.is_zero()
             && self.depth > 0
         {
-            self.debits.push((inputs.caller, value));
+            self.note_debit(inputs.caller, value);
         }
         self.depth += 1;
         None
     }
 
     fn create(&mut self, _: &mut CTX, inputs: &mut CreateInputs) -> Option<CreateOutcome> {
-        if !inputs.value().is_zero() && self.depth > 0 {
-            self.debits.push((inputs.caller(), inputs.value()));
+        if self.depth > 0 {
+            self.note_creation(inputs.caller(), inputs.value());
         }
         self.depth += 1;
-        self.creates = true;
         None
     }
 }

@@ -1,0 +1,240 @@
+//! What the executor may assume of a factory beyond alloy-evm's traits.
+//!
+//! [`AnyFactory`] assumes nothing. [`Ethereum`] knows revm's mainnet EVM: it watches balances
+//! from inside the few instructions that matter instead of through an inspector, and executes
+//! plain transfers without an EVM.
+
+use crate::{
+    Env,
+    parallel::{
+        transfer,
+        view::{Speculation, View},
+        watch::BalanceWatch,
+    },
+};
+use alloy_consensus::{Transaction, TransactionEnvelope};
+use alloy_eips::Encodable2718;
+use alloy_evm::{
+    Database, EthEvm, EthEvmFactory, Evm, EvmFactory, RecoveredTx,
+    block::{BlockExecutor, BlockExecutorFactory, GasOutput},
+    eth::{
+        EthBlockExecutorFactory, EthEvmContext, receipt_builder::ReceiptBuilder,
+        spec::EthExecutorSpec,
+    },
+};
+use revm::{
+    bytecode::opcode,
+    interpreter::{
+        Instruction, InstructionContext, InstructionExecResult,
+        instructions::{contract, host},
+        interpreter::EthInterpreter,
+        interpreter_types::InputsTr,
+    },
+};
+use warpline_merger::{CanonicalState, CommitSink};
+
+/// The EVM of a factory over a database, with an inspector.
+type EvmOf<F, DB, I> = <<F as BlockExecutorFactory>::EvmFactory as EvmFactory>::Evm<DB, I>;
+
+/// See the module documentation. Implemented here only.
+pub trait Dialect<F: BlockExecutorFactory>: sealed::Sealed + Sync {
+    /// An EVM for speculation that notes which balances are observed.
+    #[doc(hidden)]
+    fn watched_evm<'v, Db: Database>(
+        factory: &F,
+        view: View<'v, Db>,
+        env: Env<F>,
+    ) -> EvmOf<F, View<'v, Db>, BalanceWatch>;
+
+    /// Prepares that EVM for the next transaction.
+    #[doc(hidden)]
+    fn begin<'v, Db: Database + 'v>(
+        evm: &mut impl Evm<DB = View<'v, Db>, Inspector = BalanceWatch>,
+        speculation: Speculation,
+    );
+
+    /// What was observed since.
+    #[doc(hidden)]
+    fn take_watch<'v, Db: Database + 'v>(
+        evm: &mut impl Evm<DB = View<'v, Db>, Inspector = BalanceWatch>,
+    ) -> BalanceWatch;
+
+    /// Executes and commits a plain transfer without the EVM, where that is certain to give the
+    /// same. `None` leaves the transaction, and any error in it, to the EVM.
+    #[doc(hidden)]
+    fn transfer<Db: Database, S: CommitSink, E, T>(
+        executor: &mut E,
+        tx: &T,
+        gas_left: u64,
+    ) -> Option<GasOutput>
+    where
+        E: BlockExecutor<
+                Evm: Evm<
+                    DB = CanonicalState<Db, S>,
+                    Spec = <F::EvmFactory as EvmFactory>::Spec,
+                    BlockEnv = <F::EvmFactory as EvmFactory>::BlockEnv,
+                    Precompiles = <F::EvmFactory as EvmFactory>::Precompiles,
+                >,
+                Result = F::TxExecutionResult,
+            >,
+        T: RecoveredTx<F::Transaction>;
+}
+
+mod sealed {
+    /// Keeps the trait closed: its methods follow the executor's internals.
+    pub trait Sealed {}
+    impl Sealed for super::AnyFactory {}
+    impl Sealed for super::Ethereum {}
+}
+
+/// Any factory of alloy-evm's traits: balances are watched through an inspector.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AnyFactory;
+
+impl<F: BlockExecutorFactory> Dialect<F> for AnyFactory {
+    fn watched_evm<'v, Db: Database>(
+        factory: &F,
+        view: View<'v, Db>,
+        env: Env<F>,
+    ) -> EvmOf<F, View<'v, Db>, BalanceWatch> {
+        factory.evm_factory().create_evm_with_inspector(view, env, BalanceWatch::default())
+    }
+
+    fn begin<'v, Db: Database + 'v>(
+        evm: &mut impl Evm<DB = View<'v, Db>, Inspector = BalanceWatch>,
+        speculation: Speculation,
+    ) {
+        *evm.inspector_mut() = BalanceWatch::new(speculation.creates);
+        evm.db_mut().begin(speculation);
+    }
+
+    fn take_watch<'v, Db: Database + 'v>(
+        evm: &mut impl Evm<DB = View<'v, Db>, Inspector = BalanceWatch>,
+    ) -> BalanceWatch {
+        core::mem::take(evm.inspector_mut())
+    }
+
+    fn transfer<Db: Database, S: CommitSink, E, T>(_: &mut E, _: &T, _: u64) -> Option<GasOutput> {
+        None
+    }
+}
+
+/// Ethereum's rules on revm's mainnet EVM.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ethereum;
+
+impl<R, Spec> Dialect<EthBlockExecutorFactory<R, Spec, EthEvmFactory>> for Ethereum
+where
+    R: ReceiptBuilder<Transaction: Transaction + Encodable2718>,
+    EthBlockExecutorFactory<R, Spec, EthEvmFactory>: BlockExecutorFactory<
+            EvmFactory = EthEvmFactory,
+            Transaction = R::Transaction,
+            TxExecutionResult = transfer::EthResult<R>,
+        >,
+    Spec: EthExecutorSpec,
+{
+    fn watched_evm<'v, Db: Database>(
+        factory: &EthBlockExecutorFactory<R, Spec, EthEvmFactory>,
+        view: View<'v, Db>,
+        env: Env<EthBlockExecutorFactory<R, Spec, EthEvmFactory>>,
+    ) -> EvmOf<EthBlockExecutorFactory<R, Spec, EthEvmFactory>, View<'v, Db>, BalanceWatch> {
+        let watch = BalanceWatch::default();
+        let evm = factory.evm_factory().create_evm_with_inspector(view, env, watch);
+        let mut evm = evm.into_inner();
+        let table = evm.instruction.instruction_table_mut();
+        for (code, instruction) in watching_instructions() {
+            table[code as usize] = instruction;
+        }
+        EthEvm::new(evm, false)
+    }
+
+    fn begin<'v, Db: Database + 'v>(
+        evm: &mut impl Evm<DB = View<'v, Db>, Inspector = BalanceWatch>,
+        speculation: Speculation,
+    ) {
+        evm.db_mut().begin(speculation);
+    }
+
+    fn take_watch<'v, Db: Database + 'v>(
+        evm: &mut impl Evm<DB = View<'v, Db>, Inspector = BalanceWatch>,
+    ) -> BalanceWatch {
+        core::mem::take(&mut evm.db_mut().watch)
+    }
+
+    fn transfer<Db: Database, S: CommitSink, E, T>(
+        executor: &mut E,
+        tx: &T,
+        gas_left: u64,
+    ) -> Option<GasOutput>
+    where
+        E: BlockExecutor<
+                Evm: Evm<
+                    DB = CanonicalState<Db, S>,
+                    Spec = <EthEvmFactory as EvmFactory>::Spec,
+                    BlockEnv = <EthEvmFactory as EvmFactory>::BlockEnv,
+                    Precompiles = <EthEvmFactory as EvmFactory>::Precompiles,
+                >,
+                Result = transfer::EthResult<R>,
+            >,
+        T: RecoveredTx<R::Transaction>,
+    {
+        let (sender, tx) = (*tx.signer(), tx.tx());
+        let effect = transfer::check(executor.evm_mut(), sender, tx, gas_left)?;
+        let gas = executor.commit_transaction(transfer::result::<R>(tx.tx_type()));
+        effect.apply(executor.evm_mut().db_mut());
+        Some(gas)
+    }
+}
+
+/// The context of the watched EVM.
+type Ctx<'v, Db> = EthEvmContext<View<'v, Db>>;
+type At<'i, 'v, Db> = InstructionContext<'i, Ctx<'v, Db>, EthInterpreter>;
+
+/// The instructions that observe or move balances, each noting what it does before it does it.
+fn watching_instructions<'v, Db: Database>() -> [(u8, Instruction<EthInterpreter, Ctx<'v, Db>>); 7]
+{
+    [
+        (opcode::BALANCE, Instruction::new(balance)),
+        (opcode::SELFBALANCE, Instruction::new(self_balance)),
+        (opcode::SELFDESTRUCT, Instruction::new(self_destruct)),
+        (opcode::CALL, Instruction::new(call::<{ opcode::CALL }, Db>)),
+        (opcode::CALLCODE, Instruction::new(call::<{ opcode::CALLCODE }, Db>)),
+        (opcode::CREATE, Instruction::new(create::<false, Db>)),
+        (opcode::CREATE2, Instruction::new(create::<true, Db>)),
+    ]
+}
+
+fn balance<Db: Database>(at: At<'_, '_, Db>) -> InstructionExecResult {
+    if let Some(word) = at.interpreter.stack.data().last() {
+        let address = alloy_primitives::Address::from_word((*word).into());
+        at.host.journaled_state.database.watch.observe(address);
+    }
+    host::balance(at)
+}
+
+fn self_balance<Db: Database>(at: At<'_, '_, Db>) -> InstructionExecResult {
+    at.host.journaled_state.database.watch.observe(at.interpreter.input.target_address());
+    host::selfbalance(at)
+}
+
+fn self_destruct<Db: Database>(at: At<'_, '_, Db>) -> InstructionExecResult {
+    at.host.journaled_state.database.watch.observe(at.interpreter.input.target_address());
+    host::selfdestruct(at)
+}
+
+fn call<const KIND: u8, Db: Database>(at: At<'_, '_, Db>) -> InstructionExecResult {
+    // From the top: gas, callee, value.
+    if let [.., value, _, _] = at.interpreter.stack.data().as_slice() {
+        let from = at.interpreter.input.target_address();
+        at.host.journaled_state.database.watch.note_debit(from, *value);
+    }
+    contract::call::<KIND, _, _>(at)
+}
+
+fn create<const IS_CREATE2: bool, Db: Database>(at: At<'_, '_, Db>) -> InstructionExecResult {
+    if let Some(value) = at.interpreter.stack.data().last() {
+        let from = at.interpreter.input.target_address();
+        at.host.journaled_state.database.watch.note_creation(from, *value);
+    }
+    contract::create::<IS_CREATE2, _, _>(at)
+}
