@@ -1,9 +1,29 @@
-//! The `warpline` command.
+//! The `warpline` command: arguments and wiring, one file per subcommand.
+
+mod replay;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() -> eyre::Result<()> {
+/// Parallel execution of Ethereum blocks
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Replay(replay::ReplayArgs),
+}
+
+fn main() -> eyre::Result<ExitCode> {
     color_eyre::install()?;
-    Ok(())
+    match Cli::parse().command {
+        Command::Replay(args) => replay::run(args),
+    }
 }

@@ -1,1 +1,32 @@
-//! Replays blocks sequentially and in parallel, checks both against the header and each other, and reports.
+//! Replays blocks sequentially and in parallel, checks both against the header and each other,
+//! and reports.
+//!
+//! The way of a block: [`load_block`] reads a fixture and makes a [`PreparedBlock`] of it (any
+//! [`BlockFixture`](warpline_fixture::BlockFixture) will do, also one built in memory),
+//! [`Runner::run`] executes it, proves the result, takes the time and gives a [`BlockReport`];
+//! [`Report`] sums up, as JSON or with [`render_table`].
+//!
+//! - `checks`: what the header claims against what the body and the execution give.
+//! - `compare`: the first difference between the two executions.
+//! - `critical_path`: how parallel a block is at best.
+//! - `roots`: state roots, where the whole state is known.
+
+mod block;
+mod checks;
+mod compare;
+mod critical_path;
+mod report;
+mod roots;
+mod run;
+mod source;
+mod table;
+
+pub use block::{Factory, PrepareError, PreparedBlock, Tx};
+pub use checks::{Check, Checks, Outcome, check_body, check_execution};
+pub use compare::{Divergence, Execution, compare};
+pub use critical_path::CriticalPath;
+pub use report::{BlockReport, CheckDetail, FileFailure, Report, Shares, Summary};
+pub use roots::state_root_after;
+pub use run::{Mode, RunConfig, Runner};
+pub use source::{find_fixtures, load_block};
+pub use table::render_table;

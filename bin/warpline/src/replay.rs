@@ -1,0 +1,112 @@
+//! `warpline replay`: real blocks, sequentially and in parallel, verified and timed.
+
+use clap::{Args, ValueEnum};
+use eyre::{Result, WrapErr};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::{fs, num::NonZeroUsize, path::PathBuf, process::ExitCode};
+use warpline_chainspec::ChainSpec;
+use warpline_executor::ParallelConfig;
+use warpline_replay::{Mode, Report, RunConfig, Runner, find_fixtures, load_block, render_table};
+
+/// Replay block fixtures sequentially and in parallel, check both against the block's header and
+/// against each other, and report the speed.
+///
+/// Exit code 0: everything verified. 1: a check failed, both executions differ, or a file cannot
+/// be used. 2: wrong usage.
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// Fixtures (*.json, *.json.zst), or folders of them.
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+
+    /// Threads of the parallel execution, the calling one included [default: all cores].
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+
+    /// Timed runs of each execution; the report shows medians.
+    #[arg(long, value_name = "N", default_value = "15")]
+    runs: NonZeroUsize,
+
+    /// Which executions to run.
+    #[arg(long, value_enum, default_value = "both")]
+    mode: ModeArg,
+
+    /// Rules for fixtures that do not name their chain: mainnet, sepolia, holesky, hoodi, or the
+    /// path of a genesis file [default: mainnet].
+    #[arg(long, value_name = "NAME|FILE", value_parser = parse_chain)]
+    chain: Option<ChainSpec>,
+
+    /// Also write the report as JSON (`-` for standard output).
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ModeArg {
+    /// Sequentially and in parallel, and compare.
+    Both,
+    /// In parallel only.
+    Parallel,
+    /// Sequentially only.
+    Sequential,
+}
+
+impl From<ModeArg> for Mode {
+    fn from(mode: ModeArg) -> Self {
+        match mode {
+            ModeArg::Both => Self::Both,
+            ModeArg::Parallel => Self::Parallel,
+            ModeArg::Sequential => Self::Sequential,
+        }
+    }
+}
+
+fn parse_chain(name: &str) -> Result<ChainSpec, String> {
+    ChainSpec::by_name_or_path(name).map_err(|error| error.to_string())
+}
+
+/// Runs the command.
+pub(crate) fn run(args: ReplayArgs) -> Result<ExitCode> {
+    // A report that cannot be written is better noticed before the work than after it.
+    write_json(&args, "")?;
+    let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let threads = args.threads.map_or_else(cores, NonZeroUsize::get);
+    let parallel = ParallelConfig { threads, ..ParallelConfig::default() };
+    let runs = args.runs.get();
+    let runner = Runner::new(RunConfig { parallel, runs, mode: args.mode.into() })
+        .wrap_err("starting the threads")?;
+
+    let (files, mut failures) = find_fixtures(&args.paths);
+    let progress = ProgressBar::new((files.len() * runs) as u64);
+    progress
+        .set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} runs, {eta} left: {msg}")?);
+    let mut blocks = Vec::with_capacity(files.len());
+    for (index, file) in files.iter().enumerate() {
+        match load_block(file, args.chain.as_ref()) {
+            Ok(block) => {
+                progress.set_message(block.label.clone());
+                blocks.push(runner.run(&block, || progress.inc(1)));
+            }
+            Err(failure) => failures.push(failure),
+        }
+        progress.set_position(((index + 1) * runs) as u64);
+    }
+    progress.finish_and_clear();
+
+    let report = Report::new(runner.config(), blocks, failures);
+    eprint!("{}", render_table(&report));
+    write_json(&args, &report.to_json()?)?;
+    Ok(if report.verified() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn write_json(args: &ReplayArgs, json: &str) -> Result<()> {
+    match args.json.as_deref() {
+        None => Ok(()),
+        Some(path) if path.as_os_str() == "-" && json.is_empty() => Ok(()),
+        Some(path) if path.as_os_str() == "-" => {
+            println!("{json}");
+            Ok(())
+        }
+        Some(path) => fs::write(path, json).wrap_err_with(|| format!("writing {}", path.display())),
+    }
+}

@@ -1,0 +1,267 @@
+//! Running a block: once for the proof, then as often as asked for the time.
+
+use crate::{
+    BlockReport, CriticalPath, PreparedBlock,
+    checks::{self, Checks, Outcome},
+    compare::{Execution, compare},
+};
+use alloy_consensus::EthereumReceipt;
+use cpu_time::ProcessTime;
+use serde::Serialize;
+use std::{
+    hint::black_box,
+    io,
+    time::{Duration, Instant},
+};
+use warpline_executor::{
+    BlockOutput, ExecStats, ExecuteError, ParallelConfig, ParallelExecutor, SequentialOutput,
+    execute_sequential,
+};
+use warpline_merger::diff_from_bundle;
+
+/// Which executions to run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Mode {
+    /// Sequentially and in parallel, and compare.
+    #[default]
+    Both,
+    /// In parallel only.
+    Parallel,
+    /// Sequentially only.
+    Sequential,
+}
+
+/// How to run blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunConfig {
+    /// How to execute in parallel.
+    pub parallel: ParallelConfig,
+    /// How often to time each execution.
+    pub runs: usize,
+    /// Which executions to run.
+    pub mode: Mode,
+}
+
+/// Runs blocks on a pool of threads that outlives them.
+#[derive(Debug)]
+pub struct Runner {
+    config: RunConfig,
+    timed: ParallelExecutor,
+    /// The same, telling where the time goes.
+    observed: ParallelExecutor,
+}
+
+/// Times of one execution, over all runs.
+#[derive(Debug, Default)]
+struct Times {
+    wall: Vec<Duration>,
+    cpu: Vec<Duration>,
+}
+
+impl Runner {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// The operating system refuses a thread.
+    pub fn new(config: RunConfig) -> io::Result<Self> {
+        let timed = ParallelConfig { timings: false, ..config.parallel };
+        let observed = ParallelConfig { timings: true, ..config.parallel };
+        Ok(Self {
+            config,
+            timed: ParallelExecutor::new(timed)?,
+            observed: ParallelExecutor::new(observed)?,
+        })
+    }
+
+    /// The configuration in use.
+    pub const fn config(&self) -> &RunConfig {
+        &self.config
+    }
+
+    /// Runs a block: executes and checks it, compares the executions, then measures. `tick` is
+    /// called after every timed run.
+    pub fn run(&self, block: &PreparedBlock, mut tick: impl FnMut()) -> BlockReport {
+        let mode = self.config.mode;
+        let sequential = (mode != Mode::Parallel).then(|| sequential(block));
+        let observed = (mode != Mode::Sequential).then(|| self.parallel(block, &self.observed));
+        let (parallel, stats) = match observed {
+            Some(Ok((execution, stats))) => (Some(Ok(execution)), Some(stats)),
+            Some(Err(error)) => (Some(Err(error)), None),
+            None => (None, None),
+        };
+
+        let mut report = BlockReport::new(block);
+        let mut checks = checks::check_body(block);
+        for execution in [&sequential, &parallel].into_iter().flatten() {
+            merge(&mut checks, check(block, execution));
+        }
+        if let (Some(sequential), Some(parallel)) = (&sequential, &parallel) {
+            let divergence = compare(block, sequential, parallel);
+            report.equal_to_sequential = Some(divergence.is_none());
+            report.divergence = divergence;
+        }
+        match sequential.as_ref().or(parallel.as_ref()) {
+            Some(Ok(execution)) => report.set_gas_used(block, execution.result.gas_used),
+            Some(Err(error)) => report.error = Some(explain(block, error)),
+            None => {}
+        }
+        let failed = checks.values().any(|check| matches!(check, Outcome::Failed { .. }));
+        report.set_checks(checks);
+        if failed {
+            report.hint = unlisted_accounts(block);
+        }
+
+        if report.error.is_none() && report.divergence.is_none() {
+            let path = CriticalPath::measure(block);
+            report.set_critical_path(path.share(), self.config.parallel.threads);
+            if let Some(stats) = &stats {
+                report.set_stats(stats);
+            }
+            self.measure(block, &sequential, &parallel, &mut report, &mut tick);
+        }
+        report
+    }
+
+    /// Times both executions in turns, so that both see the same machine. Every parallel result
+    /// must still be the right one, whatever the schedule was.
+    fn measure(
+        &self,
+        block: &PreparedBlock,
+        sequential: &Option<Result<Execution, ExecuteError>>,
+        parallel: &Option<Result<Execution, ExecuteError>>,
+        report: &mut BlockReport,
+        tick: &mut impl FnMut(),
+    ) {
+        let (mut in_order, mut at_once) = (Times::default(), Times::default());
+        for run in 0..self.config.runs {
+            // Who goes first alternates: the second finds warmer caches.
+            for turn in 0..2 {
+                if (run + turn) % 2 == 0 && sequential.is_some() {
+                    drop(in_order.time(|| run_sequential(block)));
+                }
+                if (run + turn) % 2 == 1 && parallel.is_some() {
+                    let output = at_once.time(|| self.timed_parallel(block));
+                    if let Some(expected) = sequential.as_ref().or(parallel.as_ref()) {
+                        let divergence = compare(block, expected, &output.map(from_parallel));
+                        if divergence.is_some() {
+                            report.equal_to_sequential = Some(false);
+                            report.divergence = divergence;
+                            return;
+                        }
+                    }
+                }
+            }
+            tick();
+        }
+        report.set_times(in_order.medians(), at_once.medians());
+    }
+
+    fn timed_parallel(
+        &self,
+        block: &PreparedBlock,
+    ) -> Result<BlockOutput<EthereumReceipt>, ExecuteError> {
+        self.timed.execute_block(block.factory(), block.input(), &block.pre_state)
+    }
+
+    fn parallel(
+        &self,
+        block: &PreparedBlock,
+        executor: &ParallelExecutor,
+    ) -> Result<(Execution, ExecStats), ExecuteError> {
+        // The first run fills the caches, the second shows what a run looks like.
+        executor.execute_block(block.factory(), block.input(), &block.pre_state)?;
+        let output = executor.execute_block(block.factory(), block.input(), &block.pre_state)?;
+        let stats = output.stats;
+        Ok((from_parallel(output), stats))
+    }
+}
+
+impl Times {
+    fn time<T>(&mut self, run: impl FnOnce() -> T) -> T {
+        let (cpu, wall) = (ProcessTime::now(), Instant::now());
+        let output = black_box(run());
+        self.wall.push(wall.elapsed());
+        self.cpu.push(cpu.elapsed());
+        output
+    }
+
+    /// The median wall and CPU time.
+    fn medians(&self) -> Option<(Duration, Duration)> {
+        Some((median(&self.wall)?, median(&self.cpu)?))
+    }
+}
+
+fn median(times: &[Duration]) -> Option<Duration> {
+    let mut sorted = times.to_vec();
+    sorted.sort_unstable();
+    let middle = sorted.len() / 2;
+    match sorted.len() {
+        0 => None,
+        even if even % 2 == 0 => Some((sorted[middle - 1] + sorted[middle]) / 2),
+        _ => Some(sorted[middle]),
+    }
+}
+
+fn run_sequential(
+    block: &PreparedBlock,
+) -> Result<SequentialOutput<EthereumReceipt>, ExecuteError> {
+    execute_sequential(block.factory(), block.input(), &block.pre_state)
+}
+
+fn sequential(block: &PreparedBlock) -> Result<Execution, ExecuteError> {
+    let output = run_sequential(block)?;
+    Ok(Execution { result: output.result, diff: diff_from_bundle(&output.bundle) })
+}
+
+fn from_parallel(output: BlockOutput<EthereumReceipt>) -> Execution {
+    let mut diff = output.diff;
+    diff.sort();
+    Execution { result: output.result, diff }
+}
+
+fn check(block: &PreparedBlock, execution: &Result<Execution, ExecuteError>) -> Checks {
+    match execution {
+        Ok(Execution { result, diff }) => checks::check_execution(block, result, diff),
+        Err(_) => checks::not_executed(),
+    }
+}
+
+/// Adds the checks of another execution: a check passes if it passes for all of them.
+fn merge(all: &mut Checks, more: Checks) {
+    for (check, outcome) in more {
+        let kept = all.entry(check).or_insert_with(|| outcome.clone());
+        if !matches!(kept, Outcome::Failed { .. }) && matches!(outcome, Outcome::Failed { .. }) {
+            *kept = outcome;
+        }
+    }
+}
+
+/// An execution error in full, with what the fixture may have to do with it.
+fn explain(block: &PreparedBlock, error: &ExecuteError) -> String {
+    let index = error.transaction().map(|index| index.get());
+    let sender = index.and_then(|index| block.sender(index));
+    match sender.filter(|sender| block.pre_state.account(sender).is_none()) {
+        Some(sender) => format!("{error} (the pre-state has no account {sender}, its sender)"),
+        None => error.to_string(),
+    }
+}
+
+/// Names the accounts that may be missing from a fixture whose checks fail.
+fn unlisted_accounts(block: &PreparedBlock) -> Option<String> {
+    const SHOWN: usize = 5;
+    if block.manifest.complete_state {
+        return None;
+    }
+    let unlisted = CriticalPath::measure(block).unlisted();
+    let shown: Vec<_> = unlisted
+        .iter()
+        .take(SHOWN)
+        .map(|(address, index)| format!("{address} (transaction {index})"))
+        .collect();
+    let more = unlisted.len().saturating_sub(SHOWN);
+    (!shown.is_empty()).then(|| {
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!("accounts that were read but are not in the pre-state: {}{more}", shown.join(", "))
+    })
+}
