@@ -51,7 +51,7 @@ loom: ## Explore the interleavings of the scheduler with the model checker
 
 deny: ## Check licences and sources of dependencies, where cargo-deny is installed
 	@if $(CARGO) deny --version >/dev/null 2>&1; then \
-		$(CARGO) deny --offline check bans licenses sources; \
+		$(CARGO) deny --locked check bans licenses sources; \
 	else \
 		echo "cargo-deny is not installed: skipped (cargo install cargo-deny --locked)"; \
 	fi
