@@ -1,5 +1,6 @@
 //! The `warpline` command: arguments and wiring, one file per subcommand.
 
+mod bench;
 mod replay;
 
 use clap::{Parser, Subcommand};
@@ -19,11 +20,13 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Replay(replay::ReplayArgs),
+    Bench(bench::BenchArgs),
 }
 
 fn main() -> eyre::Result<ExitCode> {
     color_eyre::install()?;
     match Cli::parse().command {
         Command::Replay(args) => replay::run(args),
+        Command::Bench(args) => bench::run(&args),
     }
 }

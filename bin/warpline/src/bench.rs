@@ -1,0 +1,297 @@
+//! `warpline bench`: synthetic blocks from real contracts, through both executions.
+
+mod seal;
+
+use eyre::WrapErr;
+use indicatif::{ProgressBar, ProgressStyle};
+use seal::seal;
+use std::{
+    fs,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+use warpline_executor::ParallelConfig;
+use warpline_fixture::BlockFixture;
+use warpline_replay::{Mode, PreparedBlock, Report, RunConfig, Runner, render_table};
+use warpline_workload::{BlockSpec, Rules, Workload, generate};
+
+/// Execute synthetic blocks, sequentially and in parallel
+///
+/// The blocks are made of transactions to real contracts. Both executions are checked against
+/// each other and against the header, and timed in turns.
+#[derive(Debug, clap::Args)]
+pub(crate) struct BenchArgs {
+    /// What the transactions do (`--list` explains), or `all`
+    #[arg(value_name = "WORKLOAD", required_unless_present = "list", value_parser = workloads)]
+    workloads: Vec<Choice>,
+
+    /// List the workloads
+    #[arg(long)]
+    list: bool,
+
+    /// Transactions per block
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    txs: usize,
+
+    /// Share of transactions that meet in one place, 0 to 1; several make several blocks
+    #[arg(long, value_name = "R", value_delimiter = ',', default_value = "0", value_parser = share)]
+    hot_ratio: Vec<f64>,
+
+    /// What the blocks are derived from
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+
+    /// The rules the blocks follow; few workloads run under the old ones
+    #[arg(long, value_name = "FORK", value_enum, default_value_t = Fork::Osaka)]
+    rules: Fork,
+
+    /// Threads of the parallel execution, the calling one included [default: all cores]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+
+    /// Timed runs of each execution; the report shows medians
+    #[arg(long, value_name = "N", default_value = "15")]
+    runs: NonZeroUsize,
+
+    /// Write the report as JSON (`-` for standard output)
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+
+    /// Write the blocks as fixtures instead of running them: a file for one, a folder for several
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["json"])]
+    emit: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Fork {
+    Osaka,
+    Homestead,
+}
+
+/// One workload or all of them.
+#[derive(Debug, Clone, Copy)]
+enum Choice {
+    One(Workload),
+    All,
+}
+
+/// A block to be made.
+#[derive(Debug, Clone, Copy)]
+struct Job {
+    workload: Workload,
+    spec: BlockSpec,
+}
+
+fn workloads(name: &str) -> Result<Choice, warpline_workload::WorkloadError> {
+    Ok(if name == "all" { Choice::All } else { Choice::One(name.parse()?) })
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share: f64 = text.parse().map_err(|error| format!("{error}"))?;
+    if (0.0..=1.0).contains(&share) { Ok(share) } else { Err("not from 0 to 1".to_owned()) }
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &BenchArgs) -> eyre::Result<ExitCode> {
+    if args.list {
+        list();
+        return Ok(ExitCode::SUCCESS);
+    }
+    let jobs = args.jobs();
+    if let Some(job) = jobs.iter().find(|job| !job.runs()) {
+        let message = format!("workload `{}` does not run under the old rules", job.workload);
+        clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, message + "\n").exit();
+    }
+    match &args.emit {
+        Some(path) => emit(&jobs, path),
+        None => measure(args, &jobs),
+    }
+}
+
+fn list() {
+    println!("{:<14} {:<38} hot transactions share", "workload", "transactions");
+    for workload in Workload::ALL {
+        println!("{:<14} {:<38} {}", workload.name(), workload.summary(), workload.hot_spot());
+    }
+}
+
+impl BenchArgs {
+    fn jobs(&self) -> Vec<Job> {
+        let rules = match self.rules {
+            Fork::Osaka => Rules::Osaka,
+            Fork::Homestead => Rules::Homestead,
+        };
+        let chosen = self.workloads.iter().flat_map(|choice| match choice {
+            Choice::One(workload) => vec![*workload],
+            Choice::All => Workload::ALL
+                .into_iter()
+                .filter(|workload| rules == Rules::Osaka || workload.runs_under_homestead())
+                .collect(),
+        });
+        let job = |workload, hot_ratio| Job {
+            workload,
+            spec: BlockSpec { transactions: self.txs, hot_ratio, seed: self.seed, rules },
+        };
+        chosen
+            .flat_map(|workload| self.hot_ratio.iter().map(move |ratio| job(workload, *ratio)))
+            .collect()
+    }
+}
+
+impl Job {
+    fn runs(&self) -> bool {
+        self.spec.rules == Rules::Osaka || self.workload.runs_under_homestead()
+    }
+
+    /// What the report calls the block.
+    fn label(&self) -> String {
+        format!("{} {:.0}% hot", self.workload, self.spec.hot_ratio * 100.0)
+    }
+
+    fn file_name(&self) -> String {
+        format!("{}-{:.0}-hot.json.zst", self.workload, self.spec.hot_ratio * 100.0)
+    }
+
+    /// The command that makes the block.
+    fn source(&self) -> String {
+        let BlockSpec { transactions, hot_ratio, seed, rules } = self.spec;
+        let rules = if rules == Rules::Homestead { " --rules homestead" } else { "" };
+        let Self { workload, .. } = self;
+        format!(
+            "warpline bench {workload} --txs {transactions} --hot-ratio {hot_ratio} --seed {seed}{rules}"
+        )
+    }
+
+    fn fixture(&self) -> eyre::Result<BlockFixture> {
+        let block = generate(self.workload, &self.spec)?;
+        seal(block, self.source()).wrap_err_with(|| format!("workload `{}`", self.workload))
+    }
+}
+
+fn emit(jobs: &[Job], path: &Path) -> eyre::Result<ExitCode> {
+    if jobs.len() > 1 {
+        fs::create_dir_all(path).wrap_err_with(|| format!("folder {}", path.display()))?;
+    }
+    for job in jobs {
+        let file = if jobs.len() > 1 { path.join(job.file_name()) } else { path.to_owned() };
+        job.fixture()?.save(&file)?;
+        eprintln!("wrote {}: {}", file.display(), job.source());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn measure(args: &BenchArgs, jobs: &[Job]) -> eyre::Result<ExitCode> {
+    // A report that cannot be written is better noticed before the work than after it.
+    write_json(args, "")?;
+    let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let threads = args.threads.map_or_else(cores, NonZeroUsize::get);
+    let runs = args.runs.get();
+    let parallel = ParallelConfig { threads, ..ParallelConfig::default() };
+    let config = RunConfig { parallel, runs, mode: Mode::Both };
+    let runner = Runner::new(config).wrap_err("starting the threads")?;
+
+    let progress = ProgressBar::new((jobs.len() * runs) as u64);
+    progress
+        .set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} runs, {eta} left: {msg}")?);
+    let mut reports = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        progress.set_message(job.label());
+        let block = PreparedBlock::new(job.label(), job.fixture()?, None)?;
+        reports.push(runner.run(&block, || progress.inc(1)));
+    }
+    progress.finish_and_clear();
+
+    let report = Report::new(&config, reports, Vec::new());
+    eprint!("{}", render_table(&report));
+    write_json(args, &report.to_json()?)?;
+    Ok(if report.verified() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn write_json(args: &BenchArgs, json: &str) -> eyre::Result<()> {
+    match args.json.as_deref() {
+        None => Ok(()),
+        Some(path) if path.as_os_str() == "-" && json.is_empty() => Ok(()),
+        Some(path) if path.as_os_str() == "-" => {
+            println!("{json}");
+            Ok(())
+        }
+        Some(path) => fs::write(path, json).wrap_err_with(|| format!("writing {}", path.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+    use warpline_replay::{BlockReport, Check, find_fixtures};
+
+    fn job(workload: Workload, rules: Rules) -> Job {
+        let spec = BlockSpec { transactions: 12, hot_ratio: 0.5, seed: 3, rules };
+        Job { workload, spec }
+    }
+
+    fn report(block: &PreparedBlock) -> BlockReport {
+        let parallel = ParallelConfig { threads: 2, min_gas: 0, ..ParallelConfig::default() };
+        let config = RunConfig { parallel, runs: 1, mode: Mode::Both };
+        Runner::new(config).unwrap().run(block, || ())
+    }
+
+    #[test]
+    fn every_generated_block_passes_every_check() {
+        for workload in Workload::ALL {
+            let fixture = job(workload, Rules::Osaka).fixture().unwrap();
+            let block = PreparedBlock::new("test", fixture, None).unwrap();
+            let report = report(&block);
+            assert!(report.verified(), "{workload}: {report:?}");
+            assert_eq!(report.count("passed"), report.checks.len(), "{workload}: {report:?}");
+        }
+    }
+
+    #[test]
+    fn receipts_before_byzantium_hold_state_roots_that_are_checked() {
+        for workload in [Workload::Erc20, Workload::Relay] {
+            let fixture = job(workload, Rules::Homestead).fixture().unwrap();
+            let block = PreparedBlock::new("test", fixture, None).unwrap();
+            let report = report(&block);
+            assert!(report.verified(), "{workload}: {report:?}");
+            assert_eq!(report.checks.get(&Check::ReceiptsRoot), Some(&"passed"));
+            assert_eq!(report.checks.get(&Check::StateRoot), Some(&"passed"));
+        }
+    }
+
+    #[test]
+    fn testdata_is_what_the_generator_makes() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata");
+        let (files, failures) = find_fixtures(&[folder]);
+        assert!(failures.is_empty(), "{failures:?}");
+        let mut ours = 0;
+        for file in files {
+            let committed = BlockFixture::load(&file).unwrap();
+            if !committed.manifest.source.starts_with("warpline bench ") {
+                continue;
+            }
+            ours += 1;
+            let command = crate::Cli::try_parse_from(committed.manifest.source.split(' ')).unwrap();
+            let crate::Command::Bench(args) = command.command else { panic!("{file:?}") };
+            let made = args.jobs()[0].fixture().unwrap();
+            assert_eq!(committed.hash, made.hash, "{file:?}: run scripts/make-testdata.sh");
+            let (before, after) = (committed.pre_state.state_root(), made.pre_state.state_root());
+            assert_eq!(before, after, "{file:?}: run scripts/make-testdata.sh");
+        }
+        assert_eq!(ours, 7);
+    }
+
+    #[test]
+    fn an_emitted_block_is_read_back_as_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("block.json.zst");
+        let job = job(Workload::Mixed, Rules::Osaka);
+        emit(&[job], &file).unwrap();
+        let (made, read) = (job.fixture().unwrap(), BlockFixture::load(&file).unwrap());
+        assert_eq!(read.hash, made.hash);
+        assert_eq!(read.transactions, made.transactions);
+        assert_eq!(read.pre_state.state_root(), made.pre_state.state_root());
+        assert_eq!(read.manifest.source, job.source());
+    }
+}
