@@ -166,6 +166,10 @@ contracts! {
     Sweeper => Asm::new()
         .push(0u64).push(0u64).push(0u64).push(0u64)
         .ops(&[ADDRESS, BALANCE]).word(0).half_gas().ops(&[CALL, POP]);
+    /// Sends `w1` wei of its own to `w0`, whether it has them or not; `slot[w1]` = succeeded
+    Spender => Asm::new()
+        .push(0u64).push(0u64).push(0u64).push(0u64)
+        .word(1).word(0).half_gas().op(CALL).word(1).op(SSTORE);
     /// Does nothing, so it accepts value
     Sink => Asm::new().op(STOP);
 }

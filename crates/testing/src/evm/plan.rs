@@ -131,12 +131,19 @@ fn beneficiary(rng: &mut Rng) -> Address {
     }
 }
 
-/// Puts something at an address where a contract may be created.
+/// Puts something at an address where a contract may be created: wei, a nonce, an empty
+/// account, or a contract that lives there already and has storage.
 fn surprise(block: &mut BlockBuilder, rng: &mut Rng, address: Address) {
     match rng.below(6) {
         0 => block.world().fund(address, U256::from(5)),
         1 => block.world().set_nonce(address, 1),
         2 => block.world().fund(address, U256::ZERO),
+        3 => {
+            block.world().deploy(address, Contract::Mortal.code());
+            for slot in 0..2u64 {
+                block.world().set_slot(address, U256::from(slot), U256::from(7 + slot));
+            }
+        }
         _ => {}
     }
 }

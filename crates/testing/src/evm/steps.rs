@@ -120,6 +120,7 @@ fn arguments(rng: &mut Rng, contract: Contract, depth: u8) -> Bytes {
         Contract::Creator => init_code(rng.below(6)),
         Contract::Mortal if rng.once_in(2) => Bytes::new(),
         Contract::Worker => words(&[&(20 * small), &slot]),
+        Contract::Spender => words(&[&address(rng), &(300 * small)]),
         Contract::Token => words(&[&address(rng), &(400_000 * small)]),
         Contract::Cell if rng.once_in(3) => words(&[&slot]),
         Contract::BalanceReader | Contract::CodeReader | Contract::CodeSizeReader => {

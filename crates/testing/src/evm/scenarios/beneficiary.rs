@@ -9,7 +9,7 @@ use crate::evm::{
     user,
 };
 use alloy_consensus::Header;
-use alloy_primitives::{Address, U256};
+use alloy_primitives::{Address, KECCAK256_EMPTY, U256};
 use revm::primitives::hardfork::SpecId;
 
 /// What the beneficiary earns from a plain transfer at the default fee.
@@ -225,5 +225,35 @@ pub fn block_and_ommer_rewards() -> GeneratedBlock {
     let reward = U256::from(2 * ether + 2 * ether / 32);
     block.fact(Fact::Balance(BENEFICIARY, reward + U256::from(21_000 * 10 * GWEI)));
     block.fact(Fact::Balance(uncle, U256::from(2 * ether * 7 / 8 + 1)));
+    block.finish()
+}
+
+/// The first fee brings the account into being, and a contract sees it.
+pub fn beneficiary_code_hash_before_and_after_its_first_fee() -> GeneratedBlock {
+    let mut block = BlockBuilder::new(SpecId::CANCUN);
+    let reader = Contract::CodeReader.at(0);
+    let read = |sender, slot: u64| {
+        let data = words(&[&BENEFICIARY, &slot]);
+        Request::call(user(sender), reader).fee(7 * GWEI).tip(0).data(data)
+    };
+    block.ok(read(0, 0));
+    block.ok(Request::transfer(user(1), user(60), 1));
+    block.ok(read(2, 10));
+    block.fact(Fact::slot(reader, 0, 0));
+    block.fact(Fact::Slot(reader, U256::from(10), U256::from_be_bytes(KECCAK256_EMPTY.0)));
+    block.finish()
+}
+
+/// Value for the beneficiary costs 25,000 gas more while it does not exist.
+pub fn cost_of_paying_the_beneficiary_depends_on_its_first_fee() -> GeneratedBlock {
+    let mut block = BlockBuilder::new(SpecId::CANCUN);
+    let pay = |sender| {
+        let call = Request::call(user(sender), Contract::CoinbasePayer.at(0)).value(9);
+        call.gas(50_000).fee(7 * GWEI).tip(0)
+    };
+    block.fails(pay(0));
+    block.ok(Request::transfer(user(1), user(60), 1));
+    block.ok(pay(2));
+    block.fact(Fact::Balance(BENEFICIARY, U256::from(TIP + 9)));
     block.finish()
 }

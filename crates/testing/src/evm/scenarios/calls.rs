@@ -9,7 +9,7 @@ use crate::evm::{
     tx::{Envelope, GWEI, Request},
     user,
 };
-use alloy_primitives::{B256, U256};
+use alloy_primitives::{B256, KECCAK256_EMPTY, U256};
 use revm::primitives::hardfork::SpecId;
 
 fn call(sender: u16, contract: Contract) -> Request {
@@ -263,5 +263,53 @@ pub fn homestead_block() -> GeneratedBlock {
     block.fails(Request::create(user(2), code).gas(intrinsic + 1_000));
     block.fact(Fact::slot(Contract::Delegator.at(0), 4, 1));
     block.fact(Fact::Absent(user(2).create(0)));
+    block.finish()
+}
+
+/// Whether an inner transfer succeeds depends on all that came in and went out before.
+pub fn contract_runs_dry_and_is_refilled() -> GeneratedBlock {
+    let mut block = BlockBuilder::new(SpecId::CANCUN);
+    let spender = Contract::Spender.at(0);
+    let spend = |sender: u16, wei: u64| {
+        call(sender, Contract::Spender).data(words(&[&user(70 + sender), &wei]))
+    };
+    for sender in 0..4 {
+        block.ok(spend(sender, 300 + u64::from(sender)));
+    }
+    block.ok(call(5, Contract::Spender).value(500).data(words(&[&user(75), &0u64])));
+    block.ok(spend(6, 590));
+    block.ok(spend(7, 8));
+    for (wei, succeeded) in [(300, 1), (301, 1), (302, 1), (303, 0), (590, 1), (8, 0)] {
+        block.fact(Fact::slot(spender, wei, succeeded));
+    }
+    block.fact(Fact::Balance(spender, U256::from(7)));
+    block.finish()
+}
+
+/// EXTCODEHASH is zero for what does not exist: a transfer makes the difference.
+pub fn code_hash_tells_whether_an_account_exists() -> GeneratedBlock {
+    let mut block = BlockBuilder::new(SpecId::CANCUN);
+    let (reader, fresh) = (Contract::CodeReader.at(0), user(800));
+    let read = |slot: u64| call(3, Contract::CodeReader).data(words(&[&fresh, &slot]));
+    block.ok(read(0));
+    block.ok(Request::transfer(user(0), fresh, 1));
+    block.ok(read(10));
+    let empty = U256::from_be_bytes(KECCAK256_EMPTY.0);
+    block.fact(Fact::slot(reader, 0, 0));
+    block.fact(Fact::Slot(reader, U256::from(10), empty));
+    block.finish()
+}
+
+/// A call with value pays for a new account only while there is none: with just enough gas for
+/// the cheap case it fails before the transfer and succeeds after it.
+pub fn cost_of_a_new_account_depends_on_an_earlier_transfer() -> GeneratedBlock {
+    let mut block = BlockBuilder::new(SpecId::CANCUN);
+    let fresh = user(800);
+    let forward =
+        |sender| call(sender, Contract::Forwarder).gas(70_000).value(7).data(words(&[&fresh]));
+    block.fails(forward(1));
+    block.ok(Request::transfer(user(0), fresh, 1));
+    block.ok(forward(2));
+    block.fact(Fact::Balance(fresh, U256::from(8)));
     block.finish()
 }

@@ -254,3 +254,29 @@ pub fn delegation_of_an_account_that_did_not_exist() -> GeneratedBlock {
     block.fact(Fact::Nonce(fresh, 1));
     block.finish()
 }
+
+/// The target gets its code after the delegation: the same call does nothing, then something.
+pub fn delegation_to_a_contract_created_later() -> GeneratedBlock {
+    let mut block = new_block();
+    let target = user(4).create(0);
+    block.ok(delegating(1, user(0), target, 0));
+    block.ok(Request::call(user(2), user(0)));
+    block.ok(Request::create(user(4), Contract::Mortal.init_code()));
+    block.ok(Request::call(user(2), user(0)));
+    block.fact(Fact::slot(user(0), 0, 1));
+    block.finish()
+}
+
+/// Sender and running contract are one account: SELFBALANCE shows what the fee has left.
+pub fn delegated_sender_reads_its_own_balance() -> GeneratedBlock {
+    let mut block = new_block();
+    block.delegate(user(0), Contract::SelfBalanceReader.at(0));
+    for step in 0..5_u64 {
+        let before = block.balance(user(0));
+        let request = Request::call(user(0), user(0)).gas(100_000).data(words(&[&step]));
+        let bought = U256::from(100_000 * request.fee);
+        block.ok(request);
+        block.fact(Fact::Slot(user(0), U256::from(step), before - bought));
+    }
+    block.finish()
+}

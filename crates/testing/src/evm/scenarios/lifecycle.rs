@@ -323,3 +323,41 @@ pub fn selfdestruct_to_a_later_sender() -> GeneratedBlock {
     block.fact(Fact::Balance(user(73), U256::from(5)));
     block.finish()
 }
+
+/// Storage from before the block must not shine through a contract made anew at its address.
+pub fn recreation_over_storage_from_before_the_block() -> GeneratedBlock {
+    let mut block = BlockBuilder::new(SpecId::SHANGHAI);
+    let child = child_of(Contract::Factory, 2);
+    block.world().deploy(child, CHILD.code());
+    for (slot, value) in [(0u64, 6u64), (1, 3), (5, 9)] {
+        block.world().set_slot(child, U256::from(slot), U256::from(value));
+    }
+    block.ok(make(0, Contract::Factory, 2));
+    block.ok(Request::call(user(1), child));
+    block.ok(kill(2, child, user(70)));
+    block.ok(make(3, Contract::Factory, 2));
+    block.ok(Request::call(user(4), child));
+    block.fact(Fact::slot(child, 0, 1));
+    block.fact(Fact::slot(child, 1, 7));
+    block.fact(Fact::slot(child, 5, 0));
+    block.finish()
+}
+
+/// Dies, lives, dies, lives: each life starts empty.
+pub fn destroyed_and_recreated_twice() -> GeneratedBlock {
+    let mut block = BlockBuilder::new(SpecId::LONDON);
+    let child = child_of(Contract::Factory, 2);
+    for life in 1..=3 {
+        block.ok(make(life, Contract::Factory, 2).value(life));
+        for sender in 0..life {
+            block.ok(Request::call(user(sender), child));
+        }
+        if life < 3 {
+            block.ok(kill(7, child, user(70)));
+        }
+    }
+    block.fact(Fact::slot(child, 0, 3));
+    block.fact(Fact::Balance(child, U256::from(3)));
+    block.fact(Fact::Balance(user(70), U256::from(3)));
+    block.finish()
+}

@@ -81,6 +81,8 @@ scenarios! {
         beneficiary_gets_withdrawals,
         beneficiary_is_the_hot_contract,
         block_and_ommer_rewards,
+        beneficiary_code_hash_before_and_after_its_first_fee,
+        cost_of_paying_the_beneficiary_depends_on_its_first_fee,
     }
     delegation {
         self_delegation_in_a_plain_looking_transfer,
@@ -101,6 +103,8 @@ scenarios! {
         delegated_account_destroys_itself,
         code_of_a_delegated_account_read_by_contracts,
         delegation_of_an_account_that_did_not_exist,
+        delegation_to_a_contract_created_later,
+        delegated_sender_reads_its_own_balance,
     }
     lifecycle {
         create_then_call,
@@ -124,6 +128,8 @@ scenarios! {
         failing_creation_leaves_the_nonce_raised,
         code_read_before_and_after_creation,
         selfdestruct_to_a_later_sender,
+        recreation_over_storage_from_before_the_block,
+        destroyed_and_recreated_twice,
     }
     calls {
         revert_after_write,
@@ -146,6 +152,9 @@ scenarios! {
         old_forks_lack_opcodes,
         frontier_block,
         homestead_block,
+        contract_runs_dry_and_is_refilled,
+        code_hash_tells_whether_an_account_exists,
+        cost_of_a_new_account_depends_on_an_earlier_transfer,
     }
     contention {
         hot_counter,
