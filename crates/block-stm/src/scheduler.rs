@@ -50,9 +50,14 @@ pub struct Plan {
     pub txs: Vec<TxPlan>,
     /// Number of groups; every group number is below it.
     pub groups: usize,
-    /// Helpers start this many transactions ahead of the front, so that they do not race it for
-    /// the very next one.
-    pub lead: usize,
+    /// Helpers start this much work ahead of the front, so that they do not race it for the very
+    /// next transaction. In the unit of `work`.
+    pub lead: u64,
+    /// How much work each transaction is thought to be, in any unit. Taken as equal where empty.
+    pub work: Vec<u64>,
+    /// Transactions to run ahead before all others, the longest first: one that starts late may
+    /// end when everybody else has long finished.
+    pub first: Vec<usize>,
 }
 
 /// What the front does with the next transaction.
@@ -92,7 +97,11 @@ pub struct Scheduler {
     scores: Box<[AtomicU32]>,
     front: AtomicUsize,
     cursor: AtomicUsize,
-    lead: usize,
+    first: Box<[usize]>,
+    first_cursor: AtomicUsize,
+    lead: u64,
+    /// Work before each transaction.
+    work_before: Box<[u64]>,
     gate: Gate,
 }
 
@@ -107,13 +116,23 @@ impl Scheduler {
             TxPlan::Front => u32::MAX,
             TxPlan::Ahead { group } => *group,
         };
+        let mut sum = 0_u64;
+        let mut before = |tx| {
+            let work = plan.work.get(tx).copied().unwrap_or(1);
+            let before = sum;
+            sum = sum.saturating_add(work);
+            before
+        };
         Self {
+            work_before: (0..plan.txs.len()).map(&mut before).collect(),
             status: plan.txs.iter().map(status).collect(),
             group: plan.txs.iter().map(group).collect(),
             scores: (0..plan.groups).map(|_| AtomicU32::new(SCORE_LIMIT)).collect(),
             front: AtomicUsize::new(0),
             cursor: AtomicUsize::new(0),
-            lead: plan.lead.max(1),
+            first: plan.first.iter().copied().filter(|tx| *tx < plan.txs.len()).collect(),
+            first_cursor: AtomicUsize::new(0),
+            lead: plan.lead,
             gate: Gate::default(),
         }
     }
@@ -136,11 +155,24 @@ impl Scheduler {
 
     /// Takes the next transaction to run ahead, `None` when there is none left.
     pub fn claim(&self) -> Option<usize> {
-        let ahead = self.front.load(Ordering::Acquire) + self.lead;
-        let from = self.cursor.load(Ordering::Relaxed).max(ahead);
+        while self.first_cursor.load(Ordering::Relaxed) < self.first.len() {
+            let next = self.first_cursor.fetch_add(1, Ordering::Relaxed);
+            if let Some(tx) = self.first.get(next).filter(|tx| self.try_claim(**tx)) {
+                return Some(*tx);
+            }
+        }
+        let from = self.cursor.load(Ordering::Relaxed).max(self.past_lead());
         let tx = (from..self.len()).find(|tx| self.try_claim(*tx));
         self.cursor.fetch_max(tx.map_or(self.len(), |tx| tx + 1), Ordering::Relaxed);
         tx
+    }
+
+    /// The first transaction that is far enough ahead of the front.
+    fn past_lead(&self) -> usize {
+        let next = self.front.load(Ordering::Acquire) + 1;
+        let Some(ahead) = self.work_before.get(next..) else { return self.len() };
+        let enough = ahead.first().map_or(0, |work| work.saturating_add(self.lead));
+        next + ahead.partition_point(|work| *work < enough)
     }
 
     /// Takes a transaction for the front to run ahead while it would have to wait: the nearest
@@ -202,6 +234,7 @@ impl Scheduler {
 
     /// The front gives up: nothing more is handed out and nobody waits any longer.
     pub fn stop(&self) {
+        self.first_cursor.store(self.first.len(), Ordering::Relaxed);
         self.cursor.store(self.len(), Ordering::Relaxed);
         self.front.store(usize::MAX / 2, Ordering::SeqCst);
         self.gate.notify();
@@ -275,14 +308,14 @@ impl Scheduler {
 mod tests {
     use super::*;
 
-    fn scheduler(txs: usize, lead: usize) -> Scheduler {
+    fn scheduler(txs: usize, lead: u64) -> Scheduler {
         let txs = vec![TxPlan::Ahead { group: 0 }; txs];
-        Scheduler::new(&Plan { txs, groups: 1, lead })
+        Scheduler::new(&Plan { txs, groups: 1, lead, ..Plan::default() })
     }
 
     #[test]
     fn helpers_leave_the_lead_to_the_front() {
-        let s = scheduler(6, 2);
+        let s = scheduler(6, 1);
         assert_eq!(s.claim(), Some(2));
         assert_eq!(s.claim(), Some(3));
         assert_eq!(s.front_step(0), FrontStep::Execute);
@@ -298,8 +331,16 @@ mod tests {
     }
 
     #[test]
+    fn long_transactions_are_handed_out_first() {
+        let txs = vec![TxPlan::Ahead { group: 0 }; 5];
+        let s = Scheduler::new(&Plan { txs, groups: 1, first: vec![4, 2, 9], ..Plan::default() });
+        let order: Vec<_> = core::iter::from_fn(|| s.claim()).collect();
+        assert_eq!(order, [4, 2, 1, 3]);
+    }
+
+    #[test]
     fn the_waiting_front_takes_the_nearest_transaction() {
-        let s = scheduler(6, 1);
+        let s = scheduler(6, 0);
         assert_eq!(s.front_step(0), FrontStep::Execute);
         assert_eq!(s.claim(), Some(1));
         s.advance(0);
@@ -310,7 +351,7 @@ mod tests {
 
     #[test]
     fn an_abandoned_transaction_is_executed_by_the_front() {
-        let s = scheduler(2, 1);
+        let s = scheduler(2, 0);
         assert_eq!(s.claim(), Some(1));
         s.abandon(1);
         assert_eq!(s.claim_near(8), None);
@@ -322,7 +363,7 @@ mod tests {
     #[test]
     fn a_transaction_for_the_front_is_never_handed_out() {
         let txs = vec![TxPlan::Front, TxPlan::Front, TxPlan::Ahead { group: 0 }];
-        let s = Scheduler::new(&Plan { txs, groups: 1, lead: 1 });
+        let s = Scheduler::new(&Plan { txs, groups: 1, ..Plan::default() });
         assert_eq!(s.claim(), Some(2));
         assert_eq!(s.claim(), None);
         assert_eq!(s.claim_near(8), None);
@@ -330,7 +371,7 @@ mod tests {
 
     #[test]
     fn a_group_that_only_conflicts_is_left_to_the_front() {
-        let s = scheduler(100, 1);
+        let s = scheduler(100, 0);
         for _ in 0..3 {
             assert!(s.claim().is_some());
             s.report_wasted(0);
@@ -340,7 +381,7 @@ mod tests {
 
     #[test]
     fn a_group_that_often_succeeds_survives_a_conflict() {
-        let s = scheduler(100, 1);
+        let s = scheduler(100, 0);
         for round in 0..40 {
             assert!(s.claim().is_some(), "round {round}");
             if round % 4 == 3 { s.report_wasted(0) } else { s.report_useful(0) }
@@ -349,7 +390,7 @@ mod tests {
 
     #[test]
     fn a_reader_waits_for_running_and_gives_up_on_unstarted_writers() {
-        let s = scheduler(8, 3);
+        let s = scheduler(8, 2);
         assert_eq!(s.claim(), Some(3));
         assert_eq!(s.claim(), Some(4));
         // Nothing between version 4 (transaction 3) and transaction 4.
@@ -363,7 +404,7 @@ mod tests {
 
     #[test]
     fn a_reader_waits_for_the_transaction_at_the_front() {
-        let s = scheduler(3, 1);
+        let s = scheduler(3, 0);
         assert_eq!(s.front_step(0), FrontStep::Execute);
         assert_eq!(s.claim(), Some(1));
         assert_eq!(s.ahead_of(1, 0, 0), Ahead::WaitFor(0));
@@ -374,7 +415,7 @@ mod tests {
 
     #[test]
     fn stopping_wakes_everyone_and_hands_out_nothing() {
-        let s = scheduler(4, 1);
+        let s = scheduler(4, 0);
         assert_eq!(s.claim(), Some(1));
         s.stop();
         s.wait_for(1);

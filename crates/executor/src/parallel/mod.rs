@@ -37,8 +37,8 @@ use warpline_types::StateDiff;
 pub struct ParallelConfig {
     /// Threads that work on a block, the calling one included; at least 1.
     pub threads: usize,
-    /// How many transactions ahead of the front helpers start.
-    pub lead: usize,
+    /// How far ahead of the front helpers start, in gas that the transactions between may use.
+    pub lead: u64,
     /// Helpers are called only for blocks whose transactions (plain transfers not counted) may
     /// use at least this much gas: below it, waking a thread costs more than it saves.
     pub min_gas: u64,
@@ -48,7 +48,7 @@ pub struct ParallelConfig {
 
 impl Default for ParallelConfig {
     fn default() -> Self {
-        Self { threads: 2, lead: 2, min_gas: 400_000, timings: false }
+        Self { threads: 2, lead: 0, min_gas: 400_000, timings: false }
     }
 }
 
@@ -139,7 +139,10 @@ impl<D> ParallelExecutor<D> {
             &input,
             parent,
         );
-        memory.clear();
+        // Only what helpers made use of has anything to forget.
+        if !output.as_ref().is_ok_and(|output| output.stats.threads == 1) {
+            memory.clear();
+        }
         self.spare.lock().push(memory);
         output
     }

@@ -6,8 +6,11 @@ use alloy_evm::{RecoveredTx, block::BlockExecutorFactory};
 use alloy_primitives::{Address, TxKind, map::AddressMap};
 use warpline_block_stm::{Plan, TxPlan};
 
+/// A transaction is long if its gas limit is more than one part in this many of the block's.
+const LONG_SHARE: u64 = 24;
+
 /// The plan for a block, and the gas its transactions may use besides plain transfers.
-pub(crate) fn plan<F, T>(input: &BlockInput<'_, F, T>, lead: usize) -> (Plan, u64)
+pub(crate) fn plan<F, T>(input: &BlockInput<'_, F, T>, lead: u64) -> (Plan, u64)
 where
     F: BlockExecutorFactory<Transaction: Transaction>,
     T: RecoveredTx<F::Transaction>,
@@ -27,8 +30,26 @@ where
         let next = groups.len() as u32;
         TxPlan::Ahead { group: *groups.entry(callee).or_insert(next) }
     };
-    let txs = input.txs.iter().map(plan_one).collect();
-    (Plan { txs, groups: groups.len(), lead }, gas)
+    let txs: Vec<_> = input.txs.iter().map(plan_one).collect();
+    let first = long_ones(input, &txs, gas);
+    let work = input.txs.iter().map(|tx| tx.tx().gas_limit()).collect();
+    (Plan { txs, groups: groups.len(), lead, work, first }, gas)
+}
+
+/// Transactions whose gas limit is so large a part of the block's that they had better start
+/// early, the largest first.
+fn long_ones<F, T>(input: &BlockInput<'_, F, T>, plan: &[TxPlan], gas: u64) -> Vec<usize>
+where
+    F: BlockExecutorFactory<Transaction: Transaction>,
+    T: RecoveredTx<F::Transaction>,
+{
+    let limit = |index: &usize| input.txs[*index].tx().gas_limit();
+    let long = |index: &usize| {
+        matches!(plan[*index], TxPlan::Ahead { .. }) && limit(index) > gas / LONG_SHARE
+    };
+    let mut first: Vec<_> = (0..plan.len()).filter(long).collect();
+    first.sort_by_key(|index| core::cmp::Reverse(limit(index)));
+    first
 }
 
 /// A call without data: nearly always a plain value transfer, which costs less to execute than

@@ -23,7 +23,7 @@ use revm::{
 use warpline_merger::{CanonicalState, CommitSink};
 
 /// What alloy-evm's Ethereum executor takes for a transaction's result.
-pub type EthResult<R> =
+pub(crate) type EthResult<R> =
     EthTxResult<HaltReason, <<R as ReceiptBuilder>::Transaction as TransactionEnvelope>::TxType>;
 
 /// Gas of a transaction without data, access list and authorizations (yellow paper, G_transaction;

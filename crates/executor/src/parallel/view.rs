@@ -78,7 +78,7 @@ impl<E: core::error::Error + Send + Sync + 'static> DBErrorMarker for ViewError<
 
 /// Which transaction is speculating, and what is expected of its sender.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Speculation {
+pub struct Speculation {
     pub(crate) tx: usize,
     pub(crate) sender: Address,
     pub(crate) nonce: u64,
