@@ -2,8 +2,9 @@
 // compact artifact per contract to crates/workload/artifacts/. With --check it writes nothing and
 // fails when a committed artifact is not what the sources compile to.
 //
-// An artifact holds what the generator needs and nothing else: method selectors, event topics,
-// where each storage variable lives, and the runtime code.
+// An artifact holds what the generator needs and nothing else: the hashes of the sources (so that
+// a test without node notices a stale artifact), method selectors, where each storage variable
+// lives, and the runtime code.
 
 import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -42,7 +43,7 @@ function compile(evmVersion) {
       outputSelection: {
         "*": {
           "*": [
-            "abi",
+            "metadata",
             "storageLayout",
             "evm.methodIdentifiers",
             "evm.deployedBytecode.object",
@@ -75,6 +76,7 @@ function artifact(name, contract, evmVersion) {
   if (Object.keys(immutableReferences ?? {}).length > 0) {
     throw new Error(`${name}: immutables are set by a constructor, which the generator never runs`);
   }
+  const sources = Object.entries(JSON.parse(contract.metadata).sources).sort();
   const types = contract.storageLayout.types ?? {};
   const structs = {};
   for (const type of Object.values(types)) {
@@ -86,6 +88,7 @@ function artifact(name, contract, evmVersion) {
     contract: name,
     solc: solc.version(),
     evmVersion,
+    sources: Object.fromEntries(sources.map(([file, { keccak256 }]) => [file, keccak256])),
     methods: contract.evm.methodIdentifiers,
     storage: Object.fromEntries(contract.storageLayout.storage.map((v) => [v.label, place(v, types)])),
     structs,

@@ -121,6 +121,8 @@ impl Artifact {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloy_primitives::{B256, keccak256};
+    use std::{fs, path::Path};
 
     #[test]
     fn every_artifact_parses_and_fits_a_contract() {
@@ -128,6 +130,27 @@ mod tests {
             for rules in [Rules::Osaka, Rules::Homestead] {
                 let artifact = contract.load(rules).unwrap();
                 assert!((1..=24_576).contains(&artifact.runtime().len()), "{contract:?}");
+            }
+        }
+    }
+
+    /// Whether the code is what these sources compile to, only the compiler can tell:
+    /// `node scripts/compile-contracts.mjs --check`.
+    #[test]
+    fn artifacts_were_compiled_from_the_sources_as_they_are() {
+        #[derive(Deserialize)]
+        struct Provenance {
+            sources: BTreeMap<String, B256>,
+        }
+        let crate_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for entry in fs::read_dir(crate_dir.join("artifacts")).unwrap() {
+            let artifact = entry.unwrap().path();
+            let content = fs::read(&artifact).unwrap();
+            let Provenance { sources } = serde_json::from_slice(&content).unwrap();
+            assert!(!sources.is_empty());
+            for (file, hash) in sources {
+                let source = fs::read(crate_dir.join("contracts").join(&file)).unwrap();
+                assert_eq!(keccak256(source), hash, "{} is older than {file}", artifact.display());
             }
         }
     }
