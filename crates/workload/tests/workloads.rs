@@ -200,7 +200,7 @@ fn tick_swaps(hot_ratio: f64) -> Vec<[U256; 5]> {
     let logs = traces.iter().flat_map(|trace| &trace.logs);
     let words = logs.filter(|log| log.topics()[0] == swap).map(|log| {
         let mut words = log.data.data.chunks(32).map(U256::from_be_slice);
-        [(); 5].map(|()| words.next().unwrap())
+        [(); 5].map(|()| words.next().unwrap_or_default())
     });
     words.collect()
 }
