@@ -37,6 +37,8 @@ pub enum Check {
     RequestsHash,
     /// Blob gas used by all transactions.
     BlobGasUsed,
+    /// Hash of the block access list (EIP-7928), from Amsterdam on.
+    BlockAccessListHash,
     /// Hash of the header.
     BlockHash,
     /// The sender of every transaction, recovered from its signature.
@@ -84,13 +86,18 @@ pub type Checks = BTreeMap<Check, Outcome>;
 
 /// Checks the body against the header. Nothing needs to be executed for it.
 pub fn check_body(block: &PreparedBlock) -> Checks {
-    BTreeMap::from([
+    let mut checks = BTreeMap::from([
         (Check::TransactionsRoot, transactions_root(block)),
         (Check::WithdrawalsRoot, withdrawals_root(block)),
         (Check::OmmersHash, ommers_hash(block)),
         (Check::BlockHash, block_hash(block)),
         (Check::Senders, senders(block)),
-    ])
+    ]);
+    if block.chain.is_amsterdam_active_at_timestamp(block.header.timestamp) {
+        let outcome = Outcome::not_checkable("the replay builds no block access list");
+        checks.insert(Check::BlockAccessListHash, outcome);
+    }
+    checks
 }
 
 /// Checks the result of an execution against the header.
@@ -270,5 +277,112 @@ pub(crate) fn shortened(value: &str) -> String {
     match value.len() > 140 {
         true => format!("keccak {}", keccak256(value)),
         false => value.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy_consensus::Header;
+    use alloy_eips::eip4895::Withdrawal;
+    use alloy_primitives::{Address, U256};
+    use std::path::Path;
+    use warpline_fixture::BlockFixture;
+
+    fn fixture(name: &str) -> BlockFixture {
+        let testdata = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata");
+        BlockFixture::load(&testdata.join(name)).unwrap()
+    }
+
+    /// The check of a bundled block after a change to it.
+    fn body_check(check: Check, change: impl FnOnce(&mut BlockFixture)) -> Outcome {
+        let mut fixture = fixture("46147.json");
+        change(&mut fixture);
+        let block = PreparedBlock::new("test", fixture, None).unwrap();
+        check_body(&block).remove(&check).unwrap()
+    }
+
+    #[track_caller]
+    fn assert_fails(outcome: Outcome) {
+        assert!(matches!(outcome, Outcome::Failed { .. }), "{outcome:?}");
+    }
+
+    #[track_caller]
+    fn assert_not_checkable(outcome: Outcome, why: &str) {
+        let Outcome::NotCheckable { reason } = outcome else { panic!("{outcome:?}") };
+        assert!(reason.contains(why), "{reason}");
+    }
+
+    #[test]
+    fn every_part_of_the_body_is_checked() {
+        let passes = [Check::TransactionsRoot, Check::OmmersHash, Check::BlockHash, Check::Senders];
+        for check in passes {
+            assert_eq!(body_check(check, |_| ()), Outcome::Passed, "{check:?}");
+        }
+        assert_fails(body_check(Check::TransactionsRoot, |block| {
+            block.transactions.push(block.transactions[0].clone());
+            block.senders.push(block.senders[0]);
+        }));
+        assert_fails(body_check(Check::BlockHash, |block| block.header.gas_limit += 1));
+        assert_fails(body_check(Check::Senders, |block| block.senders[0] = Address::ZERO));
+        assert_fails(body_check(Check::OmmersHash, |block| block.ommers.push(Header::default())));
+    }
+
+    #[test]
+    fn what_the_source_lacks_is_not_checkable() {
+        let parts = [
+            (Check::TransactionsRoot, Part::Signatures, "signatures"),
+            (Check::Senders, Part::Signatures, "signatures"),
+            (Check::OmmersHash, Part::OmmerHeaders, "ommer headers"),
+            (Check::BlockHash, Part::StateRoot, "stateRoot"),
+        ];
+        for (check, part, why) in parts {
+            let lacking = |block: &mut BlockFixture| block.manifest.not_captured.extend([part]);
+            assert_not_checkable(body_check(check, lacking), why);
+        }
+        assert_not_checkable(body_check(Check::WithdrawalsRoot, |_| ()), "before Shanghai");
+    }
+
+    #[test]
+    fn ommers_are_checked_against_their_hashes_too() {
+        let ommer = Header { number: 46_146, ..Header::default() };
+        let outcome = body_check(Check::OmmersHash, |block| {
+            block.header.ommers_hash = calculate_ommers_root(std::slice::from_ref(&ommer));
+            block.ommer_hashes = vec![B256::ZERO];
+            block.ommers = vec![ommer];
+        });
+        assert_fails(outcome);
+    }
+
+    #[test]
+    fn withdrawals_are_checked_from_shanghai_on() {
+        let check = |root: Option<B256>| {
+            body_check(Check::WithdrawalsRoot, |block| {
+                block.header.timestamp = 1_700_000_000;
+                block.header.base_fee_per_gas = Some(1);
+                block.header.withdrawals_root = root;
+                block.withdrawals = Some(vec![Withdrawal::default()]);
+            })
+        };
+        let root = calculate_withdrawals_root(&[Withdrawal::default()]);
+        assert_eq!(check(Some(root)), Outcome::Passed);
+        assert_fails(check(None));
+        assert_fails(check(Some(B256::ZERO)));
+    }
+
+    #[test]
+    fn a_wrong_pre_state_breaks_the_intermediate_state_roots() {
+        let mut fixture = fixture("homestead.json.zst");
+        assert!(fixture.manifest.complete_state);
+        fixture.pre_state.insert_account(Address::repeat_byte(7), U256::ONE, 0, Default::default());
+        let block = PreparedBlock::new("test", fixture, None).unwrap();
+        let output =
+            warpline_executor::execute_sequential(block.factory(), block.input(), &block.pre_state);
+        let output = output.unwrap();
+        let diff = warpline_merger::diff_from_bundle(&output.bundle);
+        let checks = check_execution(&block, &output.result, &diff);
+        assert_fails(checks[&Check::ReceiptsRoot].clone());
+        assert_fails(checks[&Check::StateRoot].clone());
+        assert_eq!(checks[&Check::GasUsed], Outcome::Passed);
     }
 }

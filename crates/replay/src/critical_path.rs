@@ -24,7 +24,7 @@ use alloy_evm::{
 };
 use alloy_primitives::{
     Address, B256, U256,
-    map::{AddressMap, HashMap},
+    map::{AddressMap, HashMap, HashSet},
 };
 use revm::{
     Database, DatabaseCommit,
@@ -41,12 +41,37 @@ pub struct CriticalPath {
     pub longest: Duration,
     /// All transactions one after the other.
     pub total: Duration,
+    /// When the last writer of each location ends, in the read-wait model.
+    written: HashMap<Location, Duration>,
     /// The transaction that last changed each slot.
     slots: HashMap<(Address, U256), usize>,
     /// The transaction that last changed each account.
     accounts: AddressMap<usize>,
     /// Accounts that were read although the fixture does not have them, with the first reader.
     unlisted: AddressMap<usize>,
+}
+
+/// What a transaction did, and when.
+#[derive(Debug, Default)]
+struct Trace {
+    sender: Address,
+    duration: Duration,
+    /// Reads of the database with their time after the start.
+    reads: Vec<(Duration, Read)>,
+    writes: HashSet<Location>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Read {
+    Account(Address),
+    Slot(Address, U256),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Location {
+    Slot(Address, U256),
+    Nonce(Address),
+    Code(Address),
 }
 
 impl CriticalPath {
@@ -93,19 +118,36 @@ impl CriticalPath {
         unlisted.sort_unstable_by_key(|(address, index)| (*index, *address));
         unlisted
     }
-}
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Location {
-    Slot(Address, U256),
-    Nonce(Address),
-    Code(Address),
-}
+    /// Places the next transaction of the block into the model.
+    fn place(&mut self, trace: &Trace) {
+        let (mut now, mut at) = (Duration::ZERO, Duration::ZERO);
+        for (offset, read) in &trace.reads {
+            now += offset.saturating_sub(at);
+            at = *offset;
+            now = now.max(self.available(*read, trace));
+        }
+        now += trace.duration.saturating_sub(at);
+        self.written.extend(trace.writes.iter().map(|location| (*location, now)));
+        self.longest = self.longest.max(now);
+        self.total += trace.duration;
+    }
 
-#[derive(Debug, Clone, Copy)]
-enum Read {
-    Account(Address),
-    Slot(Address, U256),
+    /// When the value that a read needs is there.
+    fn available(&self, read: Read, trace: &Trace) -> Duration {
+        let end = |location| self.written.get(&location).copied().unwrap_or_default();
+        match read {
+            Read::Slot(address, slot) => end(Location::Slot(address, slot)),
+            Read::Account(address) => {
+                let nonce = Location::Nonce(address);
+                let code = end(Location::Code(address));
+                match address == trace.sender || trace.writes.contains(&nonce) {
+                    true => code.max(end(nonce)),
+                    false => code,
+                }
+            }
+        }
+    }
 }
 
 /// Notes what each transaction reads and changes, and when.
@@ -113,13 +155,9 @@ enum Read {
 struct Recorder<DB> {
     db: DB,
     path: CriticalPath,
-    /// When the last writer of each location ends, in the read-wait model.
-    written: HashMap<Location, Duration>,
-    sender: Address,
     index: usize,
     started: Option<Instant>,
-    reads: Vec<(Duration, Read)>,
-    writes: Vec<Location>,
+    trace: Trace,
     /// The part of the current transaction that went into recording its changes.
     recording: Duration,
 }
@@ -129,81 +167,51 @@ impl<DB> Recorder<DB> {
         Self {
             db,
             path: CriticalPath::default(),
-            written: HashMap::default(),
-            sender: Address::ZERO,
             index: 0,
             started: None,
-            reads: Vec::new(),
-            writes: Vec::new(),
+            trace: Trace::default(),
             recording: Duration::ZERO,
         }
     }
 
     fn begin(&mut self, index: usize, sender: Address) {
-        (self.index, self.sender) = (index, sender);
+        self.index = index;
         self.recording = Duration::ZERO;
-        self.reads.clear();
-        self.writes.clear();
+        self.trace.sender = sender;
+        self.trace.reads.clear();
+        self.trace.writes.clear();
         self.started = Some(Instant::now());
+    }
+
+    fn end(&mut self) {
+        let Some(started) = self.started.take() else { return };
+        self.trace.duration = started.elapsed().saturating_sub(self.recording);
+        self.path.place(&self.trace);
     }
 
     fn read(&mut self, read: Read) {
         if let Some(started) = self.started {
-            self.reads.push((started.elapsed(), read));
-        }
-    }
-
-    /// Places the transaction that just ended into the model.
-    fn end(&mut self) {
-        let Some(started) = self.started.take() else { return };
-        let duration = started.elapsed().saturating_sub(self.recording);
-        let (mut now, mut at) = (Duration::ZERO, Duration::ZERO);
-        for (offset, read) in &self.reads {
-            now += offset.saturating_sub(at);
-            at = *offset;
-            now = now.max(self.available(*read));
-        }
-        now += duration.saturating_sub(at);
-        for location in self.writes.drain(..) {
-            self.written.insert(location, now);
-        }
-        self.path.longest = self.path.longest.max(now);
-        self.path.total += duration;
-    }
-
-    /// When the value that a read needs is there.
-    fn available(&self, read: Read) -> Duration {
-        let end = |location| self.written.get(&location).copied().unwrap_or_default();
-        match read {
-            Read::Slot(address, slot) => end(Location::Slot(address, slot)),
-            Read::Account(address) => {
-                let nonce = Location::Nonce(address);
-                let code = end(Location::Code(address));
-                match address == self.sender || self.writes.contains(&nonce) {
-                    true => code.max(end(nonce)),
-                    false => code,
-                }
-            }
+            self.trace.reads.push((started.elapsed(), read));
         }
     }
 
     fn note_changes<'a>(&mut self, changes: impl Iterator<Item = (&'a Address, &'a Account)>) {
+        let (path, writes) = (&mut self.path, &mut self.trace.writes);
         for (address, account) in changes.filter(|(_, account)| account.is_touched()) {
             let before = account.original_info();
             if before != account.info || account.is_selfdestructed() {
-                self.path.accounts.insert(*address, self.index);
+                path.accounts.insert(*address, self.index);
             }
             if before.nonce != account.info.nonce {
-                self.writes.push(Location::Nonce(*address));
+                writes.insert(Location::Nonce(*address));
             }
-            let replaced = account.is_selfdestructed()
-                || (account.is_created() && account.is_created_locally());
+            let replaced = account.is_selfdestructed() || account.is_created_locally();
             if replaced || before.code_hash != account.info.code_hash {
-                self.writes.push(Location::Code(*address));
+                writes.insert(Location::Code(*address));
             }
             for (slot, _) in account.changed_storage_slots() {
-                self.writes.push(Location::Slot(*address, *slot));
-                self.path.slots.insert((*address, *slot), self.index);
+                writes.insert(Location::Slot(*address, *slot));
+                path.slots.insert((*address, *slot), self.index);
             }
         }
     }
@@ -243,5 +251,79 @@ impl<DB: DatabaseCommit> DatabaseCommit for Recorder<DB> {
             self.recording += recording.elapsed();
         }
         self.db.commit(changes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONTRACT: Address = Address::repeat_byte(0xcc);
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    /// A transaction of 10 ms that reads a slot of the contract at `at` and changes others.
+    fn trace(sender: u8, at: u64, reads: u64, writes: &[u64]) -> Trace {
+        let sender = Address::repeat_byte(sender);
+        let slot = |slot: &u64| Location::Slot(CONTRACT, U256::from(*slot));
+        Trace {
+            sender,
+            duration: ms(10),
+            reads: vec![
+                (ms(0), Read::Account(sender)),
+                (ms(0), Read::Account(CONTRACT)),
+                (ms(at), Read::Slot(CONTRACT, U256::from(reads))),
+            ],
+            writes: writes.iter().map(slot).chain([Location::Nonce(sender)]).collect(),
+        }
+    }
+
+    fn share(traces: &[Trace]) -> f64 {
+        let mut path = CriticalPath::default();
+        traces.iter().for_each(|trace| path.place(trace));
+        path.share()
+    }
+
+    #[test]
+    fn independent_transactions_run_side_by_side() {
+        assert_eq!(share(&[trace(1, 5, 1, &[1]), trace(2, 5, 2, &[2])]), 0.5);
+    }
+
+    #[test]
+    fn a_read_of_a_changed_slot_waits_for_the_end_of_the_writer() {
+        // The second starts at once, stops at 4 ms, and goes on from 10 ms to 16 ms.
+        assert_eq!(share(&[trace(1, 4, 1, &[1]), trace(2, 4, 1, &[1])]), 0.8);
+        // Reading what nobody changed does not wait, writing what somebody read does not either.
+        assert_eq!(share(&[trace(1, 4, 1, &[2]), trace(2, 4, 1, &[1])]), 0.5);
+    }
+
+    #[test]
+    fn transactions_of_one_sender_are_a_chain() {
+        assert_eq!(share(&[trace(1, 5, 1, &[]), trace(1, 5, 2, &[])]), 1.0);
+    }
+
+    #[test]
+    fn a_changed_nonce_matters_to_who_changes_it_too() {
+        let creator = |sender: u8| {
+            let mut trace = trace(sender, 5, 1, &[]);
+            trace.writes.insert(Location::Nonce(CONTRACT));
+            trace
+        };
+        assert_eq!(share(&[creator(1), creator(2)]), 1.0);
+        assert_eq!(share(&[creator(1), trace(2, 5, 1, &[])]), 0.5);
+    }
+
+    #[test]
+    fn changed_code_matters_to_every_reader() {
+        let mut deploys = trace(1, 5, 1, &[]);
+        deploys.writes.insert(Location::Code(CONTRACT));
+        assert_eq!(share(&[deploys, trace(2, 5, 1, &[])]), 1.0);
+    }
+
+    #[test]
+    fn a_block_without_transactions_has_no_room() {
+        assert_eq!(share(&[]), 1.0);
     }
 }

@@ -76,47 +76,47 @@ pub enum CheckDetail {
     },
 }
 
-/// Where the time of a parallel run goes: shares of the time of the thread that commits, and how
-/// busy the others are.
+/// Where the time of a parallel run goes: shares of the time of all threads together.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Shares {
-    /// Executing transactions nobody had run ahead.
+    /// Executing transactions in order, when their turn has come.
     pub execute: f64,
-    /// Executing transactions that had been run ahead in vain.
+    /// Executing transactions ahead of their turn.
+    pub run_ahead: f64,
+    /// Executing transactions once more that had been run ahead in vain.
     pub re_execute: f64,
     /// Checking outcomes of transactions that had been run ahead.
     pub validate: f64,
     /// Committing outcomes and building the state diff.
     pub merge: f64,
-    /// Having nothing to do.
+    /// Waiting for another thread.
     pub idle: f64,
-    /// Everything else: system calls, withdrawals, starting and finishing.
+    /// Everything else: system calls, withdrawals, starting and finishing, having nothing to do.
     pub other: f64,
-    /// The share of their time that the other threads run transactions ahead.
-    pub helpers_busy: f64,
 }
 
 impl Shares {
     /// The shares that an execution's times amount to.
     pub fn new(stats: &ExecStats) -> Self {
-        let total = stats.total.as_secs_f64().max(f64::MIN_POSITIVE);
-        let share = |part: Duration| part.as_secs_f64() / total;
-        let execute = share(stats.execute.saturating_sub(stats.re_execute));
-        let re_execute = share(stats.re_execute);
-        let (validate, merge, idle) =
-            (share(stats.validate), share(stats.merge), share(stats.idle));
-        let helpers = stats.threads.saturating_sub(1) as f64;
-        let busy = share(stats.speculate.saturating_sub(stats.wait));
-        Self {
-            execute,
-            re_execute,
-            validate,
-            merge,
-            idle,
-            other: (1.0 - execute - re_execute - validate - merge - idle).max(0.0),
-            helpers_busy: if helpers > 0.0 { busy / helpers } else { 0.0 },
-        }
+        let total = stats.total.as_secs_f64() * stats.threads.max(1) as f64;
+        let share = |part: Duration| part.as_secs_f64() / total.max(f64::MIN_POSITIVE);
+        let mut shares = Self {
+            execute: share(stats.execute.saturating_sub(stats.re_execute)),
+            run_ahead: share(stats.speculate.saturating_sub(stats.wait)),
+            re_execute: share(stats.re_execute),
+            validate: share(stats.validate),
+            merge: share(stats.merge),
+            idle: share(stats.idle + stats.wait),
+            other: 0.0,
+        };
+        shares.other = (1.0 - shares.parts().iter().sum::<f64>()).max(0.0);
+        shares
+    }
+
+    const fn parts(&self) -> [f64; 7] {
+        let Self { execute, run_ahead, re_execute, validate, merge, idle, other } = *self;
+        [execute, run_ahead, re_execute, validate, merge, idle, other]
     }
 }
 
@@ -351,8 +351,8 @@ mod tests {
             ..ExecStats::default()
         };
         let shares = Shares::new(&stats);
-        assert!((shares.execute - 0.3).abs() < 1e-9 && (shares.re_execute - 0.1).abs() < 1e-9);
-        assert!((shares.other - 0.2).abs() < 1e-9);
-        assert!((shares.helpers_busy - 0.5).abs() < 1e-9);
+        assert!((shares.execute - 0.1).abs() < 1e-9 && (shares.run_ahead - 1.0 / 3.0).abs() < 1e-9);
+        assert!((shares.idle - 0.1).abs() < 1e-9);
+        assert!((shares.parts().iter().sum::<f64>() - 1.0).abs() < 1e-9);
     }
 }

@@ -92,15 +92,15 @@ fn write_shares(text: &mut String, blocks: &[BlockReport]) {
     };
     let _ = writeln!(
         text,
-        "committing thread: execute {:.0}%, re-execute {:.0}%, validate {:.0}%, merge {:.0}%, \
-         idle {:.0}%, other {:.0}%; helpers run ahead {:.0}% of the time",
+        "time of all threads: execute {:.0}%, run ahead {:.0}%, re-execute {:.0}%, validate \
+         {:.0}%, merge {:.0}%, idle {:.0}%, other {:.0}%",
         mean(|s| s.execute),
+        mean(|s| s.run_ahead),
         mean(|s| s.re_execute),
         mean(|s| s.validate),
         mean(|s| s.merge),
         mean(|s| s.idle),
         mean(|s| s.other),
-        mean(|s| s.helpers_busy),
     );
 }
 
