@@ -16,5 +16,5 @@ mod scheduler;
 mod sync;
 
 pub use memory::{Found, VersionedMap};
-pub use pool::WorkerPool;
+pub use pool::{Help, WorkerPool};
 pub use scheduler::{Ahead, FrontStep, Plan, Scheduler, TxPlan};

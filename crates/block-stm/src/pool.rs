@@ -6,6 +6,7 @@
 #![allow(unsafe_code, reason = "see the module documentation and the SAFETY comments")]
 
 use crate::sync::{Condvar, Mutex};
+use core::cell::Cell;
 use std::{
     io,
     sync::Arc,
@@ -44,23 +45,53 @@ impl WorkerPool {
         self.threads.len()
     }
 
-    /// Runs `front` on the calling thread while up to `helpers` threads run `job`. Threads that
-    /// did not get a core before `front` returned do not start any more; those that did are
-    /// waited for. If the pool is busy with another block, `front` runs without help.
+    /// Runs `front` on the calling thread. From the moment it calls [`Help::summon`], up to
+    /// `helpers` threads run `job` meanwhile. Threads that did not get a core before `front`
+    /// returned do not start any more; those that did are waited for. If the pool is busy with
+    /// another block, `front` runs without help.
     ///
     /// A panic in `job` is the job's own business: it must catch what it cares about. A panic in
     /// `front` is passed on after the helpers have stopped.
-    pub fn run<R>(&self, helpers: usize, job: &Job<'_>, front: impl FnOnce() -> R) -> R {
-        let helpers = helpers.min(self.helpers());
-        if helpers == 0 {
-            return front();
-        }
-        // SAFETY: the erased reference is only used by threads counted in `running`, and
-        // `Posted` (dropped on every way out of this function) waits until that count is zero
-        // and takes the reference off the desk, so it is never used after `job` ends.
+    pub fn run<R>(&self, helpers: usize, job: &Job<'_>, front: impl FnOnce(&Help<'_>) -> R) -> R {
+        // SAFETY: the erased reference is only used by threads counted in `running`. `Help`
+        // outlives `front`, is dropped on every way out of this function, and its drop takes the
+        // reference off the desk and waits until that count is zero: the reference is never used
+        // after `job` ends. `Help` never leaves this function, so it cannot be leaked.
         let job = unsafe { core::mem::transmute::<&Job<'_>, &'static Job<'static>>(job) };
-        let _posted = self.desk.post(helpers, job);
-        front()
+        let helpers = helpers.min(self.helpers());
+        let help = Help { desk: &self.desk, job, helpers, posted: Cell::new(false) };
+        front(&help)
+    }
+}
+
+/// The front's way to call for help.
+pub struct Help<'a> {
+    desk: &'a Desk,
+    job: &'static Job<'static>,
+    helpers: usize,
+    posted: Cell<bool>,
+}
+
+impl core::fmt::Debug for Help<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Help").field("helpers", &self.helpers).finish_non_exhaustive()
+    }
+}
+
+impl Help<'_> {
+    /// Wakes the helpers. Once is enough.
+    pub fn summon(&self) {
+        if self.helpers > 0 && !self.posted.get() {
+            self.posted.set(self.desk.post(self.helpers, self.job));
+        }
+    }
+}
+
+impl Drop for Help<'_> {
+    fn drop(&mut self) {
+        if self.posted.get() {
+            self.desk.take_back();
+        }
     }
 }
 
@@ -97,20 +128,28 @@ impl core::fmt::Debug for DeskState {
     }
 }
 
-/// A job on the desk. Dropping it takes the job back and waits for those who run it.
-struct Posted<'a>(Option<&'a Desk>);
-
 impl Desk {
-    fn post(&self, helpers: usize, job: &'static Job<'static>) -> Posted<'_> {
+    /// Puts a job up, unless there is one already.
+    fn post(&self, helpers: usize, job: &'static Job<'static>) -> bool {
         let mut state = self.state.lock();
         if state.job.is_some() || state.running > 0 {
-            return Posted(None);
+            return false;
         }
         state.job = Some(job);
         state.wanted = helpers;
         drop(state);
         self.work.notify_all();
-        Posted(Some(self))
+        true
+    }
+
+    /// Takes the posted job back and waits for those who run it.
+    fn take_back(&self) {
+        let mut state = self.state.lock();
+        state.job = None;
+        state.wanted = 0;
+        while state.running > 0 {
+            self.idle.wait(&mut state);
+        }
     }
 
     /// Waits for a job and runs it. `false` once the desk is closed.
@@ -143,18 +182,6 @@ impl Desk {
     }
 }
 
-impl Drop for Posted<'_> {
-    fn drop(&mut self) {
-        let Some(desk) = self.0 else { return };
-        let mut state = desk.state.lock();
-        state.job = None;
-        state.wanted = 0;
-        while state.running > 0 {
-            desk.idle.wait(&mut state);
-        }
-    }
-}
-
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
@@ -171,7 +198,7 @@ mod tests {
                 helped.fetch_add(1, Ordering::SeqCst);
                 inside.fetch_sub(1, Ordering::SeqCst);
             };
-            pool.run(3, &job, || ());
+            pool.run(3, &job, |help| help.summon());
             assert_eq!(inside.load(Ordering::SeqCst), 0);
             let after = helped.load(Ordering::SeqCst);
             assert!(after <= 3);
@@ -186,9 +213,15 @@ mod tests {
             started.store(1, Ordering::SeqCst);
             panic!("the job fails")
         };
-        pool.run(1, &bad, || while started.load(Ordering::SeqCst) == 0 {});
+        pool.run(1, &bad, |help| {
+            help.summon();
+            while started.load(Ordering::SeqCst) == 0 {}
+        });
         let good = |_: usize| started.store(2, Ordering::SeqCst);
-        pool.run(1, &good, || while started.load(Ordering::SeqCst) != 2 {});
+        pool.run(1, &good, |help| {
+            help.summon();
+            while started.load(Ordering::SeqCst) != 2 {}
+        });
     }
 
     #[test]
@@ -201,7 +234,8 @@ mod tests {
             state.store(2, Ordering::SeqCst);
         };
         let unwound = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            pool.run(1, &job, || {
+            pool.run(1, &job, |help| {
+                help.summon();
                 while state.load(Ordering::SeqCst) == 0 {}
                 panic!("the front fails")
             })
@@ -214,7 +248,13 @@ mod tests {
     fn a_nested_run_gets_no_help_and_does_not_hang() {
         let pool = WorkerPool::new(1).expect("threads start");
         let job = |_: usize| ();
-        let value = pool.run(1, &job, || pool.run(1, &job, || 7));
+        let value = pool.run(1, &job, |help| {
+            help.summon();
+            pool.run(1, &job, |help| {
+                help.summon();
+                7
+            })
+        });
         assert_eq!(value, 7);
     }
 }
@@ -237,7 +277,8 @@ mod model {
                 let desk = desk.clone();
                 loom::thread::spawn(move || while desk.take_and_run(1) {})
             };
-            drop(desk.post(1, job));
+            assert!(desk.post(1, job));
+            desk.take_back();
             alive.store(0, Ordering::SeqCst);
             desk.close();
             worker.join().expect("the worker ends");

@@ -25,7 +25,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::Instant,
 };
-use warpline_block_stm::{FrontStep, Scheduler, WorkerPool};
+use warpline_block_stm::{FrontStep, Help, Scheduler, TxPlan, WorkerPool};
 use warpline_merger::CanonicalState;
 use warpline_types::TxIndex;
 
@@ -57,7 +57,8 @@ where
 {
     let start = Instant::now();
     let (plan, gas) = plan(input, config.lead);
-    let helpers = if gas < config.min_gas { 0 } else { pool.helpers() };
+    let several = plan.txs.iter().filter(|tx| matches!(tx, TxPlan::Ahead { .. })).nth(1).is_some();
+    let helpers = if several && gas >= config.min_gas { pool.helpers() } else { 0 };
     let scheduler = Scheduler::new(&plan);
     let beneficiary = input.env.block_env.beneficiary();
     let slots = if helpers == 0 { 0 } else { input.txs.len() };
@@ -79,8 +80,10 @@ where
             speculator.run(tx);
         }
     };
-    let mut output = pool.run(helpers, &job, || {
-        let front = || Front::<_, _, _, S>::new(&shared, helpers > 0, config.timings).run();
+    let mut output = pool.run(helpers, &job, |help| {
+        let summons = Summons { help, start, gas, after: config.min_remaining };
+        let summons = (helpers > 0).then_some(summons);
+        let front = || Front::<_, _, _, S>::new(&shared, summons, config.timings).run();
         let output = catch_unwind(AssertUnwindSafe(front))
             .unwrap_or_else(|panic| Err(ExecuteError::Panicked(panic_message(&*panic))));
         scheduler.stop();
@@ -103,6 +106,34 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
 }
 
+/// When to call for help: once the block proves long enough.
+struct Summons<'s> {
+    help: &'s Help<'s>,
+    start: Instant,
+    gas: u64,
+    after: Duration,
+}
+
+impl Summons<'_> {
+    /// Time the block may take, judged by its beginning, until which helpers are not called.
+    const TRIAL: Duration = Duration::from_micros(15);
+
+    /// Calls for help if the rest of the block looks long enough. `true` when the matter is
+    /// settled. `gas_done` is what the transactions so far might have used.
+    fn consider(&self, gas_done: u64) -> bool {
+        let spent = self.start.elapsed();
+        if spent < Self::TRIAL && !self.after.is_zero() {
+            return false;
+        }
+        let rest = self.gas.saturating_sub(gas_done) as f64 / gas_done.max(1) as f64;
+        if self.after.is_zero() || spent.as_secs_f64() * rest >= self.after.as_secs_f64() {
+            self.help.summon();
+            return true;
+        }
+        false
+    }
+}
+
 struct Front<'s, 'a, F: BlockExecutorFactory, P: ParentState, T, S> {
     shared: &'s Shared<'s, 'a, F, P, T>,
     executor: CanonicalExecutor<'s, 'a, F, P>,
@@ -111,6 +142,8 @@ struct Front<'s, 'a, F: BlockExecutorFactory, P: ParentState, T, S> {
     /// What this block's transactions may still use at least: an under-estimate, because it
     /// counts both kinds of gas of EIP-8037.
     gas_left: u64,
+    summons: Option<Summons<'s>>,
+    gas_done: u64,
     timings: bool,
     stats: ExecStats,
 }
@@ -123,9 +156,14 @@ where
     T: RecoveredTx<F::Transaction>,
     for<'t> &'t T: ExecutableTxParts<<F::EvmFactory as EvmFactory>::Tx, F::Transaction>,
 {
-    fn new(shared: &'s Shared<'s, 'a, F, P, T>, helped: bool, timings: bool) -> Self {
+    fn new(
+        shared: &'s Shared<'s, 'a, F, P, T>,
+        summons: Option<Summons<'s>>,
+        timings: bool,
+    ) -> Self {
         let input = shared.input;
-        let sink = PublishSink::new(helped.then_some(shared.memory), shared.beneficiary);
+        let memory = summons.is_some().then_some(shared.memory);
+        let sink = PublishSink::new(memory, shared.beneficiary);
         let mut state = CanonicalState::new(shared.parent.open(), sink);
         state.reserve(input.txs.len());
         let evm = shared.factory.evm_factory().create_evm(state, input.env.clone());
@@ -135,6 +173,8 @@ where
             speculator: Speculator::new(shared),
             scratch: Scratch::default(),
             gas_left: input.env.block_env.gas_limit(),
+            summons,
+            gas_done: 0,
             timings,
             stats: ExecStats::default(),
         }
@@ -142,7 +182,15 @@ where
 
     fn run(mut self) -> Result<BlockOutput<F::Receipt>, ExecuteError> {
         self.executor.apply_pre_execution_changes().map_err(ExecuteError::PreExecution)?;
-        for tx in 0..self.shared.input.txs.len() {
+        for (tx, input) in self.shared.input.txs.iter().enumerate() {
+            if let Some(summons) = &self.summons {
+                if summons.consider(self.gas_done) {
+                    self.summons = None;
+                }
+                if self.shared.scheduler.group(tx) != u32::MAX {
+                    self.gas_done = self.gas_done.saturating_add(input.tx().gas_limit());
+                }
+            }
             self.commit(tx)?;
             self.shared.scheduler.advance(tx);
         }

@@ -25,7 +25,7 @@ use alloy_evm::{
     EvmFactory, RecoveredTx,
     block::{BlockExecutionResult, BlockExecutorFactory, ExecutableTxParts},
 };
-use core::marker::PhantomData;
+use core::{marker::PhantomData, time::Duration};
 use memory::Memory;
 use parking_lot::Mutex;
 use std::io;
@@ -42,13 +42,22 @@ pub struct ParallelConfig {
     /// Helpers are called only for blocks whose transactions (plain transfers not counted) may
     /// use at least this much gas: below it, waking a thread costs more than it saves.
     pub min_gas: u64,
+    /// Helpers are called when the rest of the block is expected to take at least this long,
+    /// judged by the gas limits and by how long the block has taken so far.
+    pub min_remaining: Duration,
     /// Measure where the time goes ([`ExecStats`]); costs two clock readings per transaction.
     pub timings: bool,
 }
 
 impl Default for ParallelConfig {
     fn default() -> Self {
-        Self { threads: 2, lead: 0, min_gas: 400_000, timings: false }
+        Self {
+            threads: 2,
+            lead: 0,
+            min_gas: 400_000,
+            min_remaining: Duration::from_micros(150),
+            timings: false,
+        }
     }
 }
 
