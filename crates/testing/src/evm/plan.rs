@@ -5,11 +5,12 @@
 //! what is left stays valid.
 
 use super::{
-    GeneratedBlock,
-    builder::BlockBuilder,
+    GeneratedBlock, USERS,
+    builder::{BlockBuilder, RICH},
     contracts::{Contract, create2_address},
     rng::Rng,
-    steps, user,
+    steps::{self, Cast},
+    user,
 };
 use alloy_consensus::Header;
 use alloy_primitives::{Address, U256};
@@ -64,9 +65,11 @@ impl Plan {
     pub fn build(&self) -> GeneratedBlock {
         let mut block = BlockBuilder::new(self.spec);
         let mut rng = Rng::new(self.world);
-        set_up(&mut block, &mut rng);
+        let (senders, instances) = rng.pick(&[(4, 1), (8, 1), (16, 2), (48, 8)]);
+        let cast = Cast { spec: self.spec, senders, instances };
+        set_up(&mut block, &mut rng, cast);
         for step in &self.steps {
-            steps::apply(&mut block, &mut Rng::new(*step), self.spec);
+            steps::apply(&mut block, &mut Rng::new(*step), cast);
         }
         block.finish()
     }
@@ -87,7 +90,15 @@ pub fn plans(max_steps: usize) -> impl Strategy<Value = Plan> {
     })
 }
 
-fn set_up(block: &mut BlockBuilder, rng: &mut Rng) {
+fn set_up(block: &mut BlockBuilder, rng: &mut Rng, cast: Cast) {
+    for index in u64::from(USERS)..cast.senders {
+        block.world().fund(user(index as u16), U256::from(RICH));
+    }
+    for instance in 1..cast.instances {
+        for contract in Contract::ALL {
+            block.deploy(*contract, instance as u8, 1_000);
+        }
+    }
     let beneficiary = beneficiary(rng);
     block.beneficiary(beneficiary);
     for salt in 0..3 {
@@ -110,11 +121,11 @@ fn set_up(block: &mut BlockBuilder, rng: &mut Rng) {
     }
     if block.has_withdrawals() {
         for _ in 0..rng.below(4) {
-            let to = steps::address(rng);
+            let to = cast.address(rng);
             block.withdrawal(to, rng.below(3));
         }
     } else if block.has_ommers() && rng.once_in(3) {
-        let header = Header { number: 999, beneficiary: steps::address(rng), ..Header::default() };
+        let header = Header { number: 999, beneficiary: cast.address(rng), ..Header::default() };
         block.ctx().ommers.push(header);
     }
 }
