@@ -8,6 +8,8 @@ SHELL := /bin/bash
 CARGO ?= cargo
 # Blocks to replay: files or folders.
 BLOCKS ?= testdata
+# Workloads to run: see `warpline bench --list`.
+WORKLOADS ?= all
 # Extra arguments for `run` and `bench`, e.g. ARGS="--threads 4 --runs 25".
 ARGS ?=
 
@@ -19,8 +21,8 @@ help: ## List the targets
 run: setup ## Build, then replay the bundled blocks (BLOCKS=path for others)
 	$(CARGO) run --locked --release --package warpline -- replay $(BLOCKS) $(ARGS)
 
-bench: setup ## Run the synthetic workloads, sequentially and in parallel
-	$(CARGO) run --locked --release --package warpline -- bench $(ARGS)
+bench: setup ## Run the synthetic workloads in both modes (WORKLOADS="dex erc20" for some)
+	$(CARGO) run --locked --release --package warpline -- bench $(WORKLOADS) $(ARGS)
 
 build: setup ## Build the release binary
 	$(CARGO) build --locked --release --package warpline
