@@ -1,5 +1,7 @@
 //! The whole program: `warpline replay` on real blocks, on our own, and on broken ones.
 
+#![allow(clippy::unwrap_used, reason = "a test fails loudly")]
+
 use assert_cmd::Command;
 use serde_json::{Value, json};
 use std::{
