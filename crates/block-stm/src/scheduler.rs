@@ -3,8 +3,9 @@
 //! ```text
 //!            claim                 finish
 //!   Ready ───────────► Running ─────────────► Done
-//!     │                   │ abandon             │
-//!     │ (group not        ▼                     │ front reaches it
+//!     │  ▲                │ abandon      │      │
+//!     │  └── recall, give back ◄─────────┘      │ front reaches it
+//!     │ (group not        ▼                     │
 //!     └─ worth it) ───► Front ──────────┐       │
 //!     │                                 ▼       ▼
 //!     └──── front reaches it ────────► Retired (the front executes, or validates and commits)
@@ -12,7 +13,7 @@
 
 use crate::{
     gate::Gate,
-    sync::{AtomicU8, AtomicU32, AtomicUsize, Ordering},
+    sync::{AtomicU8, AtomicU32, AtomicUsize, Mutex, Ordering},
 };
 
 /// Nobody has taken the transaction yet.
@@ -99,6 +100,9 @@ pub struct Scheduler {
     cursor: AtomicUsize,
     first: Box<[usize]>,
     first_cursor: AtomicUsize,
+    /// Transactions to run once more, and how many they are.
+    again: Mutex<Vec<usize>>,
+    again_len: AtomicUsize,
     lead: u64,
     /// Work before each transaction.
     work_before: Box<[u64]>,
@@ -132,6 +136,8 @@ impl Scheduler {
             cursor: AtomicUsize::new(0),
             first: plan.first.iter().copied().filter(|tx| *tx < plan.txs.len()).collect(),
             first_cursor: AtomicUsize::new(0),
+            again: Mutex::new(Vec::new()),
+            again_len: AtomicUsize::new(0),
             lead: plan.lead,
             gate: Gate::default(),
         }
@@ -155,6 +161,9 @@ impl Scheduler {
 
     /// Takes the next transaction to run ahead, `None` when there is none left.
     pub fn claim(&self) -> Option<usize> {
+        if let Some(tx) = self.claim_again() {
+            return Some(tx);
+        }
         while self.first_cursor.load(Ordering::Relaxed) < self.first.len() {
             let next = self.first_cursor.fetch_add(1, Ordering::Relaxed);
             if let Some(tx) = self.first.get(next).filter(|tx| self.try_claim(**tx)) {
@@ -165,6 +174,22 @@ impl Scheduler {
         let tx = (from..self.len()).find(|tx| self.try_claim(*tx));
         self.cursor.fetch_max(tx.map_or(self.len(), |tx| tx + 1), Ordering::Relaxed);
         tx
+    }
+
+    /// Takes the first of the transactions whose outcome was recalled.
+    fn claim_again(&self) -> Option<usize> {
+        if self.again_len.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        let mut again = self.again.lock();
+        again.sort_unstable_by(|a, b| b.cmp(a));
+        let mut taken = None;
+        while taken.is_none() {
+            let Some(tx) = again.pop() else { break };
+            taken = Some(tx).filter(|tx| self.try_claim(*tx));
+        }
+        self.again_len.store(again.len(), Ordering::Release);
+        taken
     }
 
     /// The first transaction that is far enough ahead of the front.
@@ -197,6 +222,24 @@ impl Scheduler {
     /// The claimed transaction has an outcome for the front to validate.
     pub fn finish(&self, tx: usize) {
         self.status[tx].store(DONE, Ordering::SeqCst);
+        self.gate.notify();
+    }
+
+    /// Takes back a finished transaction because its outcome turned out wrong. On `true` the
+    /// caller owns it as if claimed, and after clearing up calls [`give_back`](Self::give_back).
+    pub fn recall(&self, tx: usize) -> bool {
+        let status = &self.status[tx];
+        status.load(Ordering::Relaxed) == DONE
+            && status.compare_exchange(DONE, RUNNING, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    /// The claimed transaction is to be run again, by whoever comes first.
+    pub fn give_back(&self, tx: usize) {
+        self.status[tx].store(READY, Ordering::SeqCst);
+        let mut again = self.again.lock();
+        again.push(tx);
+        self.again_len.store(again.len(), Ordering::Release);
+        drop(again);
         self.gate.notify();
     }
 
@@ -358,6 +401,25 @@ mod tests {
         assert_eq!(s.front_step(0), FrontStep::Execute);
         s.advance(0);
         assert_eq!(s.front_step(1), FrontStep::Execute);
+    }
+
+    #[test]
+    fn a_recalled_transaction_is_handed_out_again_before_new_ones() {
+        let s = scheduler(6, 0);
+        assert_eq!(s.claim(), Some(1));
+        assert!(!s.recall(1), "still running");
+        s.finish(1);
+        assert!(s.recall(1));
+        assert!(!s.recall(1), "recalled once");
+        assert_eq!(s.front_step(1), FrontStep::Busy);
+        s.give_back(1);
+        assert_eq!(s.claim(), Some(1));
+        assert_eq!(s.claim(), Some(2));
+        s.finish(2);
+        assert!(s.recall(2));
+        s.give_back(2);
+        assert_eq!(s.front_step(2), FrontStep::Execute);
+        assert_eq!(s.claim(), Some(3), "the front was first");
     }
 
     #[test]

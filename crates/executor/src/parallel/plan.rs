@@ -37,17 +37,27 @@ where
 }
 
 /// Transactions whose gas limit is so large a part of the block's that they had better start
-/// early, the largest first.
+/// early, the largest first. Not those that follow another of their group, whose writes they
+/// might miss.
 fn long_ones<F, T>(input: &BlockInput<'_, F, T>, plan: &[TxPlan], gas: u64) -> Vec<usize>
 where
     F: BlockExecutorFactory<Transaction: Transaction>,
     T: RecoveredTx<F::Transaction>,
 {
     let limit = |index: &usize| input.txs[*index].tx().gas_limit();
-    let long = |index: &usize| {
-        matches!(plan[*index], TxPlan::Ahead { .. }) && limit(index) > gas / LONG_SHARE
+    let mut groups = 0;
+    let opens_group = |index: &usize| match plan[*index] {
+        // Groups are numbered in the order in which they appear.
+        TxPlan::Ahead { group } if group == groups => {
+            groups += 1;
+            true
+        }
+        _ => false,
     };
-    let mut first: Vec<_> = (0..plan.len()).filter(long).collect();
+    let mut first: Vec<_> = (0..plan.len())
+        .filter(opens_group)
+        .filter(|index| limit(index) > gas / LONG_SHARE)
+        .collect();
     first.sort_by_key(|index| core::cmp::Reverse(limit(index)));
     first
 }

@@ -17,6 +17,7 @@ use alloy_evm::{
 use alloy_primitives::Address;
 use core::{marker::PhantomData, panic::AssertUnwindSafe};
 use parking_lot::Mutex;
+use revm::state::{EvmState, EvmStorageSlot};
 use std::{
     panic::catch_unwind,
     sync::atomic::{AtomicU64, Ordering},
@@ -45,6 +46,56 @@ pub(crate) struct Shared<'s, 'a, F: BlockExecutorFactory, P, T> {
     /// Nanoseconds that threads spent speculating, and waiting inside that.
     pub(crate) speculating: AtomicU64,
     pub(crate) waiting: AtomicU64,
+}
+
+/// How far past a transaction its readers are looked for.
+const RECALL_WINDOW: usize = 16;
+
+impl<F: BlockExecutorFactory, P, T> Shared<'_, '_, F, P, T> {
+    /// Recalls the outcomes of later transactions that read slots which `tx` turns out to write,
+    /// before others build on them.
+    fn recall_readers(&self, tx: usize, state: &EvmState) {
+        let end = self.outcomes.len().min(tx + 1 + RECALL_WINDOW);
+        for reader in tx + 1..end {
+            if !self.scheduler.recall(reader) {
+                continue;
+            }
+            let mut outcome = self.outcomes[reader].lock();
+            let wrong = outcome.as_ref().is_none_or(|outcome| outcome.misses(tx, state));
+            if !wrong {
+                drop(outcome);
+                self.scheduler.finish(reader);
+            } else {
+                if let Some(outcome) = outcome.take() {
+                    self.memory.retract(&outcome.result.result().state, reader as u32 + 1);
+                }
+                drop(outcome);
+                self.scheduler.give_back(reader);
+            }
+        }
+    }
+}
+
+impl<R: TxResult> Outcome<R> {
+    /// Whether this transaction read a slot that the earlier transaction `tx` writes, but from
+    /// before it did.
+    fn misses(&self, tx: usize, state: &EvmState) -> bool {
+        self.log.slots.iter().any(|read| {
+            read.version.is_none_or(|version| version < tx as u32 + 1)
+                && state
+                    .get(&read.address)
+                    .and_then(|account| account.storage.get(&read.key))
+                    .is_some_and(EvmStorageSlot::is_changed)
+        })
+    }
+}
+
+/// Why a speculation has no outcome.
+enum Failure {
+    /// Something it read was written meanwhile: run it again.
+    Outdated,
+    /// An error, or a value that was about to change: leave it to the front.
+    GivenUp,
 }
 
 type SpeculativeExecutor<'s, 'a, F, P> =
@@ -94,11 +145,13 @@ where
                 }
                 let state = &outcome.result.result().state;
                 shared.memory.publish(state, tx as u32 + 1, group, shared.beneficiary);
+                shared.recall_readers(tx, state);
                 *shared.outcomes[tx].lock() = Some(outcome);
                 shared.scheduler.finish(tx);
                 shared.waiting.fetch_add(waited.as_nanos() as u64, Ordering::Relaxed);
             }
-            Ok(Err(())) | Err(_) => {
+            Ok(Err(Failure::Outdated)) => shared.scheduler.give_back(tx),
+            Ok(Err(Failure::GivenUp)) | Err(_) => {
                 self.executor = None;
                 shared.scheduler.report_wasted(group);
                 shared.scheduler.abandon(tx);
@@ -108,7 +161,7 @@ where
     }
 
     #[expect(clippy::type_complexity, reason = "one private use")]
-    fn execute(&mut self, tx: usize) -> Result<(Outcome<F::TxExecutionResult>, Duration), ()> {
+    fn execute(&mut self, tx: usize) -> Result<(Outcome<F::TxExecutionResult>, Duration), Failure> {
         let executor = self.executor.get_or_insert_with(|| Self::open(self.shared));
         let input = &self.shared.input.txs[tx];
         S::begin(
@@ -121,9 +174,13 @@ where
             },
         );
         // A speculative error is never a verdict: the front will find out.
-        let result = executor.execute_transaction_without_commit(input).map_err(drop)?;
+        let result =
+            executor.execute_transaction_without_commit(input).map_err(|_| Failure::GivenUp)?;
+        if !executor.evm().db().is_current() {
+            return Err(Failure::Outdated);
+        }
         let watch = S::take_watch(executor.evm_mut());
-        let (log, waited) = executor.evm_mut().db_mut().take_log().ok_or(())?;
+        let (log, waited) = executor.evm_mut().db_mut().take_log().ok_or(Failure::GivenUp)?;
         Ok((Outcome { result, log, watch }, waited))
     }
 }

@@ -60,11 +60,11 @@ pub(crate) fn validate<DB, S>(
             None => state.entry(&read.address).is_none_or(|entry| !entry.is_dirty()),
         };
         if untouched {
-            return read.from_parent;
+            return read.version.is_none();
         }
         match state.entry(&read.address).and_then(|entry| entry.slot(&read.key)) {
             Some(value) => value == read.seen,
-            None => read.from_parent,
+            None => read.version.is_none(),
         }
     })
 }

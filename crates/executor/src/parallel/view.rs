@@ -45,7 +45,8 @@ pub(crate) struct SlotRead {
     pub(crate) address: Address,
     pub(crate) key: U256,
     pub(crate) seen: U256,
-    pub(crate) from_parent: bool,
+    /// Who wrote it; `None` for the parent state.
+    pub(crate) version: Option<u32>,
 }
 
 /// Everything one speculative execution read.
@@ -130,6 +131,14 @@ impl<'a, Db> View<'a, Db> {
         self.spoiled = false;
     }
 
+    /// Whether every slot that was read still has the writer it was read from.
+    pub(crate) fn is_current(&self) -> bool {
+        self.log.slots.iter().all(|read| {
+            let now = self.memory.slot(read.address, read.key, self.version());
+            now.map(|written| written.version) == read.version
+        })
+    }
+
     /// The reads of the speculation that just ended, and how long it waited for others. `None`
     /// if its outcome cannot be used.
     pub(crate) fn take_log(&mut self) -> Option<(ReadLog, Duration)> {
@@ -179,20 +188,20 @@ impl<Db: Database> View<'_, Db> {
         address: Address,
         key: U256,
     ) -> Result<U256, ViewError<Db::Error>> {
-        let (seen, from_parent) = loop {
+        let (seen, version) = loop {
             match self.memory.slot(address, key, self.version()) {
                 None => {
                     let value = self.parent.storage(address, key).map_err(ViewError::Parent)?;
-                    break (value, true);
+                    break (value, None);
                 }
                 Some(written) => {
                     if !self.settle(written.version, written.group)? {
-                        break (written.value, false);
+                        break (written.value, Some(written.version));
                     }
                 }
             }
         };
-        self.log.slots.push(SlotRead { account, address, key, seen, from_parent });
+        self.log.slots.push(SlotRead { account, address, key, seen, version });
         Ok(seen)
     }
 }
