@@ -38,6 +38,7 @@ pub const SPECS: &[SpecId] = &[
     SpecId::PRAGUE,
     SpecId::OSAKA,
     SpecId::OSAKA,
+    SpecId::AMSTERDAM,
 ];
 
 /// A random block in its smallest form.
@@ -101,13 +102,18 @@ fn set_up(block: &mut BlockBuilder, rng: &mut Rng, cast: Cast) {
     }
     let beneficiary = beneficiary(rng);
     block.beneficiary(beneficiary);
-    for salt in 0..3 {
-        surprise(
-            block,
-            rng,
-            create2_address(Contract::Factory.at(0), salt, &steps::init_code(salt)),
-        );
-        let created = user(salt as u16).create(rng.below(3));
+    if cast.spec.is_enabled_in(SpecId::AMSTERDAM) {
+        // Two kinds of gas with a budget each (EIP-8037): enough of both.
+        block.gas_limit(1_000_000_000);
+    }
+    for _ in 0..8 {
+        let factory = rng.pick(&[Contract::Factory, Contract::Cycler]).at(0);
+        let code = steps::init_code(rng.below(3));
+        let child = create2_address(factory, rng.below(3), &code);
+        surprise(block, rng, child);
+    }
+    for creator in 0..3 {
+        let created = user(creator).create(rng.below(3));
         surprise(block, rng, created);
     }
     for slot in 0..3u64 {

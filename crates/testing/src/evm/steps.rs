@@ -254,7 +254,9 @@ fn invalid(block: &mut BlockBuilder, rng: &mut Rng, cast: Cast) {
     let from = cast.sender(rng);
     let nonce = block.nonce(from);
     let plain = Request::transfer(from, cast.address(rng), 1);
-    let (request, reason) = match rng.below(5) {
+    // Amsterdam counts gas differently; nonces and funds are what they were.
+    let kinds = if cast.has(SpecId::AMSTERDAM) { 2 } else { 5 };
+    let (request, reason) = match rng.below(kinds) {
         0 => (plain.nonce(nonce + 1 + rng.below(3)), Rejection::NonceTooHigh),
         1 if nonce > 0 => (plain.nonce(nonce - 1), Rejection::NonceTooLow),
         2 => (plain.gas(20_999), Rejection::IntrinsicGas),

@@ -3,6 +3,9 @@
 use crate::manifests::{root, workspace};
 use std::{fs, path::Path};
 
+/// What introduces items that are not shipped.
+const TEST_ONLY: [&str; 3] = ["#[cfg(test)]", "#[cfg(all(test", "#[cfg(loom)]"];
+
 /// One Rust file.
 pub(crate) struct SourceFile {
     /// Path relative to the workspace.
@@ -15,13 +18,26 @@ pub(crate) struct SourceFile {
     code: String,
     /// The same without the items that exist only under test or under the model checker.
     shipped: String,
+    /// The whole file exists only under test.
+    only_tests: bool,
 }
 
 impl SourceFile {
     /// Shipped library code: not a binary, test, example, benchmark or build script.
     pub(crate) fn is_library(&self) -> bool {
-        let test_module = self.path.ends_with("/tests.rs") || self.path.contains("/tests/");
-        self.path.starts_with("crates/") && self.path.contains("/src/") && !test_module
+        self.path.starts_with("crates/") && self.path.contains("/src/") && !self.only_tests
+    }
+
+    /// Paths without extension of the modules that this file declares under `#[cfg(test)]`.
+    fn test_modules(&self) -> Vec<String> {
+        let stem = self.path.trim_end_matches(".rs");
+        let folder = ["/lib", "/main", "/mod"].iter().find_map(|root| stem.strip_suffix(root));
+        let lines = self.code.lines().zip(self.code.lines().skip(1));
+        lines
+            .filter(|(attribute, _)| TEST_ONLY.iter().any(|mark| attribute.contains(mark)))
+            .filter_map(|(_, item)| item.trim().strip_prefix("mod ")?.strip_suffix(';'))
+            .map(|name| format!("{}/{name}", folder.unwrap_or(stem)))
+            .collect()
     }
 
     /// `path:line` of every line with `needle` as words of its own.
@@ -51,8 +67,16 @@ pub(crate) fn source_files() -> Vec<SourceFile> {
             let text = fs::read_to_string(root().join(&path)).expect("source files are readable");
             let code = code_only(&text);
             let shipped = without_tests(&code);
-            files.push(SourceFile { path, package: package.name.clone(), text, code, shipped });
+            let (package, only_tests) = (package.name.clone(), false);
+            files.push(SourceFile { path, package, text, code, shipped, only_tests });
         }
+    }
+    let tests: Vec<_> = files.iter().flat_map(SourceFile::test_modules).collect();
+    for file in &mut files {
+        let below = |module: &String| {
+            file.path.strip_prefix(module).is_some_and(|rest| rest.starts_with(['.', '/']))
+        };
+        file.only_tests = tests.iter().any(below);
     }
     files
 }
@@ -153,7 +177,7 @@ fn raw_string_end(text: &str, start: usize) -> usize {
 /// The code with every item under `#[cfg(test)]` or `#[cfg(loom)]` blanked.
 fn without_tests(code: &str) -> String {
     let mut out = code.as_bytes().to_vec();
-    for marker in ["#[cfg(test)]", "#[cfg(all(test", "#[cfg(loom)]"] {
+    for marker in TEST_ONLY {
         for (start, _) in code.match_indices(marker) {
             let end = item_end(code.as_bytes(), start);
             for byte in out[start..end].iter_mut().filter(|byte| **byte != b'\n') {
