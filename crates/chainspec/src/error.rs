@@ -92,4 +92,10 @@ pub enum ChainSpecError {
         /// The key in `blobSchedule`.
         key: &'static str,
     },
+    /// Blob parameters with which no blob fee can be computed.
+    #[error("genesis config: `blobSchedule.{key}.baseFeeUpdateFraction` is zero")]
+    ZeroUpdateFraction {
+        /// The key in `blobSchedule`.
+        key: &'static str,
+    },
 }

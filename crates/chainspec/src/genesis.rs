@@ -205,6 +205,10 @@ fn blob_schedule(
                 .with_blob_base_cost(BLOB_BASE_COST),
         });
         match configured.or_else(|| default_blob_params(*fork)) {
+            // The blob fee divides by it.
+            Some(params) if params.update_fraction == 0 => {
+                return Err(ChainSpecError::ZeroUpdateFraction { key });
+            }
             Some(params) => schedule.push((*at, params)),
             // Amsterdam keeps the parameters it finds.
             None if *fork == Fork::Amsterdam => {}
@@ -328,6 +332,11 @@ mod tests {
         let mut blobs = osaka;
         blobs["bpo4Time"] = json!(4);
         assert!(error(blobs).contains("no entry `bpo4`"));
+        let zero = error(json!({
+            "shanghaiTime": 0, "cancunTime": 0,
+            "blobSchedule": { "cancun": { "target": 3, "max": 6, "baseFeeUpdateFraction": 0 } }
+        }));
+        assert!(zero.contains("blobSchedule.cancun.baseFeeUpdateFraction"), "{zero}");
     }
 
     #[test]

@@ -147,6 +147,8 @@ fn differ(transaction: Option<usize>, parts: (String, String, String)) -> Diverg
 mod tests {
     use super::*;
     use alloy_primitives::Log;
+    use std::path::Path;
+    use warpline_fixture::BlockFixture;
 
     fn result(logs: usize, gas: u64) -> BlockExecutionResult<EthereumReceipt> {
         let receipt = |cumulative_gas_used| EthereumReceipt {
@@ -177,5 +179,60 @@ mod tests {
         requests.requests.push_request(vec![1, 2].into());
         let difference = compare_results(&result(1, 42_000), &requests).unwrap();
         assert_eq!((difference.transaction, difference.location.as_str()), (None, "requests"));
+    }
+
+    fn erc20_block() -> PreparedBlock {
+        let testdata = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata");
+        let fixture = BlockFixture::load(&testdata.join("erc20.json.zst")).unwrap();
+        PreparedBlock::new("erc20", fixture, None).unwrap()
+    }
+
+    fn execute(block: &PreparedBlock) -> Result<Execution, ExecuteError> {
+        let output = warpline_executor::execute_sequential(
+            block.factory(),
+            block.input(),
+            &block.pre_state,
+        )?;
+        let diff = warpline_merger::diff_from_bundle(&output.bundle);
+        Ok(Execution { result: output.result, diff })
+    }
+
+    #[test]
+    fn a_differing_slot_is_named_with_the_transaction_that_wrote_it_last() {
+        let block = erc20_block();
+        let (left, mut right) = (execute(&block), execute(&block));
+        assert_eq!(compare(&block, &left, &right), None);
+        let accounts = &mut right.as_mut().unwrap().diff.accounts;
+        let account = accounts.iter_mut().find(|account| account.storage.len() > 2).unwrap();
+        account.storage[1].after += U256::ONE;
+        let (address, slot) = (account.address, account.storage[1].slot);
+
+        let found = compare(&block, &left, &right).unwrap();
+        assert_eq!(found.location, format!("{address} slot {slot:#x}"));
+        let writer = found.transaction.unwrap();
+        // Cutting the block off before that transaction changes the slot, after it does not.
+        let value = |count: usize| {
+            let input = warpline_executor::BlockInput { txs: &block.txs[..count], ..block.input() };
+            let output =
+                warpline_executor::execute_sequential(block.factory(), input, &block.pre_state);
+            let bundle = output.unwrap().bundle;
+            bundle.account(&address).and_then(|account| account.storage_slot(slot))
+        };
+        assert_ne!(value(writer), value(block.txs.len()));
+        assert_eq!(value(writer + 1), value(block.txs.len()));
+    }
+
+    #[test]
+    fn differing_errors_are_a_divergence_and_equal_ones_are_not() {
+        let mut block = erc20_block();
+        let good = execute(&block);
+        block.txs.swap(0, 1);
+        block.txs[1] = block.txs[0].clone();
+        let (left, right) = (execute(&block), execute(&block));
+        assert_eq!(left.as_ref().unwrap_err().transaction().unwrap().get(), 1);
+        assert_eq!(compare(&block, &left, &right), None);
+        let found = compare(&block, &good, &right).unwrap();
+        assert_eq!((found.transaction, found.location.as_str()), (Some(1), "error"));
+        assert_eq!(found.sequential, "no error");
     }
 }

@@ -16,6 +16,8 @@ mod checks;
 mod compare;
 mod critical_path;
 mod report;
+#[cfg(test)]
+mod robustness;
 mod roots;
 mod run;
 mod source;
