@@ -28,7 +28,7 @@ pub use checks::{Check, Checks, Outcome, check_body, check_execution};
 pub use compare::{Divergence, Execution, compare};
 pub use critical_path::CriticalPath;
 pub use report::{BlockReport, CheckDetail, FileFailure, Report, Shares, Summary};
-pub use roots::state_root_after;
+pub use roots::{apply_diff, state_root_after};
 pub use run::{Mode, RunConfig, Runner};
 pub use source::{find_fixtures, load_block};
 pub use table::render_table;

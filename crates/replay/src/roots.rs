@@ -19,6 +19,15 @@ use warpline_types::StateDiff;
 /// The root of the state after a block.
 pub fn state_root_after(before: &PreState, diff: &StateDiff) -> B256 {
     let mut state = before.clone();
+    apply_diff(&mut state, diff);
+    state.state_root()
+}
+
+/// Turns the state before a block into that after it.
+pub fn apply_diff(state: &mut PreState, diff: &StateDiff) {
+    for (_, code) in &diff.codes {
+        state.insert_code(code.clone());
+    }
     for account in &diff.accounts {
         let address = account.address;
         let Some(after) = account.after else {
@@ -36,7 +45,6 @@ pub fn state_root_after(before: &PreState, diff: &StateDiff) -> B256 {
             state.insert_storage(address, slot.slot, slot.after);
         }
     }
-    state.state_root()
 }
 
 /// The root of receipts that hold the state root after their transaction, as they did before
