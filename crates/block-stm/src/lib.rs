@@ -11,6 +11,8 @@
 
 mod gate;
 mod memory;
+#[cfg(test)]
+mod mock;
 mod pool;
 mod scheduler;
 mod sync;

@@ -7,6 +7,7 @@ use core::{
 };
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
+use smallvec::{SmallVec, smallvec};
 
 /// Number of independently locked parts.
 const SHARDS: usize = if cfg!(loom) { 1 } else { 64 };
@@ -27,8 +28,8 @@ pub struct VersionedMap<K, V> {
 
 struct Versions<K, V> {
     key: K,
-    /// Ascending versions, almost always one or two of them.
-    writes: Vec<Write<V>>,
+    /// Ascending versions, almost always a single one.
+    writes: SmallVec<[Write<V>; 1]>,
 }
 
 struct Write<V> {
@@ -123,7 +124,7 @@ impl<K: Hash + Eq, V: Clone> VersionedMap<K, V> {
         }
         let mut shard = self.shards[shard_of(hash)].lock();
         let Some(versions) = shard.find_mut(hash, |versions| versions.key == key) else {
-            let versions = Versions { key, writes: vec![write] };
+            let versions = Versions { key, writes: smallvec![write] };
             let hasher = &self.hasher;
             shard.insert_unique(hash, versions, |versions| hasher.hash_one(&versions.key));
             return;
@@ -134,7 +135,8 @@ impl<K: Hash + Eq, V: Clone> VersionedMap<K, V> {
             if newer == 1 {
                 writes[0] = write;
             } else {
-                writes.splice(..newer, [write]);
+                writes.drain(..newer);
+                writes.insert(0, write);
             }
             return;
         }

@@ -13,7 +13,7 @@
 
 use crate::{
     gate::Gate,
-    sync::{AtomicU8, AtomicU32, AtomicUsize, Mutex, Ordering},
+    sync::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering},
 };
 
 /// Nobody has taken the transaction yet.
@@ -31,6 +31,9 @@ const RETIRED: u8 = 4;
 /// useful one, up to [`SCORE_LIMIT`]; below minus that limit the group is left to the front.
 const SCORE_PENALTY: u32 = 2;
 const SCORE_LIMIT: u32 = 6;
+
+/// So many useful speculations in a row make the lead the longest; a wasted one halves it.
+const CALM: u64 = 64;
 
 /// How a transaction may be run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,14 +54,26 @@ pub struct Plan {
     pub txs: Vec<TxPlan>,
     /// Number of groups; every group number is below it.
     pub groups: usize,
-    /// Helpers start this much work ahead of the front, so that they do not race it for the very
-    /// next transaction. In the unit of `work`.
+    /// Helpers start up to this many transactions of average size ahead of the front, so that it
+    /// runs those itself instead of racing them for the very next. The calmer the block, the
+    /// more: a transaction that runs far ahead misses the writes of those it passes over.
     pub lead: u64,
     /// How much work each transaction is thought to be, in any unit. Taken as equal where empty.
     pub work: Vec<u64>,
     /// Transactions to run ahead before all others, the longest first: one that starts late may
     /// end when everybody else has long finished.
     pub first: Vec<usize>,
+}
+
+impl Plan {
+    /// The mean work of the transactions that may be run ahead.
+    fn mean_work(&self) -> u64 {
+        let ahead = |tx: &usize| matches!(self.txs[*tx], TxPlan::Ahead { .. });
+        let work = |tx| self.work.get(tx).copied().unwrap_or(1);
+        let count = (0..self.txs.len()).filter(ahead).count() as u64;
+        let sum = (0..self.txs.len()).filter(ahead).map(work).fold(0, u64::saturating_add);
+        sum / count.max(1)
+    }
 }
 
 /// What the front does with the next transaction.
@@ -103,7 +118,10 @@ pub struct Scheduler {
     /// Transactions to run once more, and how many they are.
     again: Mutex<Vec<usize>>,
     again_len: AtomicUsize,
+    /// The longest lead, in units of work.
     lead: u64,
+    /// How free of conflicts the block has been lately, up to [`CALM`].
+    calm: AtomicU64,
     /// Work before each transaction.
     work_before: Box<[u64]>,
     gate: Gate,
@@ -138,7 +156,8 @@ impl Scheduler {
             first_cursor: AtomicUsize::new(0),
             again: Mutex::new(Vec::new()),
             again_len: AtomicUsize::new(0),
-            lead: plan.lead,
+            lead: plan.lead.saturating_mul(plan.mean_work()),
+            calm: AtomicU64::new(0),
             gate: Gate::default(),
         }
     }
@@ -196,7 +215,9 @@ impl Scheduler {
     fn past_lead(&self) -> usize {
         let next = self.front.load(Ordering::Acquire) + 1;
         let Some(ahead) = self.work_before.get(next..) else { return self.len() };
-        let enough = ahead.first().map_or(0, |work| work.saturating_add(self.lead));
+        let calm = self.calm.load(Ordering::Relaxed);
+        let lead = (u128::from(self.lead) * u128::from(calm) / u128::from(CALM)) as u64;
+        let enough = ahead.first().map_or(0, |work| work.saturating_add(lead));
         next + ahead.partition_point(|work| *work < enough)
     }
 
@@ -240,6 +261,7 @@ impl Scheduler {
         again.push(tx);
         self.again_len.store(again.len(), Ordering::Release);
         drop(again);
+        self.unsettle();
         self.gate.notify();
     }
 
@@ -332,6 +354,8 @@ impl Scheduler {
                 score.store(now + 1, Ordering::Relaxed);
             }
         }
+        let calm = self.calm.load(Ordering::Relaxed);
+        self.calm.store((calm + 1).min(CALM), Ordering::Relaxed);
     }
 
     /// Running a transaction of this group ahead was wasted.
@@ -340,6 +364,12 @@ impl Scheduler {
             let now = score.load(Ordering::Relaxed);
             score.store(now.saturating_sub(SCORE_PENALTY), Ordering::Relaxed);
         }
+        self.unsettle();
+    }
+
+    /// There was a conflict: stay closer to the front.
+    fn unsettle(&self) {
+        self.calm.store(self.calm.load(Ordering::Relaxed) / 2, Ordering::Relaxed);
     }
 
     fn worth_running_ahead(&self, group: u32) -> bool {
@@ -353,7 +383,9 @@ mod tests {
 
     fn scheduler(txs: usize, lead: u64) -> Scheduler {
         let txs = vec![TxPlan::Ahead { group: 0 }; txs];
-        Scheduler::new(&Plan { txs, groups: 1, lead, ..Plan::default() })
+        let s = Scheduler::new(&Plan { txs, groups: 1, lead, ..Plan::default() });
+        s.calm.store(CALM, Ordering::Relaxed);
+        s
     }
 
     #[test]
@@ -371,6 +403,20 @@ mod tests {
         s.advance(2);
         assert_eq!(s.claim(), Some(5));
         assert_eq!(s.claim(), None);
+    }
+
+    #[test]
+    fn the_lead_grows_while_all_goes_well_and_shrinks_with_a_conflict() {
+        let txs = vec![TxPlan::Ahead { group: 0 }; 40];
+        let s = Scheduler::new(&Plan { txs, groups: 1, lead: 8, ..Plan::default() });
+        assert_eq!(s.claim(), Some(1));
+        for _ in 0..CALM {
+            s.report_useful(0);
+        }
+        assert_eq!(s.claim(), Some(9));
+        s.report_wasted(0);
+        s.advance(9);
+        assert_eq!(s.claim(), Some(15));
     }
 
     #[test]

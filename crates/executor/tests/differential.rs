@@ -30,7 +30,7 @@ static EXECUTORS: LazyLock<Executors> = LazyLock::new(|| {
         min_remaining: core::time::Duration::ZERO,
         ..ParallelConfig::default()
     };
-    let configs = || THREADS.map(|threads| config(threads, threads as u64 % 3 * 200_000));
+    let configs = || THREADS.map(|threads| config(threads, threads as u64 % 3 * 4));
     Executors {
         ethereum: configs()
             .map(|config| ParallelExecutor::ethereum(config).expect("threads start"))

@@ -3,8 +3,9 @@
 //! The transitions follow revm's `CacheAccount` (`selfdestruct`, `newly_created`,
 //! `touch_empty_eip161`, `change`), reduced to what a state diff and later reads need.
 
+use crate::changes::SlotChange;
 use alloy_primitives::{Address, U256, map::U256Map};
-use revm::state::{Account, AccountInfo};
+use revm::state::AccountInfo;
 use warpline_types::{AccountDiff, AccountState, SlotDiff};
 
 /// A slot that was read or written in this block.
@@ -78,19 +79,18 @@ impl AccountEntry {
     }
 
     /// A contract was created here: what was stored before is gone.
-    pub(crate) fn create(&mut self, account: &mut Account) {
+    pub(crate) fn create(&mut self, info: AccountInfo, slots: &[SlotChange]) {
         self.storage.clear();
         self.storage_known = true;
         self.dirty = true;
-        self.now = Some(core::mem::take(&mut account.info));
-        for (key, slot) in account.changed_storage_slots() {
-            self.storage.insert(*key, Slot { before: U256::ZERO, now: slot.present_value });
+        self.now = Some(info);
+        for slot in slots {
+            self.storage.insert(slot.key, Slot { before: U256::ZERO, now: slot.after });
         }
     }
 
     /// Takes over changed slots and account fields. Returns whether the account fields changed.
-    pub(crate) fn change(&mut self, account: &mut Account) -> bool {
-        let mut info = core::mem::take(&mut account.info);
+    pub(crate) fn change(&mut self, mut info: AccountInfo, slots: &[SlotChange]) -> bool {
         let info_changed = match &self.now {
             Some(now) => {
                 if info.code.is_none() && info.code_hash == now.code_hash {
@@ -103,12 +103,11 @@ impl AccountEntry {
         // An account without nonce and code has no storage: revm stops asking the database.
         self.storage_known |= self.now.as_ref().is_none_or(AccountInfo::has_no_code_and_nonce);
         self.now = Some(info);
-        self.dirty |= info_changed;
-        for (key, slot) in account.changed_storage_slots() {
-            let now = slot.present_value;
-            let before = if self.storage_known { U256::ZERO } else { slot.original_value };
-            self.storage.entry(*key).or_insert(Slot { before, now }).now = now;
-            self.dirty = true;
+        self.dirty |= info_changed || !slots.is_empty();
+        for slot in slots {
+            let now = slot.after;
+            let before = if self.storage_known { U256::ZERO } else { slot.before };
+            self.storage.entry(slot.key).or_insert(Slot { before, now }).now = now;
         }
         info_changed
     }

@@ -1,6 +1,9 @@
 //! The state of a block as far as it has been committed.
 
-use crate::account::{AccountEntry, Slot};
+use crate::{
+    account::{AccountEntry, Slot},
+    changes::{Changes, Fate, SlotChange},
+};
 use alloy_primitives::{
     Address, B256, U256,
     map::{AddressMap, B256Map, Entry},
@@ -57,6 +60,8 @@ pub struct CanonicalState<DB, S = NoSink> {
     deployed: Vec<(B256, Bytecode)>,
     block_hashes: Vec<(u64, B256)>,
     adjustments: Vec<Adjustment>,
+    /// Reused by every commit.
+    changed_slots: Vec<SlotChange>,
 }
 
 impl<DB, S> fmt::Debug for CanonicalState<DB, S> {
@@ -77,6 +82,7 @@ impl<DB, S> CanonicalState<DB, S> {
             deployed: Vec::new(),
             block_hashes: Vec::new(),
             adjustments: Vec::new(),
+            changed_slots: Vec::new(),
         }
     }
 
@@ -124,54 +130,82 @@ impl<DB, S> CanonicalState<DB, S> {
     /// The record to change for a committed account. One that was never loaded here, because the
     /// transaction ran elsewhere, starts from what that transaction found.
     #[inline]
-    fn id_for_commit(&mut self, address: Address, account: &Account) -> u32 {
-        if let Some(id) = account.info.account_id
+    fn id_for_commit(
+        &mut self,
+        address: Address,
+        hint: Option<AccountId>,
+        found: impl FnOnce() -> Option<AccountInfo>,
+    ) -> usize {
+        if let Some(id) = hint
             && self.accounts.get(id.get()).is_some_and(|entry| entry.address == address)
         {
-            return id.get() as u32;
+            return id.get();
         }
         match self.ids.get(&address) {
-            Some(id) => *id,
-            None => {
-                let existed = !account.is_loaded_as_not_existing();
-                self.insert(address, existed.then(|| account.original_info()))
-            }
+            Some(id) => *id as usize,
+            None => self.insert(address, found()) as usize,
         }
     }
 }
 
 impl<DB, S: CommitSink> CanonicalState<DB, S> {
-    fn commit_account(&mut self, address: Address, mut account: Account) {
+    /// Commits what a transaction changed that ran elsewhere.
+    pub fn commit_changes(&mut self, changes: Changes) {
+        let (accounts, slots) = changes.into_parts();
+        for change in accounts {
+            let slots = slots.get(change.slot_range()).unwrap_or_default();
+            let id = self.id_for_commit(change.address, None, || change.found);
+            self.apply(id, change.fate, change.info, slots);
+        }
+        self.adjustments.clear();
+    }
+
+    fn commit_account(&mut self, address: Address, account: Account) {
         if !account.is_touched() {
             return;
         }
-        if let Some(adjust) = self.adjustments.iter().find(|adjust| adjust.address == address) {
-            account.info.balance = account.info.balance.wrapping_add(adjust.balance);
-            account.info.nonce = account.info.nonce.wrapping_add(adjust.nonce);
-        }
-        let id = self.id_for_commit(address, &account) as usize;
+        let mut slots = core::mem::take(&mut self.changed_slots);
+        slots.clear();
+        slots.extend(account.changed_storage_slots().map(|(key, slot)| SlotChange {
+            key: *key,
+            before: slot.original_value,
+            after: slot.present_value,
+        }));
+        let id = self.id_for_commit(address, account.info.account_id, || {
+            (!account.is_loaded_as_not_existing()).then(|| account.original_info())
+        });
+        self.apply(id, Fate::of(&account), account.info, &slots);
+        self.changed_slots = slots;
+    }
+
+    /// Changes one account and tells the sink.
+    fn apply(&mut self, id: usize, fate: Fate, mut info: AccountInfo, slots: &[SlotChange]) {
         let entry = &mut self.accounts[id];
-        // An account that ends empty is removed (EIP-161); before Spurious Dragon revm's journal
-        // marks the ones to keep as created.
-        let ends = account.is_selfdestructed() || (!account.is_created() && account.is_empty());
-        if ends {
-            if entry.now.is_none() && entry.storage.is_empty() {
-                return;
+        let address = entry.address;
+        if fate == Fate::Ended {
+            if entry.now.is_some() || !entry.storage.is_empty() {
+                entry.destroy();
+                self.sink.account(address, None);
+                self.sink.storage_reset(address);
             }
-            entry.destroy();
-            self.sink.account(address, None);
-            self.sink.storage_reset(address);
             return;
         }
-        if account.is_created() {
-            entry.create(&mut account);
+        if let Some(adjust) = self.adjustments.iter().find(|adjust| adjust.address == address) {
+            info.balance = info.balance.wrapping_add(adjust.balance);
+            info.nonce = info.nonce.wrapping_add(adjust.nonce);
+        }
+        info.account_id = AccountId::new(id);
+        if fate == Fate::Created {
+            entry.create(info, slots);
             self.sink.account(address, entry.now.as_ref());
             self.sink.storage_reset(address);
-        } else if entry.change(&mut account) {
+        } else if entry.change(info, slots) {
             self.sink.account(address, entry.now.as_ref());
         }
-        if let Some(info) = &mut entry.now {
-            info.account_id = AccountId::new(id);
+        for slot in slots {
+            self.sink.slot(address, slot.key, slot.after);
+        }
+        if let Some(info) = &entry.now {
             let code = info.code.as_ref().filter(|code| !code.is_empty());
             let known = entry.before.as_ref().is_some_and(|b| b.code_hash == info.code_hash);
             if let Some(code) = code.filter(|_| !known) {
@@ -180,9 +214,6 @@ impl<DB, S: CommitSink> CanonicalState<DB, S> {
                     self.deployed.push((info.code_hash, code.clone()));
                 }
             }
-        }
-        for (key, slot) in account.changed_storage_slots() {
-            self.sink.slot(address, *key, slot.present_value);
         }
     }
 }

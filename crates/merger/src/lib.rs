@@ -11,7 +11,9 @@
 mod account;
 mod bundle;
 mod canonical;
+mod changes;
 
 pub use account::AccountEntry;
 pub use bundle::diff_from_bundle;
 pub use canonical::{Adjustment, CanonicalState, CommitSink, NoSink};
+pub use changes::{AccountChange, Changes, Fate, SlotChange};

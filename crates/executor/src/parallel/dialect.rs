@@ -16,12 +16,13 @@ use alloy_consensus::{Transaction, TransactionEnvelope};
 use alloy_eips::Encodable2718;
 use alloy_evm::{
     Database, EthEvm, EthEvmFactory, Evm, EvmFactory, RecoveredTx,
-    block::{BlockExecutor, BlockExecutorFactory, GasOutput},
+    block::{BlockExecutor, BlockExecutorFactory, GasOutput, TxResult},
     eth::{
         EthBlockExecutorFactory, EthEvmContext, receipt_builder::ReceiptBuilder,
         spec::EthExecutorSpec,
     },
 };
+use alloy_primitives::Address;
 use revm::{
     bytecode::opcode,
     interpreter::{
@@ -30,8 +31,9 @@ use revm::{
         interpreter::EthInterpreter,
         interpreter_types::InputsTr,
     },
+    state::AccountInfo,
 };
-use warpline_merger::{CanonicalState, CommitSink};
+use warpline_merger::{CanonicalState, Changes, CommitSink};
 
 /// The EVM of a factory over a database, with an inspector.
 type EvmOf<F, DB, I> = <<F as BlockExecutorFactory>::EvmFactory as EvmFactory>::Evm<DB, I>;
@@ -58,6 +60,23 @@ pub trait Dialect<F: BlockExecutorFactory>: sealed::Sealed + Sync {
     fn take_watch<'v, Db: Database + 'v>(
         evm: &mut impl Evm<DB = View<'v, Db>, Inspector = BalanceWatch>,
     ) -> BalanceWatch;
+
+    /// What the result of a speculation changes. The result may lose its own account of it.
+    #[doc(hidden)]
+    fn boil_down(
+        result: &mut F::TxExecutionResult,
+        found: impl Fn(&Address) -> Option<AccountInfo>,
+    ) -> Changes;
+
+    /// Commits a boiled-down result.
+    #[doc(hidden)]
+    fn commit<Db: Database, S: CommitSink, E>(
+        executor: &mut E,
+        result: F::TxExecutionResult,
+        changes: Changes,
+    ) -> GasOutput
+    where
+        E: BlockExecutor<Evm: Evm<DB = CanonicalState<Db, S>>, Result = F::TxExecutionResult>;
 
     /// Executes and commits a plain transfer without the EVM, where that is certain to give the
     /// same. `None` leaves the transaction, and any error in it, to the EVM.
@@ -114,6 +133,24 @@ impl<F: BlockExecutorFactory> Dialect<F> for AnyFactory {
         core::mem::take(evm.inspector_mut())
     }
 
+    fn boil_down(
+        result: &mut F::TxExecutionResult,
+        found: impl Fn(&Address) -> Option<AccountInfo>,
+    ) -> Changes {
+        Changes::collect(&result.result().state, found)
+    }
+
+    fn commit<Db: Database, S: CommitSink, E>(
+        executor: &mut E,
+        result: F::TxExecutionResult,
+        _: Changes,
+    ) -> GasOutput
+    where
+        E: BlockExecutor<Evm: Evm<DB = CanonicalState<Db, S>>, Result = F::TxExecutionResult>,
+    {
+        executor.commit_transaction(result)
+    }
+
     fn transfer<Db: Database, S: CommitSink, E, T>(_: &mut E, _: &T, _: u64) -> Option<GasOutput> {
         None
     }
@@ -161,6 +198,26 @@ where
         core::mem::take(&mut evm.db_mut().watch)
     }
 
+    fn boil_down(
+        result: &mut transfer::EthResult<R>,
+        found: impl Fn(&Address) -> Option<AccountInfo>,
+    ) -> Changes {
+        // The maps are dropped here, on the thread that made them.
+        Changes::collect(&core::mem::take(&mut result.result.state), found)
+    }
+
+    fn commit<Db: Database, S: CommitSink, E>(
+        executor: &mut E,
+        result: transfer::EthResult<R>,
+        changes: Changes,
+    ) -> GasOutput
+    where
+        E: BlockExecutor<Evm: Evm<DB = CanonicalState<Db, S>>, Result = transfer::EthResult<R>>,
+    {
+        executor.evm_mut().db_mut().commit_changes(changes);
+        executor.commit_transaction(result)
+    }
+
     fn transfer<Db: Database, S: CommitSink, E, T>(
         executor: &mut E,
         tx: &T,
@@ -206,7 +263,7 @@ fn watching_instructions<'v, Db: Database>() -> [(u8, Instruction<EthInterpreter
 
 fn balance<Db: Database>(at: At<'_, '_, Db>) -> InstructionExecResult {
     if let Some(word) = at.interpreter.stack.data().last() {
-        let address = alloy_primitives::Address::from_word((*word).into());
+        let address = Address::from_word((*word).into());
         at.host.journaled_state.database.watch.observe(address);
     }
     host::balance(at)

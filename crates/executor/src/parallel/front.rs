@@ -13,7 +13,7 @@ use crate::{
 use alloy_consensus::Transaction;
 use alloy_evm::{
     Evm, EvmFactory, RecoveredTx,
-    block::{BlockExecutor, BlockExecutorFactory, ExecutableTxParts, TxResult},
+    block::{BlockExecutor, BlockExecutorFactory, ExecutableTxParts},
 };
 use alloy_primitives::U256;
 use core::{panic::AssertUnwindSafe, time::Duration};
@@ -273,7 +273,7 @@ where
         let holds = input.tx().gas_limit() <= self.gas_left
             && validate(state, &outcome.log, &outcome.watch, envelope, &mut self.scratch);
         if !holds {
-            self.shared.memory.retract(&outcome.result.result().state, tx as u32 + 1);
+            self.shared.memory.retract(&outcome.changes, tx as u32 + 1);
         }
         self.stats.validate += since(start);
         holds.then_some(outcome)
@@ -284,7 +284,7 @@ where
         self.stats.committed_ahead += 1;
         let state = self.executor.evm_mut().db_mut();
         state.adjust_next_commit(&mut self.scratch.adjustments);
-        let gas = self.executor.commit_transaction(outcome.result);
+        let gas = S::commit(&mut self.executor, outcome.result, outcome.changes);
         self.count_gas(gas.tx_gas_used(), gas.state_gas_used());
         self.stats.merge += since(start);
     }

@@ -3,9 +3,9 @@
 
 use alloy_primitives::{Address, B256, U256};
 use core::sync::atomic::{AtomicBool, Ordering};
-use revm::state::{Account, AccountInfo, EvmState};
+use revm::state::AccountInfo;
 use warpline_block_stm::VersionedMap;
-use warpline_merger::CommitSink;
+use warpline_merger::{Changes, CommitSink, Fate};
 
 /// The writes of one block, by location and version.
 #[derive(Debug, Default)]
@@ -55,50 +55,39 @@ impl Memory {
 
     /// Shows the writes of a speculative outcome to later transactions. The beneficiary's fee is
     /// left out: it changes with every transaction, and who reads it exactly runs again anyway.
-    pub(crate) fn publish(&self, state: &EvmState, version: u32, group: u32, skip: Address) {
-        for (address, account) in state {
-            if !account.is_touched() || *address == skip {
+    pub(crate) fn publish(&self, changes: &Changes, version: u32, group: u32, skip: Address) {
+        for account in changes.accounts() {
+            let address = account.address;
+            if address == skip {
                 continue;
             }
-            if ends(account) {
-                self.accounts.write(*address, version, group, None);
-                self.reset(*address, version, group, false);
-                continue;
+            if account.fate != Fate::Changed {
+                self.reset(address, version, group, false);
             }
-            if account.is_created() {
-                self.reset(*address, version, group, false);
+            if account.fate == Fate::Ended {
+                self.accounts.write(address, version, group, None);
+            } else if account.changes_info() {
+                let info = AccountInfo { account_id: None, ..account.info.clone() };
+                self.accounts.write(address, version, group, Some(info));
             }
-            if account.is_created() || account.is_changed() {
-                let mut info = account.info.clone();
-                info.account_id = None;
-                self.accounts.write(*address, version, group, Some(info));
-            }
-            for (key, slot) in account.changed_storage_slots() {
-                self.slots.write((*address, *key), version, group, slot.present_value);
+            for slot in changes.slots(account) {
+                self.slots.write((address, slot.key), version, group, slot.after);
             }
         }
     }
 
     /// Takes back what [`publish`](Self::publish) showed.
-    pub(crate) fn retract(&self, state: &EvmState, version: u32) {
-        for (address, account) in state {
-            if !account.is_touched() {
-                continue;
+    pub(crate) fn retract(&self, changes: &Changes, version: u32) {
+        for account in changes.accounts() {
+            self.accounts.retract(&account.address, version);
+            if account.fate != Fate::Changed {
+                self.resets.retract(&account.address, version);
             }
-            self.accounts.retract(address, version);
-            if ends(account) || account.is_created() {
-                self.resets.retract(address, version);
-            }
-            for (key, _) in account.changed_storage_slots() {
-                self.slots.retract(&(*address, *key), version);
+            for slot in changes.slots(account) {
+                self.slots.retract(&(account.address, slot.key), version);
             }
         }
     }
-}
-
-/// The account does not exist after the transaction.
-fn ends(account: &Account) -> bool {
-    account.is_selfdestructed() || (!account.is_created() && account.is_empty())
 }
 
 /// Shows what the front commits to the speculating transactions.

@@ -37,7 +37,8 @@ use warpline_types::StateDiff;
 pub struct ParallelConfig {
     /// Threads that work on a block, the calling one included; at least 1.
     pub threads: usize,
-    /// How far ahead of the front helpers start, in gas that the transactions between may use.
+    /// How far ahead of the front helpers start at most, in transactions of average size. They
+    /// keep closer while there are conflicts.
     pub lead: u64,
     /// Helpers are called only for blocks whose transactions (plain transfers not counted) may
     /// use at least this much gas: below it, waking a thread costs more than it saves.
@@ -53,7 +54,7 @@ impl Default for ParallelConfig {
     fn default() -> Self {
         Self {
             threads: 2,
-            lead: 0,
+            lead: 4,
             min_gas: 400_000,
             min_remaining: Duration::from_micros(150),
             timings: false,

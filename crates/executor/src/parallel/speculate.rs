@@ -12,23 +12,24 @@ use crate::{
 use alloy_consensus::Transaction;
 use alloy_evm::{
     Evm, EvmFactory, RecoveredTx,
-    block::{BlockExecutor, BlockExecutorFactory, ExecutableTxParts, TxResult},
+    block::{BlockExecutor, BlockExecutorFactory, ExecutableTxParts},
 };
 use alloy_primitives::Address;
 use core::{marker::PhantomData, panic::AssertUnwindSafe};
 use parking_lot::Mutex;
-use revm::state::{EvmState, EvmStorageSlot};
 use std::{
     panic::catch_unwind,
     sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 use warpline_block_stm::Scheduler;
+use warpline_merger::Changes;
 
 /// What a speculation leaves for the front.
 #[derive(Debug)]
 pub(crate) struct Outcome<R> {
     pub(crate) result: R,
+    pub(crate) changes: Changes,
     pub(crate) log: ReadLog,
     pub(crate) watch: BalanceWatch,
 }
@@ -54,20 +55,20 @@ const RECALL_WINDOW: usize = 16;
 impl<F: BlockExecutorFactory, P, T> Shared<'_, '_, F, P, T> {
     /// Recalls the outcomes of later transactions that read slots which `tx` turns out to write,
     /// before others build on them.
-    fn recall_readers(&self, tx: usize, state: &EvmState) {
+    fn recall_readers(&self, tx: usize, changes: &Changes) {
         let end = self.outcomes.len().min(tx + 1 + RECALL_WINDOW);
         for reader in tx + 1..end {
             if !self.scheduler.recall(reader) {
                 continue;
             }
             let mut outcome = self.outcomes[reader].lock();
-            let wrong = outcome.as_ref().is_none_or(|outcome| outcome.misses(tx, state));
+            let wrong = outcome.as_ref().is_none_or(|outcome| outcome.misses(tx, changes));
             if !wrong {
                 drop(outcome);
                 self.scheduler.finish(reader);
             } else {
                 if let Some(outcome) = outcome.take() {
-                    self.memory.retract(&outcome.result.result().state, reader as u32 + 1);
+                    self.memory.retract(&outcome.changes, reader as u32 + 1);
                 }
                 drop(outcome);
                 self.scheduler.give_back(reader);
@@ -76,16 +77,13 @@ impl<F: BlockExecutorFactory, P, T> Shared<'_, '_, F, P, T> {
     }
 }
 
-impl<R: TxResult> Outcome<R> {
+impl<R> Outcome<R> {
     /// Whether this transaction read a slot that the earlier transaction `tx` writes, but from
     /// before it did.
-    fn misses(&self, tx: usize, state: &EvmState) -> bool {
+    fn misses(&self, tx: usize, changes: &Changes) -> bool {
         self.log.slots.iter().any(|read| {
             read.version.is_none_or(|version| version < tx as u32 + 1)
-                && state
-                    .get(&read.address)
-                    .and_then(|account| account.storage.get(&read.key))
-                    .is_some_and(EvmStorageSlot::is_changed)
+                && changes.touches_slot(&read.address, &read.key)
         })
     }
 }
@@ -143,9 +141,9 @@ where
                 if waited * 2 > spent {
                     shared.scheduler.report_wasted(group);
                 }
-                let state = &outcome.result.result().state;
-                shared.memory.publish(state, tx as u32 + 1, group, shared.beneficiary);
-                shared.recall_readers(tx, state);
+                let changes = &outcome.changes;
+                shared.memory.publish(changes, tx as u32 + 1, group, shared.beneficiary);
+                shared.recall_readers(tx, changes);
                 *shared.outcomes[tx].lock() = Some(outcome);
                 shared.scheduler.finish(tx);
                 shared.waiting.fetch_add(waited.as_nanos() as u64, Ordering::Relaxed);
@@ -174,13 +172,14 @@ where
             },
         );
         // A speculative error is never a verdict: the front will find out.
-        let result =
+        let mut result =
             executor.execute_transaction_without_commit(input).map_err(|_| Failure::GivenUp)?;
         if !executor.evm().db().is_current() {
             return Err(Failure::Outdated);
         }
         let watch = S::take_watch(executor.evm_mut());
-        let (log, waited) = executor.evm_mut().db_mut().take_log().ok_or(Failure::GivenUp)?;
-        Ok((Outcome { result, log, watch }, waited))
+        let (log, waited) = executor.evm().db().take_log().ok_or(Failure::GivenUp)?;
+        let changes = S::boil_down(&mut result, |address| log.found(address));
+        Ok((Outcome { result, changes, log, watch }, waited))
     }
 }

@@ -50,10 +50,24 @@ pub(crate) struct SlotRead {
 }
 
 /// Everything one speculative execution read.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct ReadLog {
     pub(crate) accounts: Vec<AccountRead>,
     pub(crate) slots: Vec<SlotRead>,
+}
+
+impl ReadLog {
+    /// An account as the transaction found it.
+    pub(crate) fn found(&self, address: &Address) -> Option<AccountInfo> {
+        let read = self.accounts.iter().find(|read| read.address == *address)?;
+        read.seen.map(|seen| AccountInfo {
+            balance: seen.balance,
+            nonce: seen.nonce,
+            code_hash: seen.code_hash,
+            account_id: None,
+            code: None,
+        })
+    }
 }
 
 /// Why a speculative read gave up.
@@ -141,15 +155,9 @@ impl<'a, Db> View<'a, Db> {
 
     /// The reads of the speculation that just ended, and how long it waited for others. `None`
     /// if its outcome cannot be used.
-    pub(crate) fn take_log(&mut self) -> Option<(ReadLog, Duration)> {
-        if self.spoiled {
-            return None;
-        }
-        let log = ReadLog {
-            accounts: Vec::with_capacity(self.log.accounts.capacity()),
-            slots: Vec::with_capacity(self.log.slots.capacity()),
-        };
-        Some((core::mem::replace(&mut self.log, log), self.waited))
+    pub(crate) fn take_log(&self) -> Option<(ReadLog, Duration)> {
+        // A copy of the right size: the log itself keeps its room for the next transaction.
+        (!self.spoiled).then(|| (self.log.clone(), self.waited))
     }
 
     /// The version below which this transaction reads.
