@@ -1,6 +1,6 @@
 //! Waiting for another thread's progress without burning a core.
 
-use crate::sync::{AtomicUsize, Condvar, Mutex, Ordering, spin_loop, yield_now};
+use crate::sync::{AtomicUsize, Condvar, Mutex, Ordering, model_fence, spin_loop, yield_now};
 
 /// How often a waiter looks again before it goes to sleep: some microseconds, about what a sleep
 /// and a wake-up cost.
@@ -32,6 +32,7 @@ impl Gate {
         }
         let mut guard = self.lock.lock();
         self.waiters.fetch_add(1, Ordering::SeqCst);
+        model_fence();
         while !ready() {
             self.changed.wait(&mut guard);
         }
@@ -41,6 +42,7 @@ impl Gate {
     /// Lets the waiters look again.
     #[inline]
     pub(crate) fn notify(&self) {
+        model_fence();
         if self.waiters.load(Ordering::SeqCst) > 0 {
             drop(self.lock.lock());
             self.changed.notify_all();

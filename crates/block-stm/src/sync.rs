@@ -18,11 +18,21 @@ pub(crate) use std::{
     thread::yield_now,
 };
 
+/// Puts what this thread did before into one order with what others do around theirs. Only the
+/// model checker needs it said: to it a sequentially consistent access is no more than acquire and
+/// release.
+#[inline]
+pub(crate) fn model_fence() {
+    #[cfg(loom)]
+    loom::sync::atomic::fence(Ordering::SeqCst);
+}
+
 #[cfg(loom)]
 mod model {
     //! parking_lot's interface over loom's primitives.
+    #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic fails the model")]
 
-    pub(crate) use loom::sync::MutexGuard;
+    use core::ops::{Deref, DerefMut};
 
     #[derive(Debug, Default)]
     pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
@@ -32,9 +42,26 @@ mod model {
             Self(loom::sync::Mutex::new(value))
         }
 
-        #[allow(clippy::unwrap_used, reason = "a poisoned lock fails the model, as it should")]
         pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-            self.0.lock().unwrap()
+            MutexGuard(Some(self.0.lock().unwrap()))
+        }
+    }
+
+    /// Empty only while it is handed to a condition variable.
+    #[derive(Debug)]
+    pub(crate) struct MutexGuard<'a, T>(Option<loom::sync::MutexGuard<'a, T>>);
+
+    impl<T> Deref for MutexGuard<'_, T> {
+        type Target = T;
+
+        fn deref(&self) -> &T {
+            self.0.as_ref().expect("the lock is held")
+        }
+    }
+
+    impl<T> DerefMut for MutexGuard<'_, T> {
+        fn deref_mut(&mut self) -> &mut T {
+            self.0.as_mut().expect("the lock is held")
         }
     }
 
@@ -42,32 +69,12 @@ mod model {
     pub(crate) struct Condvar(loom::sync::Condvar);
 
     impl Condvar {
-        pub(crate) fn new() -> Self {
-            Self(loom::sync::Condvar::new())
-        }
-
-        #[allow(clippy::unwrap_used, reason = "a poisoned lock fails the model, as it should")]
         pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
-            // loom's `wait` takes the guard by value: move it out and back.
-            replace_guard(guard, |guard| self.0.wait(guard).unwrap());
+            guard.0 = guard.0.take().map(|held| self.0.wait(held).unwrap());
         }
 
         pub(crate) fn notify_all(&self) {
             self.0.notify_all();
-        }
-    }
-
-    #[allow(unsafe_code, reason = "only under the model checker: moves a guard out and back")]
-    fn replace_guard<'a, T>(
-        slot: &mut MutexGuard<'a, T>,
-        f: impl FnOnce(MutexGuard<'a, T>) -> MutexGuard<'a, T>,
-    ) {
-        // SAFETY: the guard read out of `slot` is written back before anyone sees `slot` again;
-        // if `f` panics the model has failed and the process aborts the exploration.
-        unsafe {
-            let guard = core::ptr::read(slot);
-            let guard = f(guard);
-            core::ptr::write(slot, guard);
         }
     }
 }

@@ -85,6 +85,7 @@ pub(crate) trait Actor {
     fn step(&mut self) -> Step;
 
     /// The transactions that nobody else may touch now.
+    #[cfg_attr(loom, allow(dead_code, reason = "for the simulator"))]
     fn owned(&self) -> Vec<usize>;
 }
 

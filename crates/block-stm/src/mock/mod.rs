@@ -5,6 +5,7 @@
 //! in a [`simulator`] that decides who takes the next step.
 
 mod actors;
+#[cfg(loom)]
 mod interleavings;
 #[cfg(not(loom))]
 mod simulator;
@@ -22,6 +23,7 @@ const VALUES: u64 = 5;
 
 /// One step of a mock transaction, which carries a digest of all it has read so far.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(loom, allow(dead_code, reason = "explored blocks are the simplest"))]
 pub(crate) enum Op {
     /// Mixes a key's value into the digest.
     Read(u8),
