@@ -23,8 +23,10 @@ const FILTER_WORDS: usize = if cfg!(loom) { 1 } else { 2048 };
 pub struct VersionedMap<K, V> {
     hasher: RandomState,
     filter: Box<[AtomicU64]>,
-    shards: Box<[Mutex<HashTable<Versions<K, V>>>]>,
+    shards: Box<[Shard<K, V>]>,
 }
+
+type Shard<K, V> = Mutex<HashTable<Versions<K, V>>>;
 
 struct Versions<K, V> {
     key: K,

@@ -34,6 +34,9 @@ pub(crate) struct Outcome<R> {
     pub(crate) watch: BalanceWatch,
 }
 
+/// Where a finished speculation waits for the front.
+type OutcomeSlot<R> = Mutex<Option<Outcome<R>>>;
+
 /// Everything the threads of one block share.
 pub(crate) struct Shared<'s, 'a, F: BlockExecutorFactory, P, T> {
     pub(crate) factory: &'a F,
@@ -41,7 +44,7 @@ pub(crate) struct Shared<'s, 'a, F: BlockExecutorFactory, P, T> {
     pub(crate) parent: &'s P,
     pub(crate) memory: &'s Memory,
     pub(crate) scheduler: &'s Scheduler,
-    pub(crate) outcomes: Box<[Mutex<Option<Outcome<F::TxExecutionResult>>>]>,
+    pub(crate) outcomes: Box<[OutcomeSlot<F::TxExecutionResult>]>,
     pub(crate) beneficiary: Address,
     pub(crate) speculations: AtomicU64,
     /// Nanoseconds that threads spent speculating, and waiting inside that.
@@ -158,7 +161,6 @@ where
         shared.speculating.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
     }
 
-    #[expect(clippy::type_complexity, reason = "one private use")]
     fn execute(&mut self, tx: usize) -> Result<(Outcome<F::TxExecutionResult>, Duration), Failure> {
         let executor = self.executor.get_or_insert_with(|| Self::open(self.shared));
         let input = &self.shared.input.txs[tx];

@@ -1,0 +1,153 @@
+//! The scheduler's transitions, one by one.
+
+use super::*;
+
+fn scheduler(txs: usize, lead: u64) -> Scheduler {
+    let txs = vec![TxPlan::Ahead { group: 0 }; txs];
+    let s = Scheduler::new(&Plan { txs, groups: 1, lead, ..Plan::default() });
+    s.calm.store(CALM, Ordering::Relaxed);
+    s
+}
+
+#[test]
+fn helpers_leave_the_lead_to_the_front() {
+    let s = scheduler(6, 1);
+    assert_eq!(s.claim(), Some(2));
+    assert_eq!(s.claim(), Some(3));
+    assert_eq!(s.front_step(0), FrontStep::Execute);
+    s.advance(0);
+    assert_eq!(s.front_step(1), FrontStep::Execute);
+    s.advance(1);
+    assert_eq!(s.front_step(2), FrontStep::Busy);
+    s.finish(2);
+    assert_eq!(s.front_step(2), FrontStep::Validate);
+    s.advance(2);
+    assert_eq!(s.claim(), Some(5));
+    assert_eq!(s.claim(), None);
+}
+
+#[test]
+fn the_lead_grows_while_all_goes_well_and_shrinks_with_a_conflict() {
+    let txs = vec![TxPlan::Ahead { group: 0 }; 40];
+    let s = Scheduler::new(&Plan { txs, groups: 1, lead: 8, ..Plan::default() });
+    assert_eq!(s.claim(), Some(1));
+    for _ in 0..CALM {
+        s.report_useful(0);
+    }
+    assert_eq!(s.claim(), Some(9));
+    s.report_wasted(0);
+    s.advance(9);
+    assert_eq!(s.claim(), Some(15));
+}
+
+#[test]
+fn long_transactions_are_handed_out_first() {
+    let txs = vec![TxPlan::Ahead { group: 0 }; 5];
+    let s = Scheduler::new(&Plan { txs, groups: 1, first: vec![4, 2, 9], ..Plan::default() });
+    let order: Vec<_> = core::iter::from_fn(|| s.claim()).collect();
+    assert_eq!(order, [4, 2, 1, 3]);
+}
+
+#[test]
+fn the_waiting_front_takes_the_nearest_transaction() {
+    let s = scheduler(6, 0);
+    assert_eq!(s.front_step(0), FrontStep::Execute);
+    assert_eq!(s.claim(), Some(1));
+    s.advance(0);
+    assert_eq!(s.front_step(1), FrontStep::Busy);
+    assert_eq!(s.claim_near(8), Some(2));
+    assert_eq!(s.claim_near(0), None);
+}
+
+#[test]
+fn an_abandoned_transaction_is_executed_by_the_front() {
+    let s = scheduler(2, 0);
+    assert_eq!(s.claim(), Some(1));
+    s.abandon(1);
+    assert_eq!(s.claim_near(8), None);
+    assert_eq!(s.front_step(0), FrontStep::Execute);
+    s.advance(0);
+    assert_eq!(s.front_step(1), FrontStep::Execute);
+}
+
+#[test]
+fn a_recalled_transaction_is_handed_out_again_before_new_ones() {
+    let s = scheduler(6, 0);
+    assert_eq!(s.claim(), Some(1));
+    assert!(!s.recall(1), "still running");
+    s.finish(1);
+    assert!(s.recall(1));
+    assert!(!s.recall(1), "recalled once");
+    assert_eq!(s.front_step(1), FrontStep::Busy);
+    s.give_back(1);
+    assert_eq!(s.claim(), Some(1));
+    assert_eq!(s.claim(), Some(2));
+    s.finish(2);
+    assert!(s.recall(2));
+    s.give_back(2);
+    assert_eq!(s.front_step(2), FrontStep::Execute);
+    assert_eq!(s.claim(), Some(3), "the front was first");
+}
+
+#[test]
+fn a_transaction_for_the_front_is_never_handed_out() {
+    let txs = vec![TxPlan::Front, TxPlan::Front, TxPlan::Ahead { group: 0 }];
+    let s = Scheduler::new(&Plan { txs, groups: 1, ..Plan::default() });
+    assert_eq!(s.claim(), Some(2));
+    assert_eq!(s.claim(), None);
+    assert_eq!(s.claim_near(8), None);
+}
+
+#[test]
+fn a_group_that_only_conflicts_is_left_to_the_front() {
+    let s = scheduler(100, 0);
+    for _ in 0..3 {
+        assert!(s.claim().is_some());
+        s.report_wasted(0);
+    }
+    assert_eq!(s.claim(), None);
+}
+
+#[test]
+fn a_group_that_often_succeeds_survives_a_conflict() {
+    let s = scheduler(100, 0);
+    for round in 0..40 {
+        assert!(s.claim().is_some(), "round {round}");
+        if round % 4 == 3 { s.report_wasted(0) } else { s.report_useful(0) }
+    }
+}
+
+#[test]
+fn a_reader_waits_for_running_and_gives_up_on_unstarted_writers() {
+    let s = scheduler(8, 2);
+    assert_eq!(s.claim(), Some(3));
+    assert_eq!(s.claim(), Some(4));
+    // Nothing between version 4 (transaction 3) and transaction 4.
+    assert_eq!(s.ahead_of(4, 4, 0), Ahead::Clear);
+    assert_eq!(s.ahead_of(4, 3, 0), Ahead::WaitFor(3));
+    assert_eq!(s.ahead_of(4, 0, 0), Ahead::Hopeless);
+    assert_eq!(s.ahead_of(4, 0, 9), Ahead::Clear);
+    s.finish(3);
+    assert_eq!(s.ahead_of(4, 3, 0), Ahead::Clear);
+}
+
+#[test]
+fn a_reader_waits_for_the_transaction_at_the_front() {
+    let s = scheduler(3, 0);
+    assert_eq!(s.front_step(0), FrontStep::Execute);
+    assert_eq!(s.claim(), Some(1));
+    assert_eq!(s.ahead_of(1, 0, 0), Ahead::WaitFor(0));
+    s.advance(0);
+    s.wait_for(0);
+    assert_eq!(s.ahead_of(1, 0, 0), Ahead::Clear);
+}
+
+#[test]
+fn stopping_wakes_everyone_and_hands_out_nothing() {
+    let s = scheduler(4, 0);
+    assert_eq!(s.claim(), Some(1));
+    s.stop();
+    s.wait_for(1);
+    assert_eq!(s.claim(), None);
+    assert_eq!(s.committed(), 4);
+}
