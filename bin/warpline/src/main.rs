@@ -1,7 +1,10 @@
 //! The `warpline` command: arguments and wiring, one file per subcommand.
 
 mod bench;
+mod blocktest;
+mod conformance;
 mod replay;
+mod statetest;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -21,6 +24,8 @@ struct Cli {
 enum Command {
     Replay(replay::ReplayArgs),
     Bench(bench::BenchArgs),
+    Statetest(statetest::StatetestArgs),
+    Blocktest(blocktest::BlocktestArgs),
 }
 
 fn main() -> eyre::Result<ExitCode> {
@@ -28,5 +33,7 @@ fn main() -> eyre::Result<ExitCode> {
     match Cli::parse().command {
         Command::Replay(args) => replay::run(args),
         Command::Bench(args) => bench::run(&args),
+        Command::Statetest(args) => statetest::run(args),
+        Command::Blocktest(args) => blocktest::run(args),
     }
 }

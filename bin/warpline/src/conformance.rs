@@ -1,0 +1,129 @@
+//! What `warpline statetest` and `warpline blocktest` have in common.
+
+use clap::Args;
+use eyre::{Result, WrapErr};
+use indicatif::{ProgressBar, ProgressStyle};
+use regex::Regex;
+use std::{
+    fs,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+use warpline_conformance::{Failure, Kind, Observer, Report, RunConfig, SourceError};
+
+/// Which fixtures to run and how.
+#[derive(Debug, Args)]
+pub(crate) struct ConformanceArgs {
+    /// Fixtures (*.json), archives of them (*.tar.zst), or folders of either.
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+
+    /// Threads of the parallel execution; 0 for the sequential oracle [default: all cores].
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+
+    /// Cases that run at the same time [default: all cores].
+    #[arg(long, value_name = "N")]
+    workers: Option<NonZeroUsize>,
+
+    /// Run only this fork or network, e.g. Cancun or ShanghaiToCancunAtTime15k.
+    #[arg(long, value_name = "NAME")]
+    fork: Option<String>,
+
+    /// Run only tests whose file or name this regular expression matches.
+    #[arg(long, value_name = "REGEX")]
+    filter: Option<Regex>,
+
+    /// Also write the report as JSON (`-` for standard output, before the last line).
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// Runs the tests of a kind, prints failures and, last, the totals.
+pub(crate) fn run(kind: Kind, args: ConformanceArgs) -> Result<ExitCode> {
+    // A report that cannot be written is better noticed before the work than after it.
+    write_json(args.json.as_deref(), "")?;
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let config = RunConfig {
+        kind,
+        paths: args.paths,
+        threads: args.threads.unwrap_or(cores),
+        workers: args.workers.map_or(cores, NonZeroUsize::get),
+        fork: args.fork,
+        filter: args.filter,
+    };
+    // A panic in a case is reported as its failure.
+    std::panic::set_hook(Box::new(|_| {}));
+    let terminal = Terminal::new()?;
+    let report = warpline_conformance::run(&config, &terminal);
+    terminal.0.finish_and_clear();
+    let report = report.wrap_err("running the fixtures")?;
+
+    write_json(args.json.as_deref(), &report.to_json()?)?;
+    summary(&report);
+    println!("{}", report.totals());
+    Ok(if report.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn summary(report: &Report) {
+    for (suite, forks) in &report.suites {
+        for (fork, counts) in forks {
+            let (passed, failed, skipped) = (counts.passed, counts.failed, counts.skipped);
+            eprintln!("{suite:32} {fork:32} {passed:8} passed {failed:6} failed {skipped:6} skipped");
+        }
+    }
+    for (reason, count) in &report.skips {
+        eprintln!("{count} skipped: {reason}");
+    }
+    if report.passed_over > 0 {
+        eprintln!("{} fixtures of other kinds passed over", report.passed_over);
+    }
+    if !report.errors.is_empty() {
+        eprintln!("{} files could not be used", report.errors.len());
+    }
+}
+
+fn write_json(path: Option<&Path>, json: &str) -> Result<()> {
+    match path {
+        None => Ok(()),
+        Some(path) if path.as_os_str() == "-" => {
+            if !json.is_empty() {
+                println!("{json}");
+            }
+            Ok(())
+        }
+        Some(path) => fs::write(path, json).wrap_err_with(|| format!("writing {}", path.display())),
+    }
+}
+
+/// Shows failures as they come, below a bar where there is a terminal.
+struct Terminal(ProgressBar);
+
+impl Terminal {
+    fn new() -> Result<Self> {
+        let bar = ProgressBar::new(0);
+        bar.set_style(ProgressStyle::with_template(
+            "{bar:40} {bytes}/{total_bytes}, {eta} left",
+        )?);
+        Ok(Self(bar))
+    }
+}
+
+impl Observer for Terminal {
+    fn total(&self, bytes: u64) {
+        self.0.set_length(bytes);
+    }
+
+    fn read(&self, bytes: u64) {
+        self.0.inc(bytes);
+    }
+
+    fn failed(&self, failure: &Failure) {
+        self.0.suspend(|| println!("{failure}"));
+    }
+
+    fn error(&self, error: &SourceError) {
+        self.0.suspend(|| eprintln!("error: {error}"));
+    }
+}

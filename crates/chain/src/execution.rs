@@ -1,0 +1,118 @@
+//! What an execution shows of a block, held against its header.
+
+use crate::{
+    Engine, Executed, InvalidBlock, MemoryState, Parent, Reason,
+    body::{self, Tx},
+    rules::BlockRules,
+    state::{BlockHashes, Committed},
+};
+use alloy_consensus::{
+    Block, Eip658Value, EthereumReceipt, Receipt, ReceiptEnvelope, TxReceipt,
+    proofs::calculate_receipt_root,
+};
+use alloy_eips::{
+    eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS,
+};
+use alloy_evm::{
+    EthEvmFactory, Evm, EvmFactory,
+    block::{BlockExecutionResult, BlockExecutor, BlockExecutorFactory},
+};
+use alloy_hardforks::EthereumHardforks;
+use alloy_primitives::{B256, Bloom};
+use warpline_chainspec::ChainSpec;
+use warpline_executor::{BlockInput, EthFactory, EthReceiptBuilder, EthTransaction};
+
+/// A block with all that its execution needs.
+pub(crate) struct Ready<'a> {
+    pub(crate) rules: BlockRules<'a>,
+    pub(crate) block: &'a Block<EthTransaction>,
+    pub(crate) txs: &'a [Tx],
+}
+
+impl Ready<'_> {
+    fn factory(&self) -> EthFactory<ChainSpec> {
+        EthFactory::new(EthReceiptBuilder, self.rules.chain.clone(), EthEvmFactory::default())
+    }
+
+    fn input(&self) -> BlockInput<'_, EthFactory<ChainSpec>, Tx> {
+        let (header, body) = (&self.block.header, &self.block.body);
+        let withdrawals = body.withdrawals.as_ref().map(|list| list.as_slice());
+        let chain = self.rules.chain;
+        let ctx = chain.block_ctx(header, &body.ommers, withdrawals, self.txs.len());
+        BlockInput { env: chain.evm_env(header), ctx, txs: self.txs }
+    }
+
+    /// Executes the block on the state of its parent and checks what comes out.
+    pub(crate) fn run<H: BlockHashes + Sync>(
+        &self,
+        engine: &Engine,
+        parent: Parent<'_, H>,
+    ) -> Result<MemoryState, InvalidBlock> {
+        let header = &self.block.header;
+        let chain = self.rules.chain;
+        let factory = self.factory();
+        let Executed { result, diff } = engine.execute(&factory, self.input(), &parent)?;
+        InvalidBlock::compare(Reason::GasUsed, &header.gas_used, &result.gas_used)?;
+        body::check_deposits(self.rules, header.timestamp, &result.receipts)?;
+        let receipts_root = match chain.is_byzantium_active_at_block(header.number) {
+            true => {
+                let receipts: Vec<_> =
+                    result.receipts.iter().map(TxReceipt::with_bloom_ref).collect();
+                calculate_receipt_root(&receipts)
+            }
+            false => self.receipts_root_with_states(parent, &result)?,
+        };
+        InvalidBlock::compare(Reason::ReceiptsRoot, &header.receipts_root, &receipts_root)?;
+        let bloom = result.receipts.iter().fold(Bloom::ZERO, |all, receipt| all | receipt.bloom());
+        InvalidBlock::compare(Reason::LogsBloom, &header.logs_bloom, &bloom)?;
+
+        let mut state = parent.state.clone();
+        state.apply(&diff);
+        if chain.is_prague_active_at_timestamp(header.timestamp) {
+            system_contracts(&state)?;
+            let requests = Some(result.requests.requests_hash());
+            InvalidBlock::compare(Reason::RequestsHash, &header.requests_hash, &requests)?;
+        }
+        InvalidBlock::compare(Reason::StateRoot, &header.state_root, &state.root())?;
+        Ok(state)
+    }
+
+    /// The root of receipts that hold the state root after their transaction, as they did before
+    /// Byzantium. It takes one more execution, committing to the state itself.
+    fn receipts_root_with_states<H: BlockHashes>(
+        &self,
+        parent: Parent<'_, H>,
+        result: &BlockExecutionResult<EthereumReceipt>,
+    ) -> Result<B256, InvalidBlock> {
+        let failed = |error| InvalidBlock::new(Reason::Unexecuted, error);
+        let factory = self.factory();
+        let input = self.input();
+        let state = Committed { state: parent.state.clone(), hashes: parent.hashes };
+        let evm = factory.evm_factory().create_evm(state, input.env);
+        let mut executor = factory.create_executor(evm, input.ctx);
+        executor.apply_pre_execution_changes().map_err(failed)?;
+        let mut receipts = Vec::with_capacity(result.receipts.len());
+        for (tx, receipt) in self.txs.iter().zip(&result.receipts) {
+            executor.execute_transaction(tx).map_err(failed)?;
+            let root = executor.evm_mut().db_mut().state.root();
+            let receipt = Receipt {
+                status: Eip658Value::PostState(root),
+                cumulative_gas_used: receipt.cumulative_gas_used,
+                logs: receipt.logs.clone(),
+            };
+            receipts.push(ReceiptEnvelope::Legacy(receipt.with_bloom()));
+        }
+        Ok(calculate_receipt_root(&receipts))
+    }
+}
+
+/// From Prague on a block is invalid where the contracts that collect requests are absent.
+fn system_contracts(state: &MemoryState) -> Result<(), InvalidBlock> {
+    for address in [WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS] {
+        let account = state.account(&address);
+        if account.is_none_or(|account| account.info().is_empty_code_hash()) {
+            return Err(InvalidBlock::new(Reason::SystemContractAbsent, address));
+        }
+    }
+    Ok(())
+}

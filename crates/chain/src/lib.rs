@@ -1,0 +1,29 @@
+//! Block validation: which blocks belong to a chain, and what state they lead to.
+//!
+//! A block goes through these files, and the first rule it breaks ends its way:
+//!
+//! 1. `header`: numbers, times, gas, fees and fields, against the parent's header; `difficulty`.
+//! 2. `ommers`: which headers may be included, while blocks are mined.
+//! 3. `body`: size, roots, blob gas; senders.
+//! 4. `execution`: gas, receipts, requests, state root, on an [`Engine`] of the caller's choice.
+//!
+//! [`BlockTree`] does this for a whole tree of blocks and chooses its head. What is absent: disks,
+//! wire formats, and seals.
+
+mod body;
+mod difficulty;
+mod engine;
+mod execution;
+mod header;
+mod invalid;
+mod ommers;
+mod rules;
+mod state;
+mod tree;
+
+pub use difficulty::next_difficulty;
+pub use engine::{Engine, Executed};
+pub use invalid::{InvalidBlock, Reason};
+pub use rules::Rules;
+pub use state::{BlockHashes, MemoryAccount, MemoryState, Parent, Storage};
+pub use tree::{BlockTree, Head};

@@ -1,0 +1,254 @@
+//! One fixture file: which tests it holds, and of which kind.
+
+use crate::{
+    block_test::{BlockJson, BlockTest},
+    engine_test::{EngineTest, PayloadJson},
+    json::{Accounts, ConfigJson, Dropped, HeaderJson},
+    source::{Document, SourceError},
+    state_test::{EnvJson, PostJson, StateTest, TransactionJson},
+};
+use alloy_consensus::{Block, Header};
+use alloy_primitives::{B256, Bytes};
+use alloy_rlp::Decodable;
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, IgnoredAny, MapAccess, Visitor},
+};
+use std::{collections::BTreeMap, fmt};
+use warpline_executor::EthTransaction;
+
+/// One test, of a kind that we run or not.
+#[derive(Debug)]
+pub(crate) enum Test {
+    State(Box<StateTest>),
+    Block(Box<BlockTest>),
+    Engine(Box<EngineTest>),
+    /// Of another kind: transaction, trie, RLP, difficulty, an index, …
+    Other,
+}
+
+/// The tests of a file by name.
+pub(crate) fn parse(document: &Document) -> Result<Vec<(String, Test)>, SourceError> {
+    let mut json = serde_json::Deserializer::from_slice(&document.json);
+    let tests = serde_path_to_error::deserialize::<_, Tests>(&mut json).map_err(|error| {
+        let place = error.path().to_string();
+        let message = error.into_inner();
+        SourceError::new(&document.name, format!("at `{place}`: {message}"))
+    })?;
+    json.end().map_err(|error| SourceError::new(&document.name, error))?;
+    let mut known = Vec::with_capacity(tests.0.len());
+    for (name, fields) in tests.0 {
+        let test = fields.into_test().map_err(|problem| {
+            SourceError::new(&document.name, format!("at `{name}`: {problem}"))
+        })?;
+        known.push((name, test));
+    }
+    Ok(known)
+}
+
+/// The file: tests by name, or something else altogether.
+struct Tests(Vec<(String, Fields)>);
+
+impl<'de> Deserialize<'de> for Tests {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ByName;
+
+        impl<'de> Visitor<'de> for ByName {
+            type Value = Tests;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of tests")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tests, A::Error> {
+                let mut tests = Vec::new();
+                while let Some(name) = map.next_key::<String>()? {
+                    tests.push((name, map.next_value::<Fields>()?));
+                }
+                Ok(Tests(tests))
+            }
+
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<Tests, A::Error> {
+                while list.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Tests(vec![(String::new(), Fields::default())]))
+            }
+        }
+        deserializer.deserialize_any(ByName)
+    }
+}
+
+/// All fields that a test of any kind we know may have.
+#[derive(Default)]
+struct Fields {
+    env: Option<EnvJson>,
+    pre: Option<Accounts>,
+    post: Option<BTreeMap<String, Vec<PostJson>>>,
+    transaction: Option<TransactionJson>,
+    config: Option<ConfigJson>,
+    network: Option<String>,
+    genesis_header: Option<HeaderJson>,
+    genesis_rlp: Option<Bytes>,
+    blocks: Option<Vec<BlockJson>>,
+    payloads: Option<Vec<PayloadJson>>,
+    last_block_hash: Option<B256>,
+    post_state: Option<Accounts>,
+    post_state_hash: Option<B256>,
+    unknown: Option<String>,
+}
+
+impl Fields {
+    /// A file with two kinds' worth of fields, or one kind's and a field nobody knows, is not
+    /// what it seems.
+    fn into_test(self) -> Result<Test, String> {
+        let ours = self.post.is_some() || self.blocks.is_some() || self.payloads.is_some();
+        if !ours {
+            return Ok(Test::Other);
+        }
+        if let Some(field) = self.unknown {
+            return Err(format!("unknown field `{field}`"));
+        }
+        let need = |field: &str| format!("missing field `{field}`");
+        let pre = self.pre.ok_or_else(|| need("pre"))?;
+        let config = self.config.unwrap_or_default();
+        if let Some(post) = self.post {
+            let env = self.env.ok_or_else(|| need("env"))?;
+            let transaction = self.transaction.ok_or_else(|| need("transaction"))?;
+            return Ok(Test::State(Box::new(StateTest { env, pre, transaction, config, post })));
+        }
+        let network = self.network.ok_or_else(|| need("network"))?;
+        let last_block_hash = self.last_block_hash.ok_or_else(|| need("lastblockhash"))?;
+        let genesis = match (self.genesis_rlp, self.genesis_header) {
+            (Some(rlp), _) => decode_genesis(&rlp)?,
+            (None, Some(header)) => header.into_header(),
+            (None, None) => return Err(need("genesisBlockHeader")),
+        };
+        let end = crate::block_test::End {
+            last_block_hash,
+            post_state: self.post_state,
+            post_state_hash: self.post_state_hash,
+        };
+        if let Some(blocks) = self.blocks {
+            let test = BlockTest { network, config, pre, genesis, blocks, end };
+            return Ok(Test::Block(Box::new(test)));
+        }
+        let payloads = self.payloads.unwrap_or_default();
+        Ok(Test::Engine(Box::new(EngineTest { network, config, pre, genesis, payloads, end })))
+    }
+}
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(FieldsVisitor)
+    }
+}
+
+fn decode_genesis(rlp: &[u8]) -> Result<Header, String> {
+    let block = Block::<EthTransaction>::decode(&mut &rlp[..]);
+    block.map(|block| block.header).map_err(|error| format!("`genesisRLP`: {error}"))
+}
+
+struct FieldsVisitor;
+
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = Fields;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a test")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+        let mut fields = Fields::default();
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "env" => fields.env = Some(map.next_value()?),
+                "pre" => fields.pre = Some(map.next_value()?),
+                "post" => fields.post = Some(map.next_value()?),
+                "transaction" => fields.transaction = Some(map.next_value()?),
+                "config" => fields.config = Some(map.next_value()?),
+                "network" => fields.network = Some(map.next_value()?),
+                "genesisBlockHeader" => fields.genesis_header = Some(map.next_value()?),
+                "genesisRLP" => fields.genesis_rlp = Some(map.next_value()?),
+                "blocks" => fields.blocks = Some(map.next_value()?),
+                "engineNewPayloads" => fields.payloads = Some(map.next_value()?),
+                "lastblockhash" => fields.last_block_hash = Some(map.next_value()?),
+                "postState" => fields.post_state = Some(map.next_value()?),
+                "postStateHash" => fields.post_state_hash = Some(map.next_value()?),
+                "_info" | "sealEngine" => {
+                    map.next_value::<Dropped>()?;
+                }
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                    fields.unknown.get_or_insert(key);
+                }
+            }
+        }
+        Ok(fields)
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<Fields, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Fields::default())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Fields, E> {
+        Ok(Fields::default())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Fields, E> {
+        Ok(Fields::default())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Fields, E> {
+        Ok(Fields::default())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Fields, E> {
+        Ok(Fields::default())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Fields, E> {
+        Ok(Fields::default())
+    }
+
+    fn visit_unit<E>(self) -> Result<Fields, E> {
+        Ok(Fields::default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_text(json: &str) -> Result<Vec<(String, Test)>, SourceError> {
+        parse(&Document { name: "f.json".into(), json: json.as_bytes().to_vec() })
+    }
+
+    #[test]
+    fn other_kinds_are_passed_over() {
+        for json in [
+            r#"{"a": {"in": 1, "out": "0x"}}"#,
+            r#"[1, {"a": 2}]"#,
+            r#"{"a": "text", "b": 1, "c": null, "d": [true]}"#,
+        ] {
+            let tests = parse_text(json).unwrap();
+            assert!(tests.iter().all(|(_, test)| matches!(test, Test::Other)), "{json}");
+        }
+    }
+
+    #[test]
+    fn errors_name_file_and_place() {
+        let cases = [
+            (r#"{"a": {"#, "EOF"),
+            ("nonsense", "line 1"),
+            (r#"{"a": {}} x"#, "trailing"),
+            (r#"{"a": {"post": {}, "pre": 5}}"#, "`a.pre`"),
+            (r#"{"a": {"post": {}}}"#, "missing field `pre`"),
+            (r#"{"a": {"blocks": [], "pre": {}, "nonsense": 1}}"#, "unknown field `nonsense`"),
+            (r#"{"a": {"blocks": [{"rlp": "0x", "other": 1}]}}"#, "unknown field `other`"),
+        ];
+        for (json, expected) in cases {
+            let error = parse_text(json).unwrap_err().to_string();
+            assert!(error.starts_with("f.json: ") && error.contains(expected), "{json}: {error}");
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! All cores over all cases.
+
+use crate::{
+    Failure, Report, SourceError,
+    document::{self, Test},
+    report::Verdict,
+    run_block, run_state,
+    skips::{self, Skip},
+    source::{self, Document},
+};
+use rayon::ThreadPoolBuilder;
+use regex::Regex;
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
+    sync::{Arc, Condvar, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+use warpline_chain::Engine;
+use warpline_executor::ParallelConfig;
+
+/// Content that may be waiting for a core.
+const MAX_WAITING: usize = 256 << 20;
+
+/// Which tests to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// State tests.
+    State,
+    /// Blockchain and engine tests.
+    Block,
+}
+
+/// What to run and how.
+#[derive(Debug)]
+pub struct RunConfig {
+    /// Which tests.
+    pub kind: Kind,
+    /// Files, folders and archives.
+    pub paths: Vec<PathBuf>,
+    /// Threads of the parallel execution; 0 for the sequential oracle.
+    pub threads: usize,
+    /// Cases that run at the same time.
+    pub workers: usize,
+    /// Only this fork or network.
+    pub fork: Option<String>,
+    /// Only tests whose file or name this matches.
+    pub filter: Option<Regex>,
+}
+
+/// Who wants to know how a run goes. Called from many threads.
+pub trait Observer: Sync {
+    /// The total of bytes to read.
+    fn total(&self, bytes: u64);
+    /// Bytes have been read.
+    fn read(&self, bytes: u64);
+    /// A case has failed.
+    fn failed(&self, failure: &Failure);
+    /// A file cannot be used.
+    fn error(&self, error: &SourceError);
+}
+
+/// Runs everything.
+///
+/// # Errors
+/// The operating system refuses a thread, or the data file of skips is broken.
+pub fn run(config: &RunConfig, observer: &dyn Observer) -> io::Result<Report> {
+    if let Some(problem) = skips::problem() {
+        return Err(io::Error::other(format!("skips.json: {problem}")));
+    }
+    let started = Instant::now();
+    let pool =
+        ThreadPoolBuilder::new().num_threads(config.workers).build().map_err(io::Error::other)?;
+    let run = Run {
+        config,
+        observer,
+        engines: Mutex::default(),
+        report: Mutex::new(Report { threads: config.threads, ..Report::default() }),
+        errors: Mutex::default(),
+        room: Room::default(),
+    };
+    run.spare_engine(run.new_engine()?);
+    let (files, errors) = source::find(&config.paths);
+    errors.into_iter().for_each(|error| run.note_error(error));
+    observer.total(files.iter().map(|(_, size)| size).sum());
+    pool.in_place_scope(|scope| {
+        for (path, _) in &files {
+            source::read(path, &|bytes| observer.read(bytes), |document| match document {
+                Err(error) => run.note_error(error),
+                Ok(document) => {
+                    let ticket = run.room.enter(document.json.len());
+                    let run = &run;
+                    scope.spawn(move |scope| run.document(scope, document, ticket));
+                }
+            });
+        }
+    });
+    let mut report = run.report.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let errors = run.errors.into_inner().unwrap_or_else(PoisonError::into_inner);
+    report.finish(errors, started.elapsed());
+    Ok(report)
+}
+
+/// A run under way.
+struct Run<'a> {
+    config: &'a RunConfig,
+    observer: &'a dyn Observer,
+    engines: Mutex<Vec<Engine>>,
+    report: Mutex<Report>,
+    errors: Mutex<Vec<SourceError>>,
+    room: Room,
+}
+
+impl<'a> Run<'a> {
+    fn document<'s>(&'s self, scope: &rayon::Scope<'s>, document: Document, ticket: Ticket<'s>) {
+        let tests = match document::parse(&document) {
+            Ok(tests) => tests,
+            Err(error) => return self.note_error(error),
+        };
+        let (file, ticket): (Arc<str>, _) = (document.name.into(), Arc::new(ticket));
+        for (name, test) in tests {
+            let wanted = match test {
+                Test::State(_) => self.config.kind == Kind::State,
+                Test::Block(_) | Test::Engine(_) => self.config.kind == Kind::Block,
+                Test::Other => false,
+            };
+            if !wanted {
+                self.lock_report().passed_over += 1;
+                continue;
+            }
+            let filter = self.config.filter.as_ref();
+            if filter.is_some_and(|regex| !regex.is_match(&file) && !regex.is_match(&name)) {
+                continue;
+            }
+            let (file, ticket) = (Arc::clone(&file), Arc::clone(&ticket));
+            scope.spawn(move |_| {
+                self.test(&file, &name, &test);
+                drop(ticket);
+            });
+        }
+    }
+
+    fn test(&self, file: &str, name: &str, test: &Test) {
+        match test {
+            Test::State(test) => {
+                for (fork, cases) in &test.post {
+                    for post in cases {
+                        let at = post.indexes;
+                        let name = format!("{name} (d{} g{} v{})", at.data, at.gas, at.value);
+                        self.case(file, name, fork, |engine| {
+                            run_state::run(engine, test, fork, post)
+                        });
+                    }
+                }
+            }
+            Test::Block(test) => {
+                self.case(file, name.to_owned(), &test.network, |engine| {
+                    run_block::run_blocks(engine, test)
+                });
+            }
+            Test::Engine(test) => {
+                self.case(file, name.to_owned(), &test.network, |engine| {
+                    run_block::run_payloads(engine, test)
+                });
+            }
+            Test::Other => {}
+        }
+    }
+
+    fn case(
+        &self,
+        file: &str,
+        test: String,
+        fork: &str,
+        run: impl FnOnce(&Engine) -> Result<(), String>,
+    ) {
+        if self.config.fork.as_deref().is_some_and(|wanted| wanted != fork) {
+            return;
+        }
+        let skip = skips::find(file, &test, fork);
+        let verdict = match skip {
+            Some(Skip { runnable: false, reason }) => Verdict::Skipped(reason),
+            _ => judge(skip, self.with_engine(run)),
+        };
+        let problem = match &verdict {
+            Verdict::Failed(problem) => problem.clone(),
+            _ => String::new(),
+        };
+        let case = Failure { file: file.to_owned(), test, fork: fork.to_owned(), problem };
+        if matches!(verdict, Verdict::Failed(_)) {
+            self.observer.failed(&case);
+        }
+        self.lock_report().add(suite(file), case, &verdict);
+    }
+
+    /// Runs a case on an engine that nobody else uses. A panic is that case's failure, and the
+    /// engine it happened on is not used again.
+    fn with_engine(&self, run: impl FnOnce(&Engine) -> Result<(), String>) -> Result<(), String> {
+        let spare = self.engines.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let engine = match spare {
+            Some(engine) => engine,
+            None => self.new_engine().map_err(|error| error.to_string())?,
+        };
+        match catch_unwind(AssertUnwindSafe(|| run(&engine))) {
+            Ok(result) => {
+                self.spare_engine(engine);
+                result
+            }
+            Err(panic) => {
+                let text = panic.downcast_ref::<String>().cloned();
+                let text = text.or_else(|| panic.downcast_ref::<&str>().map(|&s| s.to_owned()));
+                Err(format!("panicked: {}", text.unwrap_or_default()))
+            }
+        }
+    }
+
+    fn new_engine(&self) -> io::Result<Engine> {
+        match self.config.threads {
+            0 => Ok(Engine::Sequential),
+            // Helpers are called for every block, however small: what is tested is that they are
+            // right, not that they pay.
+            threads => Engine::parallel(ParallelConfig {
+                threads,
+                min_gas: 0,
+                min_remaining: Duration::ZERO,
+                ..ParallelConfig::default()
+            }),
+        }
+    }
+
+    fn spare_engine(&self, engine: Engine) {
+        self.engines.lock().unwrap_or_else(PoisonError::into_inner).push(engine);
+    }
+
+    fn note_error(&self, error: SourceError) {
+        self.observer.error(&error);
+        self.errors.lock().unwrap_or_else(PoisonError::into_inner).push(error);
+    }
+
+    fn lock_report(&self) -> std::sync::MutexGuard<'_, Report> {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A test that is not expected to pass must not pass.
+fn judge(skip: Option<Skip>, result: Result<(), String>) -> Verdict {
+    match (skip, result) {
+        (None, Ok(())) => Verdict::Passed,
+        (None, Err(problem)) => Verdict::Failed(problem),
+        (Some(skip), Err(_)) => Verdict::Skipped(skip.reason),
+        (Some(skip), Ok(())) => {
+            Verdict::Failed(format!("passes, but skips.json lists it: {}", skip.reason))
+        }
+    }
+}
+
+/// What the summary calls the group of a file: its archive, or the folder it lies in.
+fn suite(file: &str) -> &str {
+    let (path, _) =
+        file.split_once(".tar.zst:").unwrap_or_else(|| file.rsplit_once('/').unwrap_or((file, "")));
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// Keeps the reader from running too far ahead.
+#[derive(Debug, Default)]
+struct Room {
+    waiting: Mutex<usize>,
+    left: Condvar,
+}
+
+impl Room {
+    fn enter(&self, size: usize) -> Ticket<'_> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        while *waiting > 0 && *waiting + size > MAX_WAITING {
+            waiting = self.left.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+        *waiting += size;
+        Ticket { room: self, size }
+    }
+}
+
+/// The right to be in memory.
+struct Ticket<'a> {
+    room: &'a Room,
+    size: usize,
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        *self.room.waiting.lock().unwrap_or_else(PoisonError::into_inner) -= self.size;
+        self.room.left.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_skipped_test_that_passes_fails() {
+        let skip = Some(Skip { reason: "because", runnable: true });
+        assert_eq!(judge(skip, Err("wrong".into())), Verdict::Skipped("because"));
+        assert!(matches!(judge(skip, Ok(())), Verdict::Failed(text) if text.contains("because")));
+        assert_eq!(judge(None, Ok(())), Verdict::Passed);
+    }
+
+    #[test]
+    fn files_are_grouped_by_archive_or_folder() {
+        assert_eq!(suite("/x/state-tests.tar.zst:a/b.json"), "state-tests");
+        assert_eq!(suite("/x/stCreate/b.json"), "stCreate");
+        assert_eq!(suite("b.json"), "b.json");
+    }
+}

@@ -1,0 +1,143 @@
+//! Runs a blockchain or engine test: imports its blocks one after the other.
+
+use crate::{
+    block_test::{BlockTest, End, Expected},
+    engine_test::{EngineTest, PayloadError},
+    exceptions,
+    json::{Accounts, ConfigJson},
+    network,
+};
+use alloy_consensus::Header;
+use alloy_primitives::{Address, B256};
+use std::collections::BTreeSet;
+use warpline_chain::{BlockTree, Engine, InvalidBlock, MemoryAccount, MemoryState};
+
+/// Imports the blocks of a blockchain test and compares what is left.
+pub(crate) fn run_blocks(engine: &Engine, test: &BlockTest) -> Result<(), String> {
+    let mut tree = start(&test.network, &test.config, &test.pre, &test.genesis)?;
+    for (index, block) in test.blocks.iter().enumerate() {
+        let result = tree.import_rlp(engine, &block.rlp).map(drop);
+        judge(index, block.expected(&test.network), result)?;
+    }
+    end(&tree, &test.end)
+}
+
+/// Imports the payloads of an engine test and compares what is left.
+pub(crate) fn run_payloads(engine: &Engine, test: &EngineTest) -> Result<(), String> {
+    let mut tree = start(&test.network, &test.config, &test.pre, &test.genesis)?;
+    for (index, payload) in test.payloads.iter().enumerate() {
+        let expected = payload.expected();
+        let result = match payload.block() {
+            Ok((block, access_list)) => tree.import(engine, block, access_list).map(drop),
+            Err(PayloadError::Invalid(error)) => Err(error),
+            Err(PayloadError::Params(_)) if expected == Expected::Rejected(None) => continue,
+            Err(PayloadError::Params(problem)) => {
+                return Err(format!("payload {index}: {problem}"));
+            }
+        };
+        judge(index, expected, result)?;
+    }
+    end(&tree, &test.end)
+}
+
+fn start(
+    network: &str,
+    config: &ConfigJson,
+    pre: &Accounts,
+    genesis: &Header,
+) -> Result<BlockTree, String> {
+    let rules = network::rules(network, config).map_err(|error| error.to_string())?;
+    let state = pre.to_state();
+    let root = state.root();
+    if root != genesis.state_root {
+        return Err(format!("genesis state root: expected {}, got {root}", genesis.state_root));
+    }
+    Ok(BlockTree::new(rules, genesis.clone(), state))
+}
+
+fn judge(
+    index: usize,
+    expected: Expected<'_>,
+    result: Result<(), InvalidBlock>,
+) -> Result<(), String> {
+    match (expected, result) {
+        (Expected::Accepted, Ok(())) | (Expected::Rejected(None), Err(_)) => Ok(()),
+        (Expected::Accepted, Err(error)) => {
+            Err(format!("block {index}: expected success, got {:?}: {error}", error.reason))
+        }
+        (Expected::Rejected(name), Ok(())) => {
+            let name = name.unwrap_or("any rejection");
+            Err(format!("block {index}: expected {name}, but the block is accepted"))
+        }
+        (Expected::Rejected(Some(name)), Err(error)) => {
+            match exceptions::allows(name, error.reason)? {
+                true => Ok(()),
+                false => {
+                    Err(format!("block {index}: expected {name}, got {:?}: {error}", error.reason))
+                }
+            }
+        }
+    }
+}
+
+fn end(tree: &BlockTree, expected: &End) -> Result<(), String> {
+    let head = tree.head();
+    if head.hash != expected.last_block_hash {
+        let wanted = expected.last_block_hash;
+        return Err(format!("last block hash: expected {wanted}, got {}", head.hash));
+    }
+    if let Some(accounts) = &expected.post_state {
+        compare_states(accounts, head.state)?;
+    }
+    match expected.post_state_hash {
+        Some(wanted) if wanted != head.header.state_root => {
+            let found: B256 = head.header.state_root;
+            Err(format!("state root: expected {wanted}, got {found}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn compare_states(expected: &Accounts, actual: &MemoryState) -> Result<(), String> {
+    let wanted = expected.to_state();
+    let addresses: BTreeSet<Address> =
+        wanted.accounts().chain(actual.accounts()).map(|(address, _)| *address).collect();
+    for address in addresses {
+        compare_accounts(wanted.account(&address), actual.account(&address))
+            .map_err(|problem| format!("account {address}: {problem}"))?;
+    }
+    Ok(())
+}
+
+fn compare_accounts(
+    expected: Option<&MemoryAccount>,
+    actual: Option<&MemoryAccount>,
+) -> Result<(), String> {
+    let (expected, actual) = match (expected, actual) {
+        (Some(expected), Some(actual)) => (expected, actual),
+        (Some(_), None) => return Err("expected to exist, does not".into()),
+        (None, Some(_)) => return Err("expected not to exist, does".into()),
+        (None, None) => return Ok(()),
+    };
+    let (left, right) = (expected.info(), actual.info());
+    if left.balance != right.balance {
+        return Err(format!("balance: expected {}, got {}", left.balance, right.balance));
+    }
+    if left.nonce != right.nonce {
+        return Err(format!("nonce: expected {}, got {}", left.nonce, right.nonce));
+    }
+    if left.code_hash != right.code_hash {
+        return Err(format!("code hash: expected {}, got {}", left.code_hash, right.code_hash));
+    }
+    let slots: BTreeSet<_> =
+        expected.storage().keys().chain(actual.storage().keys()).copied().collect();
+    for slot in slots {
+        let value =
+            |account: &MemoryAccount| account.storage().get(&slot).copied().unwrap_or_default();
+        let (left, right) = (value(expected), value(actual));
+        if left != right {
+            return Err(format!("slot {slot:#x}: expected {left:#x}, got {right:#x}"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! The tests that are not expected to pass, each with the reason, from one data file.
+
+use regex::Regex;
+use serde::Deserialize;
+use std::sync::LazyLock;
+
+/// The data file.
+const FILE: &str = include_str!("../skips.json");
+
+/// One entry of the data file. All fields that it gives must match.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SkipJson {
+    reason: String,
+    /// Regular expression on the file's path.
+    file: Option<String>,
+    /// Regular expression on the test's name.
+    test: Option<String>,
+    /// The network or fork.
+    fork: Option<String>,
+    /// Whether the test can be run at all, so that it can be noticed when it passes.
+    runnable: bool,
+}
+
+struct Rule {
+    json: SkipJson,
+    file: Option<Regex>,
+    test: Option<Regex>,
+}
+
+/// A test that is not expected to pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Skip {
+    pub(crate) reason: &'static str,
+    pub(crate) runnable: bool,
+}
+
+static RULES: LazyLock<Result<Vec<Rule>, String>> = LazyLock::new(|| parse(FILE));
+
+fn parse(file: &str) -> Result<Vec<Rule>, String> {
+    let skips: Vec<SkipJson> = serde_json::from_str(file).map_err(|error| error.to_string())?;
+    let regex = |pattern: &Option<String>| {
+        pattern.as_deref().map(Regex::new).transpose().map_err(|error| error.to_string())
+    };
+    let rule =
+        |json: SkipJson| Ok(Rule { file: regex(&json.file)?, test: regex(&json.test)?, json });
+    skips.into_iter().map(rule).collect()
+}
+
+/// Whether a test is not expected to pass.
+pub(crate) fn find(file: &str, test: &str, fork: &str) -> Option<Skip> {
+    let rules = RULES.as_deref().unwrap_or_default();
+    let matches = |rule: &&Rule| {
+        rule.file.as_ref().is_none_or(|regex| regex.is_match(file))
+            && rule.test.as_ref().is_none_or(|regex| regex.is_match(test))
+            && rule.json.fork.as_deref().is_none_or(|wanted| wanted == fork)
+    };
+    let rule = rules.iter().find(matches)?;
+    Some(Skip { reason: &rule.json.reason, runnable: rule.json.runnable })
+}
+
+/// What is wrong with the data file, which is part of the program.
+pub(crate) fn problem() -> Option<&'static str> {
+    RULES.as_ref().err().map(String::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_data_file_is_sound() {
+        assert_eq!(problem(), None);
+        assert!(RULES.as_ref().unwrap().iter().all(|rule| {
+            let some = rule.file.is_some() || rule.test.is_some() || rule.json.fork.is_some();
+            some && rule.json.reason.len() > 20
+        }));
+    }
+
+    #[test]
+    fn a_skip_needs_every_field_to_match() {
+        let skip = find("x.json", "any", "Constantinople").unwrap();
+        assert!(!skip.runnable && skip.reason.contains("1283"));
+        assert_eq!(find("x.json", "any", "ConstantinopleFix"), None);
+    }
+}
