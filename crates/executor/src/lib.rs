@@ -7,12 +7,14 @@
 //!
 //! [`BlockExecutorFactory`]: alloy_evm::block::BlockExecutorFactory
 
+mod drop_in;
 mod error;
 mod ethereum;
 mod input;
 mod parallel;
 mod sequential;
 
+pub use drop_in::{DropInError, DropInReport, assert_drop_in, check_drop_in};
 pub use error::ExecuteError;
 pub use ethereum::{EthFactory, EthReceiptBuilder, EthTransaction};
 pub use input::{BlockInput, Env, ParentState, PreparedTx};

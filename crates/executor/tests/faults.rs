@@ -1,0 +1,190 @@
+//! Parents that fail, panic or are slow at their n-th read: a clean error or the right result,
+//! never a hang, and the executor stays usable.
+
+mod support;
+
+use core::{mem::discriminant, time::Duration};
+use std::sync::Once;
+use support::{Case, Done, any, conflicts, eager, ethereum, independent, within};
+use warpline_executor::{Dialect, ExecuteError, ParallelExecutor};
+use warpline_testing::{
+    evm::Factory,
+    faults::{Fault, FaultyParent, PANIC_MESSAGE},
+};
+
+const THREADS: [usize; 4] = [1, 2, 3, 8];
+const LIMIT: Duration = Duration::from_secs(200);
+
+/// Keeps the panics that a test asks for off the terminal.
+fn silence_injected_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if info.payload_as_str() != Some(PANIC_MESSAGE) {
+                usual(info);
+            }
+        }));
+    });
+}
+
+/// How many reads the oracle makes: faults are put at these and some beyond.
+fn reads_of(case: &Case) -> u64 {
+    let parent = FaultyParent::new(&case.block.parent, Fault::ErrorOnce, u64::MAX);
+    case.sequential(&parent).expect("nothing fails");
+    parent.reads()
+}
+
+/// What an execution on a faulty parent came to: the right result, or an error that says why.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Right,
+    Failed,
+}
+
+fn execute<D: Dialect<Factory>>(
+    case: &Case,
+    expected: &Done,
+    executor: &ParallelExecutor<D>,
+    fault: Fault,
+    at: u64,
+) -> (Verdict, bool) {
+    let parent = FaultyParent::new(&case.block.parent, fault, at);
+    let result = case.parallel(executor, &parent);
+    let context = || {
+        let threads = executor.config().threads;
+        format!("{}, {threads} threads, {fault:?} at read {at}", case.name)
+    };
+    let verdict = match result {
+        Ok((done, _)) => {
+            assert!(done == *expected, "{}: a wrong result", context());
+            Verdict::Right
+        }
+        Err(error) => {
+            assert!(parent.triggered(), "{}: {error} without a fault", context());
+            let text = error.to_string();
+            let says_why = match (&error, fault) {
+                (ExecuteError::Panicked(_), Fault::Panic) => text.contains(PANIC_MESSAGE),
+                (ExecuteError::Panicked(_), _) => false,
+                (_, Fault::Error | Fault::ErrorOnce) => text.contains("injected error"),
+                _ => false,
+            };
+            assert!(says_why, "{}: {error:?}", context());
+            Verdict::Failed
+        }
+    };
+    (verdict, parent.triggered())
+}
+
+/// Runs `check` for a fault at every few reads of every case on every number of threads and in
+/// both dialects, and a sound parent after each.
+fn everywhere(fault: Fault, samples: u64, check: impl Fn(&str, usize, (Verdict, bool))) {
+    for case in [conflicts(), independent()] {
+        let expected = case.expected();
+        let reads = reads_of(&case);
+        for threads in THREADS {
+            let (ethereum, any) = (ethereum(threads), any(threads));
+            for sample in 0..samples {
+                // The last ones lie beyond what one thread reads.
+                let at = sample * reads * 5 / 4 / samples;
+                check(case.name, threads, execute(&case, &expected, &ethereum, fault, at));
+                check(case.name, threads, execute(&case, &expected, &any, fault, at));
+                let sound = case.parallel(&ethereum, &case.block.parent).expect("it is sound");
+                assert!(sound.0 == expected, "{} after a fault at read {at}", case.name);
+                let sound = case.parallel(&any, &case.block.parent).expect("it is sound");
+                assert!(sound.0 == expected, "{} after a fault at read {at}", case.name);
+            }
+        }
+    }
+}
+
+/// One thread meets every fault itself, so what was triggered must show.
+fn shows(_: &str, threads: usize, (verdict, triggered): (Verdict, bool)) {
+    if threads == 1 {
+        assert_eq!(verdict == Verdict::Failed, triggered);
+    }
+}
+
+#[test]
+fn a_parent_that_breaks_down_gives_an_error_or_does_not_matter() {
+    within(LIMIT, || everywhere(Fault::Error, 24, shows));
+}
+
+#[test]
+fn a_read_that_fails_once_gives_an_error_or_does_not_matter() {
+    // A native transfer leaves the account whose read failed to the EVM, which reads it again.
+    within(LIMIT, || everywhere(Fault::ErrorOnce, 24, |_, _, _| ()));
+}
+
+#[test]
+fn a_read_that_panics_gives_an_error_or_does_not_matter() {
+    silence_injected_panics();
+    within(LIMIT, || everywhere(Fault::Panic, 24, shows));
+}
+
+#[test]
+fn a_slow_read_changes_nothing() {
+    within(LIMIT, || {
+        everywhere(Fault::Delay(Duration::from_millis(2)), 12, |name, _, (verdict, _)| {
+            assert_eq!(verdict, Verdict::Right, "{name}");
+        });
+    });
+}
+
+#[test]
+fn a_slow_parent_changes_nothing() {
+    within(LIMIT, || {
+        everywhere(Fault::DelayAll(Duration::from_micros(20)), 4, |name, _, (verdict, _)| {
+            assert_eq!(verdict, Verdict::Right, "{name}");
+        });
+    });
+}
+
+/// The point of several threads here: a fault that only a helper meets is not the block's.
+#[test]
+fn a_fault_that_only_a_speculation_meets_does_not_show() {
+    silence_injected_panics();
+    within(LIMIT, || {
+        let case = independent();
+        let expected = case.expected();
+        let reads = reads_of(&case);
+        let executor = ethereum(3);
+        for fault in [Fault::ErrorOnce, Fault::Panic] {
+            let survived = (0..reads)
+                .map(|at| execute(&case, &expected, &executor, fault, at))
+                .filter(|found| *found == (Verdict::Right, true));
+            assert!(survived.count() > 0, "{fault:?}: helpers never met it");
+        }
+    });
+}
+
+#[test]
+fn an_error_names_the_transaction_that_the_oracle_names() {
+    within(LIMIT, || {
+        for case in [conflicts(), independent()] {
+            let executor = any(1);
+            let mut named = 0;
+            for at in (0..reads_of(&case)).step_by(5) {
+                let faulty = || FaultyParent::new(&case.block.parent, Fault::Error, at);
+                let expected = case.sequential(&faulty()).expect_err("it reads that far");
+                let actual = case.parallel(&executor, &faulty()).expect_err("it reads that far");
+                // revm's `State` puts a few words of its own before the message.
+                let place = |error: &ExecuteError| (discriminant(error), error.transaction());
+                assert_eq!(place(&actual), place(&expected), "{}, read {at}", case.name);
+                named += usize::from(actual.transaction().is_some());
+            }
+            assert!(named > 3, "{}: only {named} errors inside transactions", case.name);
+        }
+    });
+}
+
+#[test]
+fn a_parent_that_is_broken_from_the_start_fails_before_the_first_transaction() {
+    let case = conflicts();
+    for threads in THREADS {
+        let executor = ParallelExecutor::ethereum(eager(threads)).expect("threads start");
+        let parent = FaultyParent::new(&case.block.parent, Fault::Error, 0);
+        let error = case.parallel(&executor, &parent).expect_err("nothing can be read");
+        assert!(matches!(error, ExecuteError::PreExecution(_)), "{error}");
+    }
+}
