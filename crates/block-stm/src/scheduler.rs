@@ -32,6 +32,9 @@ const RETIRED: u8 = 4;
 const SCORE_PENALTY: u32 = 2;
 const SCORE_LIMIT: u32 = 6;
 
+/// The same limit for families, which outlast more conflicts.
+const FAMILY_LIMIT: u32 = 24;
+
 /// So many useful speculations in a row make the lead the longest; a wasted one halves it.
 const CALM: u64 = 64;
 
@@ -54,6 +57,9 @@ pub struct Plan {
     pub txs: Vec<TxPlan>,
     /// Number of groups; every group number is below it.
     pub groups: usize,
+    /// The family of each group: groups of one family sometimes conflict. Empty where there are
+    /// no families. Every family number is below the number of groups.
+    pub families: Vec<u32>,
     /// Helpers start up to this many transactions of average size ahead of the front, so that it
     /// runs those itself instead of racing them for the very next. The calmer the block, the
     /// more: a transaction that runs far ahead misses the writes of those it passes over.
@@ -111,6 +117,8 @@ pub struct Scheduler {
     group: Box<[u32]>,
     /// Scores, offset by [`SCORE_LIMIT`] so that 0 means "leave it to the front".
     scores: Box<[AtomicU32]>,
+    families: Box<[u32]>,
+    family_scores: Box<[AtomicU32]>,
     front: AtomicUsize,
     cursor: AtomicUsize,
     first: Box<[usize]>,
@@ -150,6 +158,8 @@ impl Scheduler {
             status: plan.txs.iter().map(status).collect(),
             group: plan.txs.iter().map(group).collect(),
             scores: (0..plan.groups).map(|_| AtomicU32::new(SCORE_LIMIT)).collect(),
+            families: plan.families.clone().into(),
+            family_scores: plan.families.iter().map(|_| AtomicU32::new(FAMILY_LIMIT)).collect(),
             front: AtomicUsize::new(0),
             cursor: AtomicUsize::new(0),
             first: plan.first.iter().copied().filter(|tx| *tx < plan.txs.len()).collect(),
@@ -313,11 +323,18 @@ impl Scheduler {
 
     /// Whether transactions between `version` and `reader` may yet write a key whose newest
     /// writer so far has that version and belongs to `group`.
+    ///
+    /// Members of the writer's group may. If the reader itself is of another group of the same
+    /// family, groups evidently share the key, and whoever of the family is running may.
     pub fn ahead_of(&self, reader: usize, version: u32, group: u32) -> Ahead {
+        let family = |group: u32| self.families.get(group as usize);
+        let own = self.group[reader];
+        let shared = own != group && family(own).is_some() && family(own) == family(group);
         let front = self.front.load(Ordering::Acquire);
         let mut verdict = Ahead::Clear;
         for tx in front.max(version as usize)..reader {
-            if self.group[tx] != group {
+            let alike = self.group[tx] == group;
+            if !alike && !(shared && family(self.group[tx]) == family(group)) {
                 continue;
             }
             match self.status[tx].load(Ordering::Acquire) {
@@ -325,7 +342,7 @@ impl Scheduler {
                 RETIRED if self.front.load(Ordering::Acquire) <= tx => {
                     verdict = Ahead::WaitFor(tx);
                 }
-                READY | FRONT => return Ahead::Hopeless,
+                READY | FRONT if alike => return Ahead::Hopeless,
                 _ => {}
             }
         }
@@ -346,11 +363,19 @@ impl Scheduler {
         self.gate.wait_until(|| self.status[tx].load(Ordering::SeqCst) != RUNNING);
     }
 
+    /// The scores a group's transactions count towards, with their limits.
+    fn scores_of(&self, group: u32) -> impl Iterator<Item = (&AtomicU32, u32)> {
+        let family = self.families.get(group as usize);
+        let family = family.and_then(|family| self.family_scores.get(*family as usize));
+        let group = self.scores.get(group as usize).map(|score| (score, SCORE_LIMIT));
+        group.into_iter().chain(family.map(|score| (score, FAMILY_LIMIT)))
+    }
+
     /// Running a transaction of this group ahead saved time.
     pub fn report_useful(&self, group: u32) {
-        if let Some(score) = self.scores.get(group as usize) {
+        for (score, limit) in self.scores_of(group) {
             let now = score.load(Ordering::Relaxed);
-            if now > 0 && now < 2 * SCORE_LIMIT {
+            if now > 0 && now < 2 * limit {
                 score.store(now + 1, Ordering::Relaxed);
             }
         }
@@ -360,7 +385,7 @@ impl Scheduler {
 
     /// Running a transaction of this group ahead was wasted.
     pub fn report_wasted(&self, group: u32) {
-        if let Some(score) = self.scores.get(group as usize) {
+        for (score, _) in self.scores_of(group) {
             let now = score.load(Ordering::Relaxed);
             score.store(now.saturating_sub(SCORE_PENALTY), Ordering::Relaxed);
         }
@@ -373,7 +398,7 @@ impl Scheduler {
     }
 
     fn worth_running_ahead(&self, group: u32) -> bool {
-        self.scores.get(group as usize).is_none_or(|score| score.load(Ordering::Relaxed) > 0)
+        self.scores_of(group).all(|(score, _)| score.load(Ordering::Relaxed) > 0)
     }
 }
 

@@ -109,6 +109,18 @@ fn a_group_that_only_conflicts_is_left_to_the_front() {
 }
 
 #[test]
+fn a_family_is_given_up_only_after_many_conflicts_of_its_groups() {
+    let txs = (0..100).map(|tx| TxPlan::Ahead { group: tx }).collect();
+    let s = Scheduler::new(&Plan { txs, groups: 100, families: vec![0; 100], ..Plan::default() });
+    let claims = core::iter::from_fn(|| {
+        let tx = s.claim()?;
+        s.report_wasted(tx as u32);
+        Some(tx)
+    });
+    assert_eq!(claims.count() as u32, FAMILY_LIMIT / SCORE_PENALTY);
+}
+
+#[test]
 fn a_group_that_often_succeeds_survives_a_conflict() {
     let s = scheduler(100, 0);
     for round in 0..40 {

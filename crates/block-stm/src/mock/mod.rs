@@ -164,6 +164,7 @@ impl MockBlock {
             lead: self.lead,
             work: self.work.clone(),
             first: self.first.clone(),
+            families: Vec::new(),
         }
     }
 }
