@@ -70,6 +70,17 @@ pub enum PrepareError {
         /// The fork of the block.
         fork: &'static str,
     },
+    /// The number is from before the merge, the timestamp from after it.
+    #[error(
+        "fields `block.number` and `block.timestamp`: block {number} is before the merge, but its \
+         time is that of {fork}"
+    )]
+    BeforeMerge {
+        /// The block's number.
+        number: u64,
+        /// The fork by the block's time.
+        fork: &'static str,
+    },
 }
 
 impl PreparedBlock {
@@ -88,6 +99,11 @@ impl PreparedBlock {
             true => Err(PrepareError::MissingField { field, fork: chain.fork_name(at.0, at.1) }),
             false => Ok(()),
         };
+        let shanghai = chain.is_shanghai_active_at_timestamp(header.timestamp);
+        if shanghai && !chain.is_paris_active_at_block(header.number) {
+            let fork = chain.fork_name(at.0, at.1);
+            return Err(PrepareError::BeforeMerge { number: header.number, fork });
+        }
         let london = chain.is_london_active_at_block(header.number);
         require("baseFeePerGas", london, header.base_fee_per_gas.is_some())?;
         let cancun = chain.is_cancun_active_at_timestamp(header.timestamp);

@@ -365,6 +365,7 @@ mod tests {
     fn withdrawals_are_checked_from_shanghai_on() {
         let check = |root: Option<B256>| {
             body_check(Check::WithdrawalsRoot, |block| {
+                block.header.number = 18_000_000;
                 block.header.timestamp = 1_700_000_000;
                 block.header.base_fee_per_gas = Some(1);
                 block.header.withdrawals_root = root;

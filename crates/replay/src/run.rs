@@ -14,8 +14,8 @@ use std::{
     time::{Duration, Instant},
 };
 use warpline_executor::{
-    BlockOutput, ExecStats, ExecuteError, ParallelConfig, ParallelExecutor, SequentialOutput,
-    execute_sequential,
+    BlockOutput, Ethereum, ExecStats, ExecuteError, ParallelConfig, ParallelExecutor,
+    SequentialOutput, execute_sequential,
 };
 use warpline_merger::diff_from_bundle;
 
@@ -47,14 +47,16 @@ pub struct RunConfig {
 #[derive(Debug)]
 pub struct Runner {
     config: RunConfig,
-    timed: ParallelExecutor,
+    timed: ParallelExecutor<Ethereum>,
     /// The same, telling where the time goes.
-    observed: ParallelExecutor,
+    observed: ParallelExecutor<Ethereum>,
 }
 
 /// Times of one execution, over all runs.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Times {
+    /// How often the block is executed in a run.
+    repeat: u32,
     wall: Vec<Duration>,
     cpu: Vec<Duration>,
 }
@@ -69,8 +71,8 @@ impl Runner {
         let observed = ParallelConfig { timings: true, ..config.parallel };
         Ok(Self {
             config,
-            timed: ParallelExecutor::new(timed)?,
-            observed: ParallelExecutor::new(observed)?,
+            timed: ParallelExecutor::ethereum(timed)?,
+            observed: ParallelExecutor::ethereum(observed)?,
         })
     }
 
@@ -132,16 +134,20 @@ impl Runner {
         report: &mut BlockReport,
         tick: &mut impl FnMut(),
     ) {
-        let (mut in_order, mut at_once) = (Times::default(), Times::default());
+        let repeat = repetitions(sequential.is_some(), block, &self.timed);
+        let (mut in_order, mut at_once) = (Times::new(repeat), Times::new(repeat));
         for run in 0..self.config.runs {
             // Who goes first alternates: the second finds warmer caches.
             for turn in 0..2 {
                 if (run + turn) % 2 == 0 && sequential.is_some() {
-                    drop(in_order.time(|| run_sequential(block)));
+                    in_order.time(|| run_sequential(block));
                 }
                 if (run + turn) % 2 == 1 && parallel.is_some() {
-                    let output = at_once.time(|| self.timed_parallel(block));
-                    if let Some(expected) = sequential.as_ref().or(parallel.as_ref()) {
+                    let outputs = at_once.time(|| run_parallel(block, &self.timed));
+                    let Some(expected) = sequential.as_ref().or(parallel.as_ref()) else {
+                        continue;
+                    };
+                    for output in outputs {
                         let divergence = compare(block, expected, &output.map(from_parallel));
                         if divergence.is_some() {
                             report.equal_to_sequential = Some(false);
@@ -156,33 +162,34 @@ impl Runner {
         report.set_times(in_order.medians(), at_once.medians());
     }
 
-    fn timed_parallel(
-        &self,
-        block: &PreparedBlock,
-    ) -> Result<BlockOutput<EthereumReceipt>, ExecuteError> {
-        self.timed.execute_block(block.factory(), block.input(), &block.pre_state)
-    }
-
     fn parallel(
         &self,
         block: &PreparedBlock,
-        executor: &ParallelExecutor,
+        executor: &ParallelExecutor<Ethereum>,
     ) -> Result<(Execution, ExecStats), ExecuteError> {
         // The first run fills the caches, the second shows what a run looks like.
-        executor.execute_block(block.factory(), block.input(), &block.pre_state)?;
-        let output = executor.execute_block(block.factory(), block.input(), &block.pre_state)?;
+        run_parallel(block, executor)?;
+        let output = run_parallel(block, executor)?;
         let stats = output.stats;
         Ok((from_parallel(output), stats))
     }
 }
 
 impl Times {
-    fn time<T>(&mut self, run: impl FnOnce() -> T) -> T {
+    const fn new(repeat: u32) -> Self {
+        Self { repeat, wall: Vec::new(), cpu: Vec::new() }
+    }
+
+    /// Takes the time of a run. What it gives is kept, so that dropping it is not timed.
+    fn time<T>(&mut self, run: impl Fn() -> T) -> Vec<T> {
+        let mut outputs = Vec::with_capacity(self.repeat as usize);
         let (cpu, wall) = (ProcessTime::now(), Instant::now());
-        let output = black_box(run());
-        self.wall.push(wall.elapsed());
-        self.cpu.push(cpu.elapsed());
-        output
+        for _ in 0..self.repeat {
+            outputs.push(black_box(run()));
+        }
+        self.wall.push(wall.elapsed() / self.repeat);
+        self.cpu.push(cpu.elapsed() / self.repeat);
+        outputs
     }
 
     /// The median wall and CPU time.
@@ -207,6 +214,31 @@ fn critical_path_share(block: &PreparedBlock) -> f64 {
     let mut shares = [0; 3].map(|_| CriticalPath::measure(block).share());
     shares.sort_unstable_by(f64::total_cmp);
     shares[1]
+}
+
+/// How often a block is executed in one timed run, whose mean then counts: a block of some
+/// microseconds cannot be timed alone.
+fn repetitions(
+    in_order: bool,
+    block: &PreparedBlock,
+    executor: &ParallelExecutor<Ethereum>,
+) -> u32 {
+    const ENOUGH: Duration = Duration::from_micros(500);
+    const MOST: u128 = 64;
+    let start = Instant::now();
+    match in_order {
+        true => drop(run_sequential(block)),
+        false => drop(run_parallel(block, executor)),
+    }
+    let once = start.elapsed().as_nanos().max(1);
+    u32::try_from((ENOUGH.as_nanos() / once).clamp(1, MOST)).unwrap_or(1)
+}
+
+fn run_parallel(
+    block: &PreparedBlock,
+    executor: &ParallelExecutor<Ethereum>,
+) -> Result<BlockOutput<EthereumReceipt>, ExecuteError> {
+    executor.execute_block(block.factory(), block.input(), &block.pre_state)
 }
 
 fn run_sequential(
