@@ -32,16 +32,15 @@ use warpline_executor::{
 /// Where the precompile lives.
 const AVERAGE: Address = Address::with_last_byte(0xaa);
 
-/// The average of the 32-byte words of the input, for 10 gas a word.
+/// The sum of the input's 32-byte words, modulo 2²⁵⁶, by their number; for 10 gas a word.
 fn average(input: PrecompileInput<'_>) -> PrecompileResult {
     let words = input.data.as_chunks::<32>().0;
     let cost = 10 * words.len() as u64;
     if words.is_empty() || cost > input.gas {
         return Ok(PrecompileOutput::halt(PrecompileHalt::OutOfGas, input.reservoir));
     }
-    let count = U256::from(words.len());
-    let share = words.iter().map(|word| U256::from_be_bytes(*word) / count);
-    let average = share.fold(U256::ZERO, U256::wrapping_add);
+    let values = words.iter().map(|word| U256::from_be_bytes(*word));
+    let average = values.fold(U256::ZERO, U256::wrapping_add) / U256::from(words.len());
     let output = Bytes::copy_from_slice(&average.to_be_bytes::<32>());
     Ok(PrecompileOutput::new(cost, output, input.reservoir))
 }

@@ -48,6 +48,7 @@ pub(crate) struct MockTx {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct MockBlock {
     pub(crate) txs: Vec<MockTx>,
+    pub(crate) families: Vec<u32>,
     pub(crate) lead: u64,
     pub(crate) work: Vec<u64>,
     pub(crate) first: Vec<usize>,
@@ -161,10 +162,10 @@ impl MockBlock {
         Plan {
             txs: self.txs.iter().map(|tx| tx.plan).collect(),
             groups: GROUPS as usize,
+            families: self.families.clone(),
             lead: self.lead,
             work: self.work.clone(),
             first: self.first.clone(),
-            families: Vec::new(),
         }
     }
 }

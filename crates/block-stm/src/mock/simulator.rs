@@ -30,6 +30,15 @@ impl Rng {
     }
 }
 
+/// None, one for all groups, or one for some of them.
+fn random_families(rng: &mut Rng) -> Vec<u32> {
+    match rng.below(3) {
+        0 => vec![],
+        1 => vec![0; GROUPS as usize],
+        _ => (0..GROUPS).map(|group| group / 2).collect(),
+    }
+}
+
 fn random_block(rng: &mut Rng) -> MockBlock {
     // From hardly any conflicts to nothing but conflicts.
     let (keys, groups) = (1 + rng.below(u64::from(KEYS)), 1 + rng.below(u64::from(GROUPS)));
@@ -54,6 +63,7 @@ fn random_block(rng: &mut Rng) -> MockBlock {
     };
     MockBlock {
         txs: (0..count).map(|_| tx(rng)).collect(),
+        families: random_families(rng),
         lead: rng.below(4),
         work: if rng.one_in(2) { (0..count).map(|_| rng.below(50)).collect() } else { vec![] },
         first: (0..rng.below(4)).map(|_| rng.below(count) as usize).collect(),
