@@ -70,7 +70,9 @@ fn summary(report: &Report) {
     for (suite, forks) in &report.suites {
         for (fork, counts) in forks {
             let (passed, failed, skipped) = (counts.passed, counts.failed, counts.skipped);
-            eprintln!("{suite:32} {fork:32} {passed:8} passed {failed:6} failed {skipped:6} skipped");
+            eprintln!(
+                "{suite:32} {fork:32} {passed:8} passed {failed:6} failed {skipped:6} skipped"
+            );
         }
     }
     for (reason, count) in &report.skips {
@@ -103,9 +105,7 @@ struct Terminal(ProgressBar);
 impl Terminal {
     fn new() -> Result<Self> {
         let bar = ProgressBar::new(0);
-        bar.set_style(ProgressStyle::with_template(
-            "{bar:40} {bytes}/{total_bytes}, {eta} left",
-        )?);
+        bar.set_style(ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes}, {eta} left")?);
         Ok(Self(bar))
     }
 }

@@ -11,16 +11,52 @@ use alloy_consensus::{
     proofs::calculate_receipt_root,
 };
 use alloy_eips::{
-    eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS,
+    eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
+    eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS,
+    eip7928::{ITEM_COST, compute_block_access_list_hash, total_bal_items},
 };
 use alloy_evm::{
     EthEvmFactory, Evm, EvmFactory,
     block::{BlockExecutionResult, BlockExecutor, BlockExecutorFactory},
+    eth::{
+        dao_fork::{DAO_HARDFORK_ACCOUNTS, DAO_HARDFORK_BENEFICIARY},
+        spec::EthExecutorSpec,
+    },
 };
-use alloy_hardforks::EthereumHardforks;
-use alloy_primitives::{B256, Bloom};
+use alloy_hardforks::{EthereumHardfork, EthereumHardforks, ForkCondition};
+use alloy_primitives::{Address, B256, Bloom, U256};
+use revm::database_interface::bal::BalDatabase;
 use warpline_chainspec::ChainSpec;
 use warpline_executor::{BlockInput, EthFactory, EthReceiptBuilder, EthTransaction};
+
+/// The rules of a chain for its block executor, which must not know of the DAO fork: alloy-evm
+/// moves the DAO's funds after the transactions, but they come first.
+#[derive(Debug, Clone)]
+struct ExecutionRules(ChainSpec);
+
+impl EthereumHardforks for ExecutionRules {
+    fn ethereum_fork_activation(&self, fork: EthereumHardfork) -> ForkCondition {
+        match fork {
+            EthereumHardfork::Dao => ForkCondition::Never,
+            fork => self.0.ethereum_fork_activation(fork),
+        }
+    }
+}
+
+impl EthExecutorSpec for ExecutionRules {
+    fn deposit_contract_address(&self) -> Option<Address> {
+        self.0.deposit_contract_address()
+    }
+}
+
+/// The state after the DAO's funds have moved.
+fn drain_dao(state: &MemoryState) -> MemoryState {
+    let mut state = state.clone();
+    let drained: U256 =
+        DAO_HARDFORK_ACCOUNTS.iter().map(|address| state.take_balance(address)).sum();
+    state.add_balance(DAO_HARDFORK_BENEFICIARY, drained);
+    state
+}
 
 /// A block with all that its execution needs.
 pub(crate) struct Ready<'a> {
@@ -30,11 +66,12 @@ pub(crate) struct Ready<'a> {
 }
 
 impl Ready<'_> {
-    fn factory(&self) -> EthFactory<ChainSpec> {
-        EthFactory::new(EthReceiptBuilder, self.rules.chain.clone(), EthEvmFactory::default())
+    fn factory(&self) -> EthFactory<ExecutionRules> {
+        let rules = ExecutionRules(self.rules.chain.clone());
+        EthFactory::new(EthReceiptBuilder, rules, EthEvmFactory::default())
     }
 
-    fn input(&self) -> BlockInput<'_, EthFactory<ChainSpec>, Tx> {
+    fn input(&self) -> BlockInput<'_, EthFactory<ExecutionRules>, Tx> {
         let (header, body) = (&self.block.header, &self.block.body);
         let withdrawals = body.withdrawals.as_ref().map(|list| list.as_slice());
         let chain = self.rules.chain;
@@ -50,8 +87,12 @@ impl Ready<'_> {
     ) -> Result<MemoryState, InvalidBlock> {
         let header = &self.block.header;
         let chain = self.rules.chain;
+        let dao = chain.ethereum_fork_activation(EthereumHardfork::Dao);
+        let drained = dao.transitions_at_block(header.number).then(|| drain_dao(parent.state));
+        let parent = Parent { state: drained.as_ref().unwrap_or(parent.state), ..parent };
         let factory = self.factory();
         let Executed { result, diff } = engine.execute(&factory, self.input(), &parent)?;
+        body::check_transactions_root(self.block)?;
         InvalidBlock::compare(Reason::GasUsed, &header.gas_used, &result.gas_used)?;
         body::check_deposits(self.rules, header.timestamp, &result.receipts)?;
         let receipts_root = match chain.is_byzantium_active_at_block(header.number) {
@@ -74,7 +115,38 @@ impl Ready<'_> {
             InvalidBlock::compare(Reason::RequestsHash, &header.requests_hash, &requests)?;
         }
         InvalidBlock::compare(Reason::StateRoot, &header.state_root, &state.root())?;
+        if self.rules.access_lists(header.timestamp) {
+            self.check_access_list(parent)?;
+        }
         Ok(state)
+    }
+
+    /// Builds the block access list (EIP-7928) and checks it. It takes one more execution, on a
+    /// database that notes what every transaction touches.
+    fn check_access_list<H: BlockHashes>(&self, parent: Parent<'_, H>) -> Result<(), InvalidBlock> {
+        let failed = |error| InvalidBlock::new(Reason::Unexecuted, error);
+        let header = &self.block.header;
+        let factory = self.factory();
+        let input = self.input();
+        let state = Committed { state: parent.state.clone(), hashes: parent.hashes };
+        let noting = BalDatabase::new(state).with_bal_builder();
+        let evm = factory.evm_factory().create_evm(noting, input.env);
+        let mut executor = factory.create_executor(evm, input.ctx);
+        executor.apply_pre_execution_changes().map_err(failed)?;
+        for tx in self.txs {
+            executor.evm_mut().db_mut().bump_bal_index();
+            executor.execute_transaction(tx).map_err(failed)?;
+        }
+        executor.evm_mut().db_mut().bump_bal_index();
+        let (evm, _) = executor.finish().map_err(failed)?;
+        let list = evm.into_db().bal_state.take_built_alloy_bal().unwrap_or_default();
+        let items = total_bal_items(&list);
+        if items > header.gas_limit / ITEM_COST as u64 {
+            let detail = format_args!("{items} items");
+            return Err(InvalidBlock::new(Reason::AccessListSize, detail));
+        }
+        let hash = Some(compute_block_access_list_hash(&list));
+        InvalidBlock::compare(Reason::AccessList, &header.block_access_list_hash, &hash)
     }
 
     /// The root of receipts that hold the state root after their transaction, as they did before

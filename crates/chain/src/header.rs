@@ -95,10 +95,6 @@ fn extra_data(rules: BlockRules<'_>, header: &Header) -> Result<(), InvalidBlock
 
 fn gas_limit(rules: BlockRules<'_>, header: &Header, parent: &Header) -> Result<(), InvalidBlock> {
     let limit = header.gas_limit;
-    if header.gas_used > limit {
-        let detail = format_args!("{} of {limit}", header.gas_used);
-        return Err(InvalidBlock::new(Reason::GasUsedAboveLimit, detail));
-    }
     // London doubles what a block may use but not what it aims for.
     let london = rules.chain.is_london_active_at_block(header.number);
     let first = london && !rules.chain.is_london_active_at_block(parent.number);
@@ -107,6 +103,10 @@ fn gas_limit(rules: BlockRules<'_>, header: &Header, parent: &Header) -> Result<
     if limit.abs_diff(before) >= before / GAS_LIMIT_BOUND_DIVISOR || !range.contains(&limit) {
         let detail = format_args!("{limit} after {before}");
         return Err(InvalidBlock::new(Reason::GasLimit, detail));
+    }
+    if header.gas_used > limit {
+        let detail = format_args!("{} of {limit}", header.gas_used);
+        return Err(InvalidBlock::new(Reason::GasUsedAboveLimit, detail));
     }
     Ok(())
 }

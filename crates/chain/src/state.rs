@@ -50,15 +50,6 @@ impl MemoryAccount {
         &self.storage
     }
 
-    /// EIP-7610: no contract may be created where there is storage. revm refuses to create only
-    /// at accounts with a nonce or with a code hash other than that of no code, but takes the
-    /// hash zero for no code everywhere else, so that is what such an account shows it.
-    fn as_seen_by_evm(&self) -> AccountInfo {
-        let occupied = !self.storage.is_empty() && self.info.has_no_code_and_nonce();
-        let code_hash = if occupied { B256::ZERO } else { self.info.code_hash };
-        AccountInfo { code_hash, ..self.info.clone() }
-    }
-
     fn storage_root(&self) -> B256 {
         *self.storage_root.get_or_init(|| {
             let slots = self.storage.iter().map(|(slot, value)| (B256::from(*slot), *value));
@@ -86,6 +77,20 @@ impl MemoryState {
     /// Removes an account with its storage.
     pub fn remove(&mut self, address: &Address) {
         self.accounts.remove(address);
+    }
+
+    /// Takes all that an account has and leaves it existing or not, as it was.
+    pub(crate) fn take_balance(&mut self, address: &Address) -> U256 {
+        let Some(account) = self.accounts.get_mut(address) else { return U256::ZERO };
+        core::mem::take(&mut Arc::make_mut(account).info.balance)
+    }
+
+    /// Gives to an account, creating it if need be.
+    pub(crate) fn add_balance(&mut self, address: Address, amount: U256) {
+        let fresh = || MemoryAccount::new(AccountInfo::default(), Storage::default());
+        let account = self.accounts.entry(address).or_insert_with(fresh);
+        let balance = &mut Arc::make_mut(account).info.balance;
+        *balance = balance.saturating_add(amount);
     }
 
     /// The account at an address.
@@ -126,7 +131,7 @@ impl MemoryState {
         let info = AccountInfo {
             balance: after.balance,
             nonce: after.nonce,
-            code_hash: no_zero_hash(after.code_hash),
+            code_hash: after.code_hash,
             account_id: None,
             code: None,
         };
@@ -158,11 +163,6 @@ impl MemoryState {
         self.codes.entry(hash).or_insert_with(analyse);
         hash
     }
-}
-
-/// Undoes what [`MemoryAccount::as_seen_by_evm`] shows.
-fn no_zero_hash(code_hash: B256) -> B256 {
-    if code_hash.is_zero() { KECCAK256_EMPTY } else { code_hash }
 }
 
 fn set_slot(storage: &mut Storage, slot: U256, value: U256) {
@@ -206,7 +206,7 @@ impl<H: BlockHashes> DatabaseRef for Parent<'_, H> {
     type Error = Infallible;
 
     fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Infallible> {
-        Ok(self.state.account(&address).map(MemoryAccount::as_seen_by_evm))
+        Ok(self.state.account(&address).map(|account| account.info.clone()))
     }
 
     fn code_by_hash_ref(&self, code_hash: B256) -> Result<Bytecode, Infallible> {
@@ -276,8 +276,7 @@ impl<H> DatabaseCommit for Committed<'_, H> {
             for (slot, value) in account.changed_storage_slots() {
                 set_slot(&mut storage, *slot, value.present_value());
             }
-            let code_hash = no_zero_hash(account.info.code_hash);
-            let info = AccountInfo { code: None, code_hash, ..account.info };
+            let info = AccountInfo { code: None, ..account.info };
             self.state.accounts.insert(address, MemoryAccount::new(info, storage));
         }
     }

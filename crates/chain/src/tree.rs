@@ -9,7 +9,7 @@ use crate::{
     state::BlockHashes,
 };
 use alloy_consensus::{Block, Header};
-use alloy_primitives::{B256, Bytes, U256, map::B256Map};
+use alloy_primitives::{B256, U256, map::B256Map};
 use alloy_rlp::Encodable;
 use core::iter;
 use warpline_executor::EthTransaction;
@@ -65,10 +65,10 @@ impl BlockTree {
     pub fn import_rlp(&mut self, engine: &Engine, rlp: &[u8]) -> Result<B256, InvalidBlock> {
         let block = alloy_rlp::decode_exact::<Block<EthTransaction>>(rlp)
             .map_err(|error| InvalidBlock::new(Reason::Encoding, error))?;
-        self.import(engine, block, None)
+        self.import(engine, block)
     }
 
-    /// Validates and adds a block. `access_list` is the block access list that came with it.
+    /// Validates and adds a block.
     ///
     /// # Errors
     /// The first rule that the block breaks.
@@ -76,7 +76,6 @@ impl BlockTree {
         &mut self,
         engine: &Engine,
         block: Block<EthTransaction>,
-        _access_list: Option<Bytes>,
     ) -> Result<B256, InvalidBlock> {
         let hash = block.header.hash_slow();
         if self.nodes.contains_key(&hash) {

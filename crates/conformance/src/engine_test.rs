@@ -105,13 +105,15 @@ impl PayloadJson {
         }
     }
 
-    /// The block that the parameters describe, its access list, and its hash.
-    pub(crate) fn block(&self) -> Result<(Block<EthTransaction>, Option<Bytes>), PayloadError> {
+    /// The block that the parameters describe.
+    pub(crate) fn block(&self) -> Result<Block<EthTransaction>, PayloadError> {
         let payload: ExecutionPayload = self.param(0)?.ok_or_else(|| missing(0))?;
         let versioned_hashes: Option<Vec<B256>> = self.param(1)?;
         let parent_beacon_block_root: Option<B256> = self.param(2)?;
         let requests: Option<Vec<Bytes>> = self.param(3)?;
-
+        if requests.as_deref().is_some_and(|list| !well_ordered(list)) {
+            return Err(invalid(Reason::RequestsHash, "empty or out of order".into()));
+        }
         let withdrawals: Option<Vec<Withdrawal>> =
             payload.withdrawals.map(|list| list.into_iter().map(Into::into).collect());
         let header = Header {
@@ -164,7 +166,7 @@ impl PayloadJson {
         }
         let withdrawals = withdrawals.map(Withdrawals::new);
         let body = BlockBody { transactions, ommers: Vec::new(), withdrawals };
-        Ok((Block { header, body }, payload.block_access_list))
+        Ok(Block { header, body })
     }
 
     fn param<T: for<'de> Deserialize<'de>>(&self, index: usize) -> Result<Option<T>, PayloadError> {
@@ -172,6 +174,12 @@ impl PayloadJson {
         Option::<T>::deserialize(value)
             .map_err(|error| PayloadError::Params(format!("params[{index}]: {error}")))
     }
+}
+
+/// Requests come with their type first, by ascending type, and none without content (EIP-7685).
+fn well_ordered(requests: &[Bytes]) -> bool {
+    requests.iter().all(|request| request.len() > 1)
+        && requests.is_sorted_by(|left, right| left[0] < right[0])
 }
 
 fn missing(index: usize) -> PayloadError {

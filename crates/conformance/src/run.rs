@@ -5,7 +5,7 @@ use crate::{
     document::{self, Test},
     report::Verdict,
     run_block, run_state,
-    skips::{self, Skip},
+    skips::{self, Expect, Skip},
     source::{self, Document},
 };
 use rayon::ThreadPoolBuilder;
@@ -180,7 +180,7 @@ impl<'a> Run<'a> {
         }
         let skip = skips::find(file, &test, fork);
         let verdict = match skip {
-            Some(Skip { runnable: false, reason }) => Verdict::Skipped(reason),
+            Some(Skip { expect: Expect::NotRunnable, reason }) => Verdict::Skipped(reason),
             _ => judge(skip, self.with_engine(run)),
         };
         let problem = match &verdict {
@@ -246,7 +246,7 @@ impl<'a> Run<'a> {
 /// A test that is not expected to pass must not pass.
 fn judge(skip: Option<Skip>, result: Result<(), String>) -> Verdict {
     match (skip, result) {
-        (None, Ok(())) => Verdict::Passed,
+        (None | Some(Skip { expect: Expect::Either, .. }), Ok(())) => Verdict::Passed,
         (None, Err(problem)) => Verdict::Failed(problem),
         (Some(skip), Err(_)) => Verdict::Skipped(skip.reason),
         (Some(skip), Ok(())) => {
@@ -299,10 +299,13 @@ mod tests {
 
     #[test]
     fn a_skipped_test_that_passes_fails() {
-        let skip = Some(Skip { reason: "because", runnable: true });
+        let skip = Some(Skip { reason: "because", expect: Expect::Failure });
         assert_eq!(judge(skip, Err("wrong".into())), Verdict::Skipped("because"));
         assert!(matches!(judge(skip, Ok(())), Verdict::Failed(text) if text.contains("because")));
         assert_eq!(judge(None, Ok(())), Verdict::Passed);
+        let either = Some(Skip { reason: "because", expect: Expect::Either });
+        assert_eq!(judge(either, Ok(())), Verdict::Passed);
+        assert_eq!(judge(either, Err("wrong".into())), Verdict::Skipped("because"));
     }
 
     #[test]

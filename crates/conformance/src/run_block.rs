@@ -28,7 +28,7 @@ pub(crate) fn run_payloads(engine: &Engine, test: &EngineTest) -> Result<(), Str
     for (index, payload) in test.payloads.iter().enumerate() {
         let expected = payload.expected();
         let result = match payload.block() {
-            Ok((block, access_list)) => tree.import(engine, block, access_list).map(drop),
+            Ok(block) => tree.import(engine, block).map(drop),
             Err(PayloadError::Invalid(error)) => Err(error),
             Err(PayloadError::Params(_)) if expected == Expected::Rejected(None) => continue,
             Err(PayloadError::Params(problem)) => {

@@ -18,8 +18,19 @@ struct SkipJson {
     test: Option<String>,
     /// The network or fork.
     fork: Option<String>,
-    /// Whether the test can be run at all, so that it can be noticed when it passes.
-    runnable: bool,
+    expect: Expect,
+}
+
+/// What is known of the tests that an entry matches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Expect {
+    /// They cannot be run at all.
+    NotRunnable,
+    /// They fail; one that passes does not belong into the data file.
+    Failure,
+    /// Some of the cases need what is missing and fail, others do not and pass.
+    Either,
 }
 
 struct Rule {
@@ -32,7 +43,7 @@ struct Rule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Skip {
     pub(crate) reason: &'static str,
-    pub(crate) runnable: bool,
+    pub(crate) expect: Expect,
 }
 
 static RULES: LazyLock<Result<Vec<Rule>, String>> = LazyLock::new(|| parse(FILE));
@@ -56,7 +67,7 @@ pub(crate) fn find(file: &str, test: &str, fork: &str) -> Option<Skip> {
             && rule.json.fork.as_deref().is_none_or(|wanted| wanted == fork)
     };
     let rule = rules.iter().find(matches)?;
-    Some(Skip { reason: &rule.json.reason, runnable: rule.json.runnable })
+    Some(Skip { reason: &rule.json.reason, expect: rule.json.expect })
 }
 
 /// What is wrong with the data file, which is part of the program.
@@ -80,7 +91,7 @@ mod tests {
     #[test]
     fn a_skip_needs_every_field_to_match() {
         let skip = find("x.json", "any", "Constantinople").unwrap();
-        assert!(!skip.runnable && skip.reason.contains("1283"));
+        assert!(skip.expect == Expect::NotRunnable && skip.reason.contains("1283"));
         assert_eq!(find("x.json", "any", "ConstantinopleFix"), None);
     }
 }

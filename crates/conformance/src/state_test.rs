@@ -197,6 +197,10 @@ impl TransactionJson {
                 .map(AuthorizationJson::convert)
                 .collect(),
         };
+        // Blob and set-code transactions have no encoding without a recipient.
+        if env.tx_type >= 3 && env.kind.is_create() {
+            return Err(unencodable);
+        }
         let tx = Recovered::new_unchecked(envelope(&env), env.caller);
         Ok(PreparedTx { env, tx })
     }
@@ -217,8 +221,6 @@ impl TransactionJson {
 }
 
 /// The envelope that the executors read gas limit, type and blob gas from. Nobody has signed it.
-/// A blob or set-code transaction that creates a contract has none; the environment, by which
-/// the EVM refuses it, still says what it is.
 pub(crate) fn envelope(env: &TxEnv) -> EthTransaction {
     let chain_id = env.chain_id.unwrap_or_default();
     let TxEnv { gas_limit, gas_price, kind, value, nonce, .. } = *env;
