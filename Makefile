@@ -10,10 +10,12 @@ CARGO ?= cargo
 BLOCKS ?= testdata
 # Workloads to run: see `warpline bench --list`.
 WORKLOADS ?= all
+# Official consensus fixtures: files, folders or archives.
+FIXTURES ?= ../shared/ethereum-tests
 # Extra arguments for `run` and `bench`, e.g. ARGS="--threads 4 --runs 25".
 ARGS ?=
 
-.PHONY: help run bench build test check fmt fmt-check lint unit doc loom deny contracts setup clean
+.PHONY: help run bench build test check fmt fmt-check lint unit conformance doc loom deny contracts setup clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +45,15 @@ lint: ## Run clippy, warnings are errors
 
 unit: ## Run all tests: units, properties, structure, examples, documentation
 	$(CARGO) test --locked --workspace
+
+conformance: ## Run the official fixtures, sequentially and in parallel (FIXTURES=path for others)
+	@$(CARGO) build --locked --release --package warpline
+	@code=0; for threads in 0 $$(nproc); do \
+		for suite in statetest blocktest; do \
+			echo "$$suite, $$threads threads"; \
+			./target/release/warpline $$suite --threads $$threads $(FIXTURES) || code=1; \
+		done; \
+	done; exit $$code
 
 doc: ## Build the documentation, warnings are errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
