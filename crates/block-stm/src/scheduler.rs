@@ -104,6 +104,12 @@ pub enum Ahead {
     Hopeless,
 }
 
+/// Keeps a value on cache lines of its own, so that who writes it does not slow down who reads its
+/// neighbours.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Apart<T>(T);
+
 /// Hands out the transactions of one block.
 ///
 /// One thread, the front, calls [`front_step`](Self::front_step) and
@@ -119,8 +125,8 @@ pub struct Scheduler {
     scores: Box<[AtomicU32]>,
     families: Box<[u32]>,
     family_scores: Box<[AtomicU32]>,
-    front: AtomicUsize,
-    cursor: AtomicUsize,
+    front: Apart<AtomicUsize>,
+    cursor: Apart<AtomicUsize>,
     first: Box<[usize]>,
     first_cursor: AtomicUsize,
     /// Transactions to run once more, and how many they are.
@@ -160,8 +166,8 @@ impl Scheduler {
             scores: (0..plan.groups).map(|_| AtomicU32::new(SCORE_LIMIT)).collect(),
             families: plan.families.clone().into(),
             family_scores: plan.families.iter().map(|_| AtomicU32::new(FAMILY_LIMIT)).collect(),
-            front: AtomicUsize::new(0),
-            cursor: AtomicUsize::new(0),
+            front: Apart(AtomicUsize::new(0)),
+            cursor: Apart(AtomicUsize::new(0)),
             first: plan.first.iter().copied().filter(|tx| *tx < plan.txs.len()).collect(),
             first_cursor: AtomicUsize::new(0),
             again: Mutex::new(Vec::new()),
@@ -199,9 +205,9 @@ impl Scheduler {
                 return Some(*tx);
             }
         }
-        let from = self.cursor.load(Ordering::Relaxed).max(self.past_lead());
+        let from = self.cursor.0.load(Ordering::Relaxed).max(self.past_lead());
         let tx = (from..self.len()).find(|tx| self.try_claim(*tx));
-        self.cursor.fetch_max(tx.map_or(self.len(), |tx| tx + 1), Ordering::Relaxed);
+        self.cursor.0.fetch_max(tx.map_or(self.len(), |tx| tx + 1), Ordering::Relaxed);
         tx
     }
 
@@ -223,7 +229,7 @@ impl Scheduler {
 
     /// The first transaction that is far enough ahead of the front.
     fn past_lead(&self) -> usize {
-        let next = self.front.load(Ordering::Acquire) + 1;
+        let next = self.front.0.load(Ordering::Acquire) + 1;
         let Some(ahead) = self.work_before.get(next..) else { return self.len() };
         let calm = self.calm.load(Ordering::Relaxed);
         let lead = (u128::from(self.lead) * u128::from(calm) / u128::from(CALM)) as u64;
@@ -234,7 +240,7 @@ impl Scheduler {
     /// Takes a transaction for the front to run ahead while it would have to wait: the nearest
     /// one within `window` of it.
     pub fn claim_near(&self, window: usize) -> Option<usize> {
-        let front = self.front.load(Ordering::Relaxed);
+        let front = self.front.0.load(Ordering::Relaxed);
         (front + 1..self.len().min(front + 1 + window)).find(|tx| self.try_claim(*tx))
     }
 
@@ -303,22 +309,22 @@ impl Scheduler {
     /// The front committed transaction `tx`.
     #[inline]
     pub fn advance(&self, tx: usize) {
-        self.front.store(tx + 1, Ordering::SeqCst);
+        self.front.0.store(tx + 1, Ordering::SeqCst);
         self.gate.notify();
     }
 
     /// The front gives up: nothing more is handed out and nobody waits any longer.
     pub fn stop(&self) {
         self.first_cursor.store(self.first.len(), Ordering::Relaxed);
-        self.cursor.store(self.len(), Ordering::Relaxed);
-        self.front.store(usize::MAX / 2, Ordering::SeqCst);
+        self.cursor.0.store(self.len(), Ordering::Relaxed);
+        self.front.0.store(usize::MAX / 2, Ordering::SeqCst);
         self.gate.notify();
     }
 
     /// Number of transactions the front has committed; the whole block once it has given up.
     #[inline]
     pub fn committed(&self) -> usize {
-        self.front.load(Ordering::Acquire).min(self.len())
+        self.front.0.load(Ordering::Acquire).min(self.len())
     }
 
     /// Whether transactions between `version` and `reader` may yet write a key whose newest
@@ -330,7 +336,7 @@ impl Scheduler {
         let family = |group: u32| self.families.get(group as usize);
         let own = self.group[reader];
         let shared = own != group && family(own).is_some() && family(own) == family(group);
-        let front = self.front.load(Ordering::Acquire);
+        let front = self.front.0.load(Ordering::Acquire);
         let mut verdict = Ahead::Clear;
         for tx in front.max(version as usize)..reader {
             let alike = self.group[tx] == group;
@@ -339,7 +345,7 @@ impl Scheduler {
             }
             match self.status[tx].load(Ordering::Acquire) {
                 RUNNING => verdict = Ahead::WaitFor(tx),
-                RETIRED if self.front.load(Ordering::Acquire) <= tx => {
+                RETIRED if self.front.0.load(Ordering::Acquire) <= tx => {
                     verdict = Ahead::WaitFor(tx);
                 }
                 READY | FRONT if alike => return Ahead::Hopeless,
@@ -352,8 +358,8 @@ impl Scheduler {
     /// Waits until transaction `tx` is no longer running anywhere.
     pub fn wait_for(&self, tx: usize) {
         self.gate.wait_until(|| match self.status[tx].load(Ordering::SeqCst) {
-            RUNNING => self.front.load(Ordering::SeqCst) > self.len(),
-            RETIRED => self.front.load(Ordering::SeqCst) > tx,
+            RUNNING => self.front.0.load(Ordering::SeqCst) > self.len(),
+            RETIRED => self.front.0.load(Ordering::SeqCst) > tx,
             _ => true,
         });
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     account::{AccountEntry, Slot},
-    changes::{Changes, Fate, SlotChange},
+    changes::{Changes, Fate, SlotChange, changes_plainly},
 };
 use alloy_primitives::{
     Address, B256, U256,
@@ -17,8 +17,10 @@ use warpline_types::StateDiff;
 
 /// Learns of every change the moment it is committed.
 pub trait CommitSink: fmt::Debug {
-    /// The account's fields are now `info`; `None` where it ceased to exist.
-    fn account(&mut self, address: Address, info: Option<&AccountInfo>);
+    /// The account's fields are now `info`; `None` where it ceased to exist. `plain` tells that
+    /// only balance and nonce of an account without code changed, which existed and was not empty
+    /// before.
+    fn account(&mut self, address: Address, info: Option<&AccountInfo>, plain: bool);
     /// All storage of the account became zero.
     fn storage_reset(&mut self, address: Address);
     /// The slot is now `value`.
@@ -41,7 +43,7 @@ pub struct Adjustment {
 pub struct NoSink;
 
 impl CommitSink for NoSink {
-    fn account(&mut self, _: Address, _: Option<&AccountInfo>) {}
+    fn account(&mut self, _: Address, _: Option<&AccountInfo>, _: bool) {}
     fn storage_reset(&mut self, _: Address) {}
     fn slot(&mut self, _: Address, _: U256, _: U256) {}
 }
@@ -185,7 +187,7 @@ impl<DB, S: CommitSink> CanonicalState<DB, S> {
         if fate == Fate::Ended {
             if entry.now.is_some() || !entry.storage.is_empty() {
                 entry.destroy();
-                self.sink.account(address, None);
+                self.sink.account(address, None, false);
                 self.sink.storage_reset(address);
             }
             return;
@@ -197,10 +199,13 @@ impl<DB, S: CommitSink> CanonicalState<DB, S> {
         info.account_id = AccountId::new(id);
         if fate == Fate::Created {
             entry.create(info, slots);
-            self.sink.account(address, entry.now.as_ref());
+            self.sink.account(address, entry.now.as_ref(), false);
             self.sink.storage_reset(address);
-        } else if entry.change(info, slots) {
-            self.sink.account(address, entry.now.as_ref());
+        } else {
+            let plain = changes_plainly(entry.now.as_ref(), &info);
+            if entry.change(info, slots) {
+                self.sink.account(address, entry.now.as_ref(), plain);
+            }
         }
         for slot in slots {
             self.sink.slot(address, slot.key, slot.after);
@@ -224,7 +229,8 @@ impl<DB, S: CommitSink> CanonicalState<DB, S> {
         info.account_id = AccountId::new(id);
         let entry = &mut self.accounts[id];
         entry.dirty = true;
-        self.sink.account(entry.address, Some(&info));
+        let plain = changes_plainly(entry.now.as_ref(), &info);
+        self.sink.account(entry.address, Some(&info), plain);
         entry.storage_known |= entry.now.as_ref().is_none_or(AccountInfo::has_no_code_and_nonce);
         entry.now = Some(info);
     }

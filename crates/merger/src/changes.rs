@@ -52,6 +52,19 @@ impl AccountChange {
     pub fn changes_info(&self) -> bool {
         self.fate != Fate::Changed || self.found.as_ref() != Some(&self.info)
     }
+
+    /// Whether only balance and nonce differ, of an account without code that existed and was not
+    /// empty before.
+    pub fn is_plain(&self) -> bool {
+        self.fate == Fate::Changed && changes_plainly(self.found.as_ref(), &self.info)
+    }
+}
+
+/// Whether only balance and nonce differ, of an account without code that existed and was not
+/// empty before, and is not now.
+pub(crate) fn changes_plainly(found: Option<&AccountInfo>, info: &AccountInfo) -> bool {
+    let plain = |info: &AccountInfo| info.is_empty_code_hash() && !info.is_empty();
+    found.is_some_and(plain) && plain(info)
 }
 
 /// One changed slot.

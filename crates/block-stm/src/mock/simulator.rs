@@ -198,7 +198,7 @@ impl Drop for Seed {
 
 #[test]
 fn every_simulated_schedule_ends_and_equals_the_serial_fold() {
-    within(Duration::from_secs(240), &CURRENT, || {
+    within(Duration::from_secs(120), &CURRENT, || {
         let mut totals = [0; 6];
         for seed in 0..20_000 {
             let _seed = Seed::begin(seed);

@@ -92,7 +92,7 @@ fn run(pool: &WorkerPool, helpers: usize, block: &MockBlock, seed: u64) -> (u64,
 #[test]
 fn any_block_on_any_number_of_threads_equals_the_serial_fold() {
     static RUN: AtomicU64 = AtomicU64::new(0);
-    within(Duration::from_secs(240), &RUN, || {
+    within(Duration::from_secs(120), &RUN, || {
         let pool = WorkerPool::new(4).expect("threads start");
         let (accepted, refused) = (AtomicU64::new(0), AtomicU64::new(0));
         let config = ProptestConfig { cases: 600, ..ProptestConfig::default() };

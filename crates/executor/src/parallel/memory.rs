@@ -53,8 +53,10 @@ impl Memory {
         }
     }
 
-    /// Shows the writes of a speculative outcome to later transactions. The beneficiary's fee is
-    /// left out: it changes with every transaction, and who reads it exactly runs again anyway.
+    /// Shows the writes of a speculative outcome to later transactions. Two things are left out,
+    /// because hardly anybody looks at them and who does runs again: the beneficiary's fee, and
+    /// balances and nonces of accounts without code (a sender's nonce follows from its
+    /// transactions, its balance need only suffice).
     pub(crate) fn publish(&self, changes: &Changes, version: u32, group: u32, skip: Address) {
         for account in changes.accounts() {
             let address = account.address;
@@ -66,7 +68,7 @@ impl Memory {
             }
             if account.fate == Fate::Ended {
                 self.accounts.write(address, version, group, None);
-            } else if account.changes_info() {
+            } else if account.changes_info() && !account.is_plain() {
                 let info = AccountInfo { account_id: None, ..account.info.clone() };
                 self.accounts.write(address, version, group, Some(info));
             }
@@ -79,7 +81,9 @@ impl Memory {
     /// Takes back what [`publish`](Self::publish) showed.
     pub(crate) fn retract(&self, changes: &Changes, version: u32) {
         for account in changes.accounts() {
-            self.accounts.retract(&account.address, version);
+            if !account.is_plain() {
+                self.accounts.retract(&account.address, version);
+            }
             if account.fate != Fate::Changed {
                 self.resets.retract(&account.address, version);
             }
@@ -115,8 +119,11 @@ impl<'a> PublishSink<'a> {
 }
 
 impl CommitSink for PublishSink<'_> {
-    fn account(&mut self, address: Address, info: Option<&AccountInfo>) {
+    fn account(&mut self, address: Address, info: Option<&AccountInfo>, plain: bool) {
         let Some(memory) = self.memory else { return };
+        if plain {
+            return;
+        }
         if address == self.beneficiary {
             // Its growing balance is nothing that others should run again for.
             let shown = info.map(|info| (info.nonce, info.code_hash));
