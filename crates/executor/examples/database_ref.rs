@@ -32,7 +32,13 @@ fn secret(user: u8) -> B256 {
     B256::repeat_byte(user)
 }
 
-fn signed(user: u8, nonce: u64, to: Address, wei: u64, input: Bytes) -> EthTransaction {
+fn signed(
+    user: u8,
+    nonce: u64,
+    to: Address,
+    wei: u64,
+    input: Bytes,
+) -> Result<EthTransaction, Box<dyn Error>> {
     let tx = TxEip1559 {
         chain_id: 1,
         nonce,
@@ -44,8 +50,8 @@ fn signed(user: u8, nonce: u64, to: Address, wei: u64, input: Bytes) -> EthTrans
         input,
         ..TxEip1559::default()
     };
-    let signature = sign_message(secret(user), tx.signature_hash()).expect("a valid secret");
-    EthTransaction::Eip1559(tx.into_signed(signature))
+    let signature = sign_message(secret(user), tx.signature_hash())?;
+    Ok(EthTransaction::Eip1559(tx.into_signed(signature)))
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -59,12 +65,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Four users pay each other and count.
     let mut txs = Vec::new();
     for user in 1..=4 {
-        let seven = Bytes::copy_from_slice(&U256::from(7 * user).to_be_bytes::<32>());
+        let amount = Bytes::copy_from_slice(&U256::from(7 * user).to_be_bytes::<32>());
         for tx in [
             signed(user, 0, Address::repeat_byte(0xee), 1_000, Bytes::new()),
-            signed(user, 1, COUNTER_AT, 0, seven),
+            signed(user, 1, COUNTER_AT, 0, amount),
         ] {
-            let tx = tx.try_into_recovered()?;
+            let tx = tx?.try_into_recovered()?;
             let rich = AccountInfo::from_balance(U256::from(10).pow(U256::from(18)));
             parent.insert_account_info(tx.signer(), rich);
             txs.push(tx);

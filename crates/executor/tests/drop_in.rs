@@ -1,5 +1,7 @@
 //! The drop-in check passes for Ethereum's factory and finds what is wrong with others.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "tests fail loudly")]
+
 mod support;
 
 use alloy_evm::{

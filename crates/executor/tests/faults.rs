@@ -1,6 +1,8 @@
 //! Parents that fail, panic or are slow at their n-th read: a clean error or the right result,
 //! never a hang, and the executor stays usable.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "tests fail loudly")]
+
 mod support;
 
 use core::{mem::discriminant, time::Duration};

@@ -1,6 +1,8 @@
 //! That helpers really help, that the schedule does not show in the output, and that one
 //! executor serves several callers.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "tests fail loudly")]
+
 mod support;
 
 use core::time::Duration;
