@@ -196,6 +196,9 @@ impl Scheduler {
 
     /// Takes the next transaction to run ahead, `None` when there is none left.
     pub fn claim(&self) -> Option<usize> {
+        if self.front.0.load(Ordering::Acquire) > self.len() {
+            return None;
+        }
         if let Some(tx) = self.claim_again() {
             return Some(tx);
         }
@@ -340,7 +343,8 @@ impl Scheduler {
         let mut verdict = Ahead::Clear;
         for tx in front.max(version as usize)..reader {
             let alike = self.group[tx] == group;
-            if !alike && !(shared && family(self.group[tx]) == family(group)) {
+            let related = shared && family(self.group[tx]) == family(group);
+            if !alike && !related {
                 continue;
             }
             match self.status[tx].load(Ordering::Acquire) {

@@ -163,3 +163,14 @@ fn stopping_wakes_everyone_and_hands_out_nothing() {
     assert_eq!(s.claim(), None);
     assert_eq!(s.committed(), 4);
 }
+
+#[test]
+fn a_stopped_block_does_not_hand_out_what_was_given_back() {
+    let s = scheduler(4, 0);
+    assert_eq!(s.claim(), Some(1));
+    assert_eq!(s.claim(), Some(2));
+    s.give_back(1);
+    s.stop();
+    s.give_back(2);
+    assert_eq!(s.claim(), None);
+}

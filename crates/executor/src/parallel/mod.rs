@@ -97,7 +97,8 @@ impl ParallelExecutor<AnyFactory> {
 }
 
 impl ParallelExecutor<Ethereum> {
-    /// Starts the threads, for factories whose EVM is alloy-evm's `EthEvmFactory`.
+    /// Starts the threads, for factories whose EVM is alloy-evm's `EthEvmFactory`. Their receipt
+    /// builder must not look at the state in its context, which may be empty.
     ///
     /// # Errors
     /// The operating system refuses a thread.

@@ -88,6 +88,14 @@ where
         return None;
     }
 
+    // What revm demands of the header of every block it executes a transaction in.
+    let block = evm.block();
+    let whole_header = (!spec.is_enabled_in(SpecId::MERGE) || block.prevrandao().is_some())
+        && (!spec.is_enabled_in(SpecId::CANCUN) || block.blob_excess_gas_and_price().is_some());
+    if !whole_header {
+        return None;
+    }
+
     let london = spec.is_enabled_in(SpecId::LONDON);
     let base_fee = evm.block().basefee();
     let tip_fits = tx.max_priority_fee_per_gas().is_none_or(|tip| tip <= tx.max_fee_per_gas());
