@@ -134,9 +134,7 @@ fn blob_gas(rules: BlockRules<'_>, header: &Header, parent: &Header) -> Result<(
     let used = parent.blob_gas_used.unwrap_or_default();
     let fee = parent.base_fee_per_gas.unwrap_or_default();
     // Before Osaka the base cost of a blob is zero, and its rule is the old one.
-    let expected = match excess.checked_add(used) {
-        Some(_) => Some(params.next_block_excess_blob_gas_osaka(excess, used, fee)),
-        None => None,
-    };
-    InvalidBlock::compare(Reason::ExcessBlobGas, &header.excess_blob_gas, &expected)
+    let overflows = excess.checked_add(used).is_none();
+    let next = (!overflows).then(|| params.next_block_excess_blob_gas_osaka(excess, used, fee));
+    InvalidBlock::compare(Reason::ExcessBlobGas, &header.excess_blob_gas, &next)
 }

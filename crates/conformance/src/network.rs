@@ -72,7 +72,9 @@ pub(crate) fn rules(name: &str, config: &ConfigJson) -> Result<Rules, NetworkErr
             (chain.config.dao_fork_block, chain.config.dao_fork_support) = (Some(block), true);
         } else {
             let end = position(second).ok_or_else(unknown)?;
-            (base + 1..=end).for_each(|fork| chain.schedule(fork, at));
+            // A difficulty ends mining and says nothing of the forks that come by number.
+            let next = if matches!(at, Start::Difficulty(_)) { end } else { base + 1 };
+            (next..=end).for_each(|fork| chain.schedule(fork, at));
         }
     }
     chain.rules().map_err(|source| NetworkError::Rules { name: name.to_owned(), source })
@@ -123,8 +125,8 @@ impl Chain {
         // Networks are named after their rules: blob-parameter forks of their own come only where
         // a name says so, but Amsterdam follows BPO2.
         let amsterdam = FORKS[last] == "Amsterdam";
-        for fork in 0..=last {
-            if !(amsterdam && matches!(FORKS[fork], "BPO3" | "BPO4")) {
+        for (fork, name) in FORKS.iter().enumerate().take(last + 1) {
+            if !(amsterdam && matches!(*name, "BPO3" | "BPO4")) {
                 self.schedule(fork, at);
             }
         }
