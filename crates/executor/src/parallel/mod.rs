@@ -56,7 +56,7 @@ impl Default for ParallelConfig {
             threads: 2,
             lead: 4,
             min_gas: 400_000,
-            min_remaining: Duration::from_micros(150),
+            min_remaining: Duration::from_micros(250),
             timings: false,
         }
     }
