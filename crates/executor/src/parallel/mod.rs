@@ -110,7 +110,9 @@ impl ParallelExecutor<Ethereum> {
 impl<D> ParallelExecutor<D> {
     fn start(config: ParallelConfig) -> io::Result<Self> {
         let pool = WorkerPool::new(config.threads.saturating_sub(1))?;
-        Ok(Self { dialect: PhantomData, config, pool, spare: Mutex::default() })
+        // The first block should not have to pay for what all others find ready.
+        let spare = Mutex::new(vec![Memory::default()]);
+        Ok(Self { dialect: PhantomData, config, pool, spare })
     }
 
     /// The configuration in use.
