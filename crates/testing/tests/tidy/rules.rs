@@ -13,7 +13,6 @@ pub(crate) const LAYERS: &[(&str, u8)] = &[
     ("warpline-rpc", 4),
     ("warpline-replay", 4),
     ("warpline-conformance", 4),
-    ("warpline-conformance", 4),
     ("warpline-txpool", 3),
     ("warpline-chain", 3),
     ("warpline-executor", 2),
