@@ -19,10 +19,19 @@ const MAX_BLOCK_SIZE: usize = 8 << 20;
 /// A transaction ready to run.
 pub(crate) type Tx = PreparedTx<TxEnv, EthTransaction>;
 
-/// Checks the root of the transactions.
-pub(crate) fn check_transactions_root(block: &Block<EthTransaction>) -> Result<(), InvalidBlock> {
-    let actual = calculate_transaction_root(&block.body.transactions);
-    InvalidBlock::compare(Reason::TransactionsRoot, &block.header.transactions_root, &actual)
+/// Checks what the header says of the transactions, which have turned out to be valid.
+pub(crate) fn check_transactions(
+    rules: BlockRules<'_>,
+    block: &Block<EthTransaction>,
+) -> Result<(), InvalidBlock> {
+    let (header, txs) = (&block.header, &block.body.transactions);
+    let root = calculate_transaction_root(txs);
+    InvalidBlock::compare(Reason::TransactionsRoot, &header.transactions_root, &root)?;
+    if rules.chain.is_cancun_active_at_timestamp(header.timestamp) {
+        let used = txs.iter().filter_map(Transaction::blob_gas_used).sum();
+        InvalidBlock::compare(Reason::BlobGasUsed, &header.blob_gas_used, &Some(used))?;
+    }
+    Ok(())
 }
 
 /// Checks the size, and the roots of everything in the body but the transactions: an invalid
@@ -45,10 +54,6 @@ pub(crate) fn check(
     }
     let withdrawals = body.withdrawals.as_ref().map(|list| calculate_withdrawals_root(list));
     InvalidBlock::compare(Reason::WithdrawalsRoot, &header.withdrawals_root, &withdrawals)?;
-    if chain.is_cancun_active_at_timestamp(header.timestamp) {
-        let used = body.transactions.iter().filter_map(Transaction::blob_gas_used).sum();
-        InvalidBlock::compare(Reason::BlobGasUsed, &header.blob_gas_used, &Some(used))?;
-    }
     Ok(())
 }
 

@@ -92,7 +92,7 @@ impl Ready<'_> {
         let parent = Parent { state: drained.as_ref().unwrap_or(parent.state), ..parent };
         let factory = self.factory();
         let Executed { result, diff } = engine.execute(&factory, self.input(), &parent)?;
-        body::check_transactions_root(self.block)?;
+        body::check_transactions(self.rules, self.block)?;
         InvalidBlock::compare(Reason::GasUsed, &header.gas_used, &result.gas_used)?;
         body::check_deposits(self.rules, header.timestamp, &result.receipts)?;
         let receipts_root = match chain.is_byzantium_active_at_block(header.number) {

@@ -90,7 +90,7 @@ const TABLE: &[(&str, &[Reason])] = &[
     ("TR_IntrinsicGas", &[IntrinsicGas]),
     ("TR_NoFunds", &[InsufficientFunds]),
     ("TR_NoFundsOrGas", &[InsufficientFunds, IntrinsicGas]),
-    ("TR_NoFundsX", &[InsufficientFunds, PriceOverflow]),
+    ("TR_NoFundsX", &[InsufficientFunds, PriceOverflow, Encoding]),
     ("TR_NonceHasMaxValue", &[NonceMax]),
     ("TR_NonceTooHigh", &[NonceTooHigh]),
     ("TR_NonceTooLow", &[NonceTooLow]),
