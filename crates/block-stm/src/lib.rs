@@ -15,6 +15,7 @@ mod memory;
 mod mock;
 mod pool;
 mod scheduler;
+mod score;
 mod sync;
 
 pub use memory::{Found, VersionedMap};

@@ -13,7 +13,8 @@
 
 use crate::{
     gate::Gate,
-    sync::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering},
+    score::Score,
+    sync::{AtomicU8, AtomicU64, AtomicUsize, Mutex, Ordering},
 };
 
 /// Nobody has taken the transaction yet.
@@ -27,13 +28,11 @@ const FRONT: u8 = 3;
 /// The front has it, or has committed it.
 const RETIRED: u8 = 4;
 
-/// A group's score sinks by this much with every wasted speculation and rises by one with every
-/// useful one, up to [`SCORE_LIMIT`]; below minus that limit the group is left to the front.
-const SCORE_PENALTY: u32 = 2;
-const SCORE_LIMIT: u32 = 6;
+/// About how many of the latest speculations decide whether a group is still worth running ahead.
+const GROUP_MEMORY: u32 = 24;
 
-/// The same limit for families, which outlast more conflicts.
-const FAMILY_LIMIT: u32 = 24;
+/// The same for families, which outlast more conflicts.
+const FAMILY_MEMORY: u32 = 32;
 
 /// So many useful speculations in a row make the lead the longest; a wasted one halves it.
 const CALM: u64 = 64;
@@ -121,10 +120,9 @@ struct Apart<T>(T);
 pub struct Scheduler {
     status: Box<[AtomicU8]>,
     group: Box<[u32]>,
-    /// Scores, offset by [`SCORE_LIMIT`] so that 0 means "leave it to the front".
-    scores: Box<[AtomicU32]>,
+    scores: Box<[Score]>,
     families: Box<[u32]>,
-    family_scores: Box<[AtomicU32]>,
+    family_scores: Box<[Score]>,
     front: Apart<AtomicUsize>,
     cursor: Apart<AtomicUsize>,
     first: Box<[usize]>,
@@ -163,9 +161,9 @@ impl Scheduler {
             work_before: (0..plan.txs.len()).map(&mut before).collect(),
             status: plan.txs.iter().map(status).collect(),
             group: plan.txs.iter().map(group).collect(),
-            scores: (0..plan.groups).map(|_| AtomicU32::new(SCORE_LIMIT)).collect(),
+            scores: (0..plan.groups).map(|_| Score::new(GROUP_MEMORY)).collect(),
             families: plan.families.clone().into(),
-            family_scores: plan.families.iter().map(|_| AtomicU32::new(FAMILY_LIMIT)).collect(),
+            family_scores: plan.families.iter().map(|_| Score::new(FAMILY_MEMORY)).collect(),
             front: Apart(AtomicUsize::new(0)),
             cursor: Apart(AtomicUsize::new(0)),
             first: plan.first.iter().copied().filter(|tx| *tx < plan.txs.len()).collect(),
@@ -373,32 +371,23 @@ impl Scheduler {
         self.gate.wait_until(|| self.status[tx].load(Ordering::SeqCst) != RUNNING);
     }
 
-    /// The scores a group's transactions count towards, with their limits.
-    fn scores_of(&self, group: u32) -> impl Iterator<Item = (&AtomicU32, u32)> {
+    /// The scores a group's transactions count towards.
+    fn scores_of(&self, group: u32) -> impl Iterator<Item = &Score> {
         let family = self.families.get(group as usize);
         let family = family.and_then(|family| self.family_scores.get(*family as usize));
-        let group = self.scores.get(group as usize).map(|score| (score, SCORE_LIMIT));
-        group.into_iter().chain(family.map(|score| (score, FAMILY_LIMIT)))
+        self.scores.get(group as usize).into_iter().chain(family)
     }
 
     /// Running a transaction of this group ahead saved time.
     pub fn report_useful(&self, group: u32) {
-        for (score, limit) in self.scores_of(group) {
-            let now = score.load(Ordering::Relaxed);
-            if now > 0 && now < 2 * limit {
-                score.store(now + 1, Ordering::Relaxed);
-            }
-        }
+        self.scores_of(group).for_each(Score::useful);
         let calm = self.calm.load(Ordering::Relaxed);
         self.calm.store((calm + 1).min(CALM), Ordering::Relaxed);
     }
 
     /// Running a transaction of this group ahead was wasted.
     pub fn report_wasted(&self, group: u32) {
-        for (score, _) in self.scores_of(group) {
-            let now = score.load(Ordering::Relaxed);
-            score.store(now.saturating_sub(SCORE_PENALTY), Ordering::Relaxed);
-        }
+        self.scores_of(group).for_each(Score::wasted);
         self.unsettle();
     }
 
@@ -408,7 +397,7 @@ impl Scheduler {
     }
 
     fn worth_running_ahead(&self, group: u32) -> bool {
-        self.scores_of(group).all(|(score, _)| score.load(Ordering::Relaxed) > 0)
+        self.scores_of(group).all(Score::worth_it)
     }
 }
 

@@ -224,7 +224,11 @@ where
                     let outcome = self.shared.outcomes[tx].lock().take();
                     if let Some(outcome) = outcome {
                         if let Some(outcome) = self.still_true(tx, outcome) {
-                            scheduler.report_useful(group);
+                            if outcome.waited {
+                                scheduler.report_wasted(group);
+                            } else {
+                                scheduler.report_useful(group);
+                            }
                             self.accept(outcome);
                             return Ok(());
                         }

@@ -32,6 +32,8 @@ pub(crate) struct Outcome<R> {
     pub(crate) changes: Changes,
     pub(crate) log: ReadLog,
     pub(crate) watch: BalanceWatch,
+    /// Most of its time was spent waiting for earlier transactions.
+    pub(crate) waited: bool,
 }
 
 /// Where a finished speculation waits for the front.
@@ -140,10 +142,8 @@ where
         let group = shared.scheduler.group(tx);
         let spent = start.elapsed();
         match outcome {
-            Ok(Ok((outcome, waited))) => {
-                if waited * 2 > spent {
-                    shared.scheduler.report_wasted(group);
-                }
+            Ok(Ok((mut outcome, waited))) => {
+                outcome.waited = waited * 2 > spent;
                 let changes = &outcome.changes;
                 shared.memory.publish(changes, tx as u32 + 1, group, shared.beneficiary);
                 shared.recall_readers(tx, changes);
@@ -182,6 +182,6 @@ where
         let watch = S::take_watch(executor.evm_mut());
         let (log, waited) = executor.evm().db().take_log().ok_or(Failure::GivenUp)?;
         let changes = S::boil_down(&mut result, |address| log.found(address));
-        Ok((Outcome { result, changes, log, watch }, waited))
+        Ok((Outcome { result, changes, log, watch, waited: false }, waited))
     }
 }
