@@ -114,7 +114,10 @@ impl<K: Hash + Eq, V: Clone> VersionedMap<K, V> {
         let hash = self.hasher.hash_one(key);
         let mut shard = self.shards[shard_of(hash)].lock();
         if let Some(versions) = shard.find_mut(hash, |versions| versions.key == *key) {
-            versions.writes.retain(|write| write.version != version);
+            let at = versions.writes.partition_point(|write| write.version < version);
+            if versions.writes.get(at).is_some_and(|write| write.version == version) {
+                versions.writes.remove(at);
+            }
         }
     }
 

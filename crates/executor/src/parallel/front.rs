@@ -287,6 +287,7 @@ where
         let start = clock(self.timings);
         self.stats.committed_ahead += 1;
         let state = self.executor.evm_mut().db_mut();
+        state.sink_mut().is_shown();
         state.adjust_next_commit(&mut self.scratch.adjustments);
         let gas = S::commit(&mut self.executor, outcome.result, outcome.changes);
         self.count_gas(gas.tx_gas_used(), gas.state_gas_used());

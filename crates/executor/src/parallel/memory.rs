@@ -104,17 +104,30 @@ pub(crate) struct PublishSink<'a> {
     beneficiary_shown: Option<(u64, B256)>,
     version: u32,
     group: u32,
+    /// Whether [`Memory::publish`] has shown the storage of this version already.
+    shown: bool,
 }
 
 impl<'a> PublishSink<'a> {
     pub(crate) const fn new(memory: Option<&'a Memory>, beneficiary: Address) -> Self {
-        Self { memory, beneficiary, beneficiary_shown: None, version: 0, group: u32::MAX }
+        let (version, group) = (0, u32::MAX);
+        Self { memory, beneficiary, beneficiary_shown: None, version, group, shown: false }
     }
 
     /// What is committed from now on belongs to this version.
     pub(crate) const fn begin(&mut self, version: u32, group: u32) {
         self.version = version;
         self.group = group;
+        self.shown = false;
+    }
+
+    /// What is committed next is an outcome that was published when it was made.
+    pub(crate) const fn is_shown(&mut self) {
+        self.shown = true;
+    }
+
+    fn storage_memory(&self) -> Option<&'a Memory> {
+        self.memory.filter(|_| !self.shown)
     }
 }
 
@@ -137,13 +150,13 @@ impl CommitSink for PublishSink<'_> {
     }
 
     fn storage_reset(&mut self, address: Address) {
-        if let Some(memory) = self.memory {
+        if let Some(memory) = self.storage_memory() {
             memory.reset(address, self.version, self.group, true);
         }
     }
 
     fn slot(&mut self, address: Address, slot: U256, value: U256) {
-        if let Some(memory) = self.memory {
+        if let Some(memory) = self.storage_memory() {
             memory.slots.commit((address, slot), self.version, self.group, value);
         }
     }
