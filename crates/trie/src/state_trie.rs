@@ -1,0 +1,222 @@
+//! The trie of a whole state, kept across blocks.
+
+use crate::{
+    accounts::Accounts,
+    changes::{AccountChange, normalize},
+    error::TrieError,
+    pass::{Extent, Log, Pass, Scratch},
+    path::Path,
+    source::TrieSource,
+    tree::{Keep, Slot},
+    updates::TrieUpdates,
+};
+use alloy_primitives::B256;
+
+/// How a [`StateTrie`] works.
+#[derive(Clone, Debug)]
+pub struct TrieConfig {
+    /// Threads to use; 0 and 1 mean the calling one.
+    pub threads: usize,
+    /// Bytes that the trie may hold between blocks. What is not stored yet stays in memory even
+    /// so, and a block needs what it touches.
+    pub memory_limit: usize,
+    /// From this many leaves on a subtrie has a stored node; smaller ones are read from the flat
+    /// state. At least 2. Fixed for the life of a database.
+    pub page_limit: usize,
+}
+
+impl Default for TrieConfig {
+    fn default() -> Self {
+        Self { threads: 1, memory_limit: 1 << 30, page_limit: Self::PAGE_LIMIT }
+    }
+}
+
+impl TrieConfig {
+    /// The default page limit: nodes for some two thousandths of the accounts, and four kilobytes
+    /// of accounts to read where a page is not in memory.
+    pub const PAGE_LIMIT: usize = 64;
+}
+
+/// A point in the history of a [`StateTrie`]: the n-th root that it computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RootNumber(pub u64);
+
+/// What came of the staged changes.
+#[derive(Clone, Debug)]
+pub struct RootUpdate {
+    /// The new state root.
+    pub root: B256,
+    /// To be given to [`StateTrie::persisted`] once `updates` and the flat state are committed.
+    pub number: RootNumber,
+    /// What has to be written for the source to stand for `root`.
+    pub updates: TrieUpdates,
+}
+
+/// State root, storage roots and proofs of a state that changes block by block.
+///
+/// Changes are staged, in as many batches as is convenient, while the block executes; the root is
+/// asked for at the end. Everything that was touched stays in memory until
+/// [`persisted`](Self::persisted) reports it stored and the memory limit asks for it, so the
+/// source may lag any number of blocks behind.
+///
+/// There is no undo. To leave a block, stage the values of before it.
+///
+/// After an error nothing is lost: the changes stay staged, and the next call continues.
+#[derive(Debug)]
+pub struct StateTrie {
+    pub(crate) config: TrieConfig,
+    threads: Option<rayon::ThreadPool>,
+    pub(crate) top: Slot<Accounts>,
+    staged: Vec<AccountChange>,
+    /// Staged changes up to here were prefetched.
+    prefetched: usize,
+    log: Log,
+    root: B256,
+    /// The root being worked on.
+    tick: u64,
+    persisted: u64,
+    resident: usize,
+}
+
+impl StateTrie {
+    /// The trie of the state with this root, of which nothing is read yet.
+    pub fn open(config: TrieConfig, root: B256) -> Result<Self, TrieError> {
+        let threads = match config.threads {
+            0 | 1 => None,
+            threads => {
+                let builder = rayon::ThreadPoolBuilder::new().num_threads(threads);
+                Some(builder.thread_name(|at| format!("trie-{at}")).build()?)
+            }
+        };
+        let config = TrieConfig { page_limit: config.page_limit.max(2), ..config };
+        Ok(Self {
+            config,
+            threads,
+            top: Slot::root(root),
+            staged: Vec::new(),
+            prefetched: 0,
+            log: Log::default(),
+            root,
+            tick: 1,
+            persisted: 0,
+            resident: 0,
+        })
+    }
+
+    /// The root of the last complete state.
+    pub const fn current_root(&self) -> B256 {
+        self.root
+    }
+
+    /// Bytes held in memory, not counting buffers of staged changes. An estimate that is exact
+    /// after each eviction.
+    pub const fn resident_bytes(&self) -> usize {
+        self.resident
+    }
+
+    /// Nothing is staged, so that the trie stands for [`Self::current_root`].
+    pub(crate) fn is_settled(&self) -> bool {
+        self.staged.is_empty() && !self.top.dirty
+    }
+
+    /// Adds changes to those that the next root includes. Later changes of the same key overrule
+    /// earlier ones; changes of one account take effect in the order of being staged.
+    pub fn stage(&mut self, changes: impl IntoIterator<Item = AccountChange>) {
+        self.staged.extend(changes);
+    }
+
+    /// Reads what the staged changes will need, and changes nothing.
+    pub fn prefetch<S: TrieSource>(&mut self, source: &S) -> Result<(), TrieError> {
+        let new = normalize(self.staged[self.prefetched..].to_vec());
+        self.run(source, Extent::Load, &new)?;
+        self.prefetched = self.staged.len();
+        Ok(())
+    }
+
+    /// Applies the staged changes and hashes the small subtries, which is most of the work; what
+    /// further changes would have to repeat is left to [`Self::root`].
+    pub fn advance<S: TrieSource>(&mut self, source: &S) -> Result<(), TrieError> {
+        self.apply(source, Extent::Pages)
+    }
+
+    /// The root of the state with all staged changes, and what to write. Evicts afterwards what
+    /// exceeds the memory limit.
+    pub fn root<S: TrieSource>(&mut self, source: &S) -> Result<RootUpdate, TrieError> {
+        self.apply(source, Extent::Root)?;
+        self.root = self.top.node.root();
+        let updates = TrieUpdates::collect(&mut self.top, std::mem::take(&mut self.log));
+        let number = RootNumber(self.tick);
+        self.tick += 1;
+        self.evict();
+        Ok(RootUpdate { root: self.root, number, updates })
+    }
+
+    /// Takes note that every source from now on includes the updates of this root and of those
+    /// before it.
+    pub fn persisted(&mut self, number: RootNumber) {
+        self.persisted = self.persisted.max(number.0);
+    }
+
+    fn apply<S: TrieSource>(&mut self, source: &S, extent: Extent) -> Result<(), TrieError> {
+        let changes = normalize(std::mem::take(&mut self.staged));
+        self.prefetched = 0;
+        let result = self.run(source, extent, &changes);
+        if result.is_err() {
+            self.staged = changes;
+        }
+        result
+    }
+
+    fn run<S: TrieSource>(
+        &mut self,
+        source: &S,
+        extent: Extent,
+        changes: &[AccountChange],
+    ) -> Result<(), TrieError> {
+        self.walk(source, extent, |top, pass, scratch| {
+            pass.update((), top, Path::ROOT, changes, scratch)
+        })
+    }
+
+    /// Runs `walk` on this trie's threads.
+    pub(crate) fn walk<S: TrieSource, T: Send>(
+        &mut self,
+        source: &S,
+        extent: Extent,
+        walk: impl FnOnce(&mut Slot<Accounts>, &Pass<'_, S>, &mut Scratch) -> Result<T, TrieError>
+        + Send,
+    ) -> Result<T, TrieError> {
+        let limit = self.config.page_limit as u64;
+        let pass = Pass::new(source, extent, limit, self.tick, self.threads.is_some());
+        let mut scratch = Scratch::default();
+        let top = &mut self.top;
+        let result = match &self.threads {
+            Some(threads) => threads.install(|| walk(top, &pass, &mut scratch)),
+            None => walk(top, &pass, &mut scratch),
+        };
+        let (mut log, grown) = pass.finish(&mut scratch);
+        self.log.append(&mut log);
+        self.resident += grown;
+        result
+    }
+
+    /// Brings memory back below the limit, as far as what is stored allows: what was not used for
+    /// longest goes first.
+    pub(crate) fn evict(&mut self) {
+        if self.resident <= self.config.memory_limit {
+            return;
+        }
+        // Some room, so that the next block does not evict again.
+        let target = self.config.memory_limit / 8 * 7;
+        let mut age = 64;
+        loop {
+            let used_since = self.tick.saturating_sub(age);
+            let keep = Keep { used_since, changed_after: self.persisted };
+            self.resident = self.top.shrink(Some(keep));
+            if self.resident <= target || age == 0 {
+                return;
+            }
+            age /= 2;
+        }
+    }
+}
