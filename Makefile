@@ -15,10 +15,10 @@ FIXTURES ?= ../shared/ethereum-tests
 # Extra arguments for `run` and `bench`, e.g. ARGS="--threads 4 --runs 25".
 ARGS ?=
 
-.PHONY: help run bench build test check fmt fmt-check lint unit conformance doc loom deny contracts setup clean
+.PHONY: help run bench build test check fmt fmt-check lint unit conformance doc loom deny contracts contracts-check setup clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: setup ## Build, then replay the bundled blocks (BLOCKS=path for others)
 	$(CARGO) run --locked --release --package warpline -- replay $(BLOCKS) $(ARGS)
@@ -72,6 +72,9 @@ deny: ## Check licences and sources of dependencies, where cargo-deny is install
 contracts: ## Compile the workload contracts again (needs node and npm)
 	npm --prefix scripts ci
 	node scripts/compile-contracts.mjs
+
+contracts-check: contracts ## Hold the committed artifacts against what the compiler makes of the sources
+	git diff --exit-code -- crates/workload
 
 setup: ## Install the system packages that the build needs
 	@scripts/setup.sh
