@@ -1,5 +1,6 @@
 //! A parent state whose n-th read goes wrong: what a broken disk, a bug or a slow peer look like.
 
+use crate::evm::rng::Rng;
 use alloy_primitives::{Address, B256};
 use core::{
     sync::atomic::{AtomicU64, Ordering},
@@ -26,6 +27,9 @@ pub enum Fault {
     Delay(Duration),
     /// The read, and every one after it, takes this much longer.
     DelayAll(Duration),
+    /// From the read on, this number decides which reads let other threads go first: a different
+    /// schedule for every number.
+    Jitter(u64),
 }
 
 /// What a [`Fault::Panic`] says.
@@ -39,13 +43,19 @@ pub enum FaultyReadError<E> {
     Injected {
         /// Which read it was, counted from 0 over all threads.
         read: u64,
+        /// What revm is told: whether execution can go on after it.
+        recoverable: bool,
     },
     /// The wrapped parent failed by itself.
     #[error(transparent)]
     Parent(E),
 }
 
-impl<E: core::error::Error + Send + Sync + 'static> DBErrorMarker for FaultyReadError<E> {}
+impl<E: core::error::Error + Send + Sync + 'static> DBErrorMarker for FaultyReadError<E> {
+    fn is_fatal(&self) -> bool {
+        !matches!(self, Self::Injected { recoverable: true, .. })
+    }
+}
 
 /// Wraps a parent; all threads that share it count their reads together.
 #[derive(Debug)]
@@ -54,12 +64,18 @@ pub struct FaultyParent<P> {
     fault: Fault,
     at: u64,
     reads: AtomicU64,
+    recoverable: bool,
 }
 
 impl<P> FaultyParent<P> {
     /// `fault` happens at read number `at`, counted from 0.
     pub const fn new(parent: P, fault: Fault, at: u64) -> Self {
-        Self { parent, fault, at, reads: AtomicU64::new(0) }
+        Self { parent, fault, at, reads: AtomicU64::new(0), recoverable: false }
+    }
+
+    /// The same with errors that revm takes for recoverable.
+    pub fn recoverable(self) -> Self {
+        Self { recoverable: true, ..self }
     }
 
     /// How many reads have been made, the faulty one included.
@@ -77,8 +93,12 @@ impl<P> FaultyParent<P> {
         let here = read == self.at;
         let from_here = read >= self.at;
         match self.fault {
-            Fault::Error if from_here => Err(FaultyReadError::Injected { read }),
-            Fault::ErrorOnce if here => Err(FaultyReadError::Injected { read }),
+            Fault::Error if from_here => {
+                Err(FaultyReadError::Injected { read, recoverable: self.recoverable })
+            }
+            Fault::ErrorOnce if here => {
+                Err(FaultyReadError::Injected { read, recoverable: self.recoverable })
+            }
             Fault::Panic if here => panic!("{PANIC_MESSAGE}"),
             Fault::Delay(time) if here => {
                 std::thread::sleep(time);
@@ -86,6 +106,14 @@ impl<P> FaultyParent<P> {
             }
             Fault::DelayAll(time) if from_here => {
                 std::thread::sleep(time);
+                Ok(())
+            }
+            Fault::Jitter(seed) if from_here => {
+                match Rng::new(seed ^ read.wrapping_mul(0x9e37_79b9)).below(16) {
+                    0 => std::thread::sleep(Duration::from_micros(1)),
+                    1..=3 => std::thread::yield_now(),
+                    _ => {}
+                }
                 Ok(())
             }
             _ => Ok(()),
@@ -135,7 +163,7 @@ mod tests {
     fn the_chosen_read_fails_with_its_number() {
         let parent = FaultyParent::new(MemoryParent::default(), Fault::ErrorOnce, 0);
         let error = parent.basic_ref(user(0)).unwrap_err();
-        assert_eq!(error, FaultyReadError::Injected { read: 0 });
+        assert_eq!(error, FaultyReadError::Injected { read: 0, recoverable: false });
         assert!(parent.triggered());
     }
 

@@ -2,8 +2,8 @@
 
 use alloy_primitives::{Address, Bytes, U256};
 use revm::bytecode::opcode::{
-    CALLDATACOPY, CALLDATALOAD, CALLDATASIZE, CODECOPY, DIV, DUP1, GAS, JUMP, JUMPDEST, JUMPI,
-    PUSH1, PUSH2, RETURN, SLOAD, SSTORE, SUB,
+    CALLDATACOPY, CALLDATALOAD, CALLDATASIZE, CODECOPY, DIV, DUP1, GAS, ISZERO, JUMP, JUMPDEST,
+    JUMPI, MSTORE, POP, PUSH1, PUSH2, RETURN, SLOAD, SSTORE, SUB, SWAP1,
 };
 
 /// Bytecode under construction. Every method appends and returns the assembler.
@@ -90,6 +90,35 @@ impl Asm {
     /// Jumps to `label` when the top of the stack is not zero.
     pub fn jump_if(self, label: &'static str) -> Self {
         self.target(label).op(JUMPI)
+    }
+
+    /// Runs `body`, which leaves the stack as it found it, only if the top of the stack is not
+    /// zero.
+    pub fn when(self, body: impl FnOnce(Self) -> Self) -> Self {
+        let mut asm = self.ops(&[ISZERO, PUSH2, 0, 0]);
+        let at = asm.code.len() - 2;
+        asm = body(asm.op(JUMPI));
+        let end = (asm.code.len() as u16).to_be_bytes();
+        asm.code[at..at + 2].copy_from_slice(&end);
+        asm.op(JUMPDEST)
+    }
+
+    /// Runs `body`, which leaves the stack as it found it, this many times; at least once.
+    pub fn times(self, count: u64, body: impl FnOnce(Self) -> Self) -> Self {
+        let asm = self.push(count);
+        let start = (asm.code.len() as u16).to_be_bytes();
+        let asm = body(asm.op(JUMPDEST)).push(1u64).ops(&[SWAP1, SUB, DUP1, PUSH2]);
+        asm.ops(&start).ops(&[JUMPI, POP])
+    }
+
+    /// Writes `data` to memory from offset 0.
+    pub fn data_to_memory(self, data: &[u8]) -> Self {
+        let chunks = data.chunks(32).enumerate();
+        chunks.fold(self, |asm, (index, chunk)| {
+            let mut word = [0; 32];
+            word[..chunk.len()].copy_from_slice(chunk);
+            asm.push(U256::from_be_bytes(word)).push(32 * index as u64).op(MSTORE)
+        })
     }
 
     fn target(mut self, label: &'static str) -> Self {

@@ -89,6 +89,12 @@ contracts! {
     /// Creates from the calldata (CREATE, so the address depends on its nonce); `slot[0]` = address
     Creator => Asm::new()
         .input_to_memory().op(CALLDATASIZE).push(0u64).ops(&[CALLVALUE, CREATE]).store(0);
+    /// Endows a creation from the rest of the calldata with `w0` wei of its own, whether it has them
+    /// or not, and logs the address; without calldata it just takes what it is sent
+    Endower => Asm::new()
+        .op(CALLDATASIZE).jump_if("create").op(STOP)
+        .label("create").tail_to_memory().tail_len().push(0u64).word(0).op(CREATE)
+        .push(0u64).op(MSTORE).push(32u64).push(0u64).op(LOG0);
     /// CREATE2 with salt `w0` and the rest as init code; `slot[w0]` = address
     Factory => Asm::new()
         .tail_to_memory().word(0).tail_len().push(0u64).ops(&[CALLVALUE, CREATE2])

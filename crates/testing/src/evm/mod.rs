@@ -19,6 +19,7 @@ pub mod contracts;
 pub mod expected;
 pub mod parent;
 pub mod plan;
+mod program;
 pub mod rng;
 pub mod rules;
 pub mod scenarios;

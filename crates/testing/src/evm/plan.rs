@@ -8,6 +8,7 @@ use super::{
     GeneratedBlock, USERS,
     builder::{BlockBuilder, RICH},
     contracts::{Contract, create2_address},
+    program,
     rng::Rng,
     steps::{self, Cast},
     user,
@@ -116,6 +117,14 @@ fn set_up(block: &mut BlockBuilder, rng: &mut Rng, cast: Cast) {
         let created = user(creator).create(rng.below(3));
         surprise(block, rng, created);
     }
+    for index in 0..program::PROGRAMS {
+        let (address, code) = (program::address(index), program::code(rng, cast));
+        block.world().deploy(address, code);
+        block.world().fund(address, U256::from(rng.pick(&[0, 2, 1_000])));
+        block.world().set_slot(address, U256::from(rng.below(3)), U256::from(rng.below(3)));
+        let child = program::child(rng);
+        surprise(block, rng, child);
+    }
     for slot in 0..3u64 {
         for contract in [Contract::Counter, Contract::Setter, Contract::Gate, Contract::Mortal] {
             block.world().set_slot(contract.at(0), U256::from(slot), U256::from(rng.below(3)));
@@ -124,6 +133,7 @@ fn set_up(block: &mut BlockBuilder, rng: &mut Rng, cast: Cast) {
     if rng.once_in(3) {
         block.delegate(user(2), Contract::Creator.at(0));
         block.delegate(user(3), Contract::Forwarder.at(0));
+        block.delegate(user(4), program::address(rng.below(program::PROGRAMS)));
     }
     if block.has_withdrawals() {
         for _ in 0..rng.below(4) {
@@ -138,12 +148,13 @@ fn set_up(block: &mut BlockBuilder, rng: &mut Rng, cast: Cast) {
 
 /// Absent, an active user, a contract, a precompile, or what a creation will make.
 fn beneficiary(rng: &mut Rng) -> Address {
-    match rng.below(8) {
+    match rng.below(10) {
         0 | 1 => super::BENEFICIARY,
         2 | 3 => user(rng.below(4) as u16),
         4 => Contract::Mortal.at(0),
         5 => Contract::SelfBalanceReader.at(0),
         6 => Address::with_last_byte(4),
+        7 | 8 => program::address(0),
         _ => user(0).create(0),
     }
 }

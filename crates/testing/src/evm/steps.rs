@@ -5,6 +5,7 @@ use super::{
     asm::{Asm, word_and, words},
     builder::BlockBuilder,
     contracts::{Contract, create2_address},
+    program,
     rng::Rng,
     tx::{Delegate, Envelope, GWEI, Request},
     user,
@@ -28,7 +29,7 @@ pub(super) struct Cast {
 }
 
 impl Cast {
-    fn has(&self, fork: SpecId) -> bool {
+    pub(super) fn has(&self, fork: SpecId) -> bool {
         self.spec.is_enabled_in(fork)
     }
 
@@ -48,13 +49,15 @@ impl Cast {
 
     /// Somebody or something of the world.
     pub(super) fn address(&self, rng: &mut Rng) -> Address {
-        match rng.below(12) {
+        match rng.below(15) {
             0..=3 => self.sender(rng),
             4..=6 => self.contract(rng),
             7 => super::BENEFICIARY,
             8 => create2_address(Contract::Factory.at(0), rng.below(3), &init_code(rng.below(3))),
             9 => user(rng.below(3) as u16).create(rng.below(3)),
             10 => Address::with_last_byte(1 + rng.below(10) as u8),
+            11 | 12 => program::address(rng.below(program::PROGRAMS)),
+            13 => program::child(rng),
             _ => user(900 + rng.below(4) as u16),
         }
     }
@@ -62,7 +65,9 @@ impl Cast {
 
 /// Adds what `rng` decides to the block.
 pub(super) fn apply(block: &mut BlockBuilder, rng: &mut Rng, cast: Cast) {
-    match rng.below(40) {
+    match rng.below(60) {
+        40..=56 => run_program(block, rng, cast),
+        57 | 58 => create_program(block, rng, cast),
         0..=5 => transfer(block, rng, cast),
         6..=22 => call(block, rng, cast),
         23..=25 => create(block, rng, cast),
@@ -76,6 +81,9 @@ pub(super) fn apply(block: &mut BlockBuilder, rng: &mut Rng, cast: Cast) {
         _ => call(block, rng, cast),
     }
 }
+
+/// How many kinds of init code do something that lasts.
+pub(super) const INIT_CODES: u64 = 3;
 
 /// A few kinds of init code: children that count and die, plain ones, and ones that fail.
 pub(super) fn init_code(kind: u64) -> Bytes {
@@ -142,6 +150,7 @@ fn arguments(rng: &mut Rng, contract: Contract, depth: u8, cast: Cast) -> Bytes 
         }
         Contract::Factory | Contract::Cycler => word_and(&slot, &init_code(rng.below(6))),
         Contract::Creator => init_code(rng.below(6)),
+        Contract::Endower => word_and(&(600 * small), &init_code(rng.below(6))),
         Contract::Mortal if rng.once_in(2) => Bytes::new(),
         Contract::Worker => words(&[&(20 * small), &slot]),
         Contract::Spender => words(&[&cast.address(rng), &(300 * small)]),
@@ -168,6 +177,33 @@ fn create(block: &mut BlockBuilder, rng: &mut Rng, cast: Cast) {
     if rng.once_in(2) {
         let data = if rng.once_in(3) { words(&[&cast.address(rng)]) } else { Bytes::new() };
         block.admit(&dress(Request::call(cast.sender(rng), contract).data(data), rng, cast));
+    }
+}
+
+/// Calls a random program, or one of its children, with random arguments.
+fn run_program(block: &mut BlockBuilder, rng: &mut Rng, cast: Cast) {
+    let to = match rng.below(6) {
+        0 => program::child(rng),
+        _ => program::address(rng.below(program::PROGRAMS)),
+    };
+    let data = words(&[&cast.address(rng), &rng.below(4), &rng.below(4)]);
+    let data = if rng.once_in(6) { Bytes::new() } else { data };
+    let mut request = Request::call(cast.sender(rng), to).data(data);
+    request.value = U256::from(small_value(rng));
+    request.gas = rng.pick(&[60_000, 200_000, 400_000, 1_000_000, 1_000_000]);
+    block.admit(&dress(request, rng, cast));
+}
+
+/// Creates a random program and calls it.
+fn create_program(block: &mut BlockBuilder, rng: &mut Rng, cast: Cast) {
+    let from = cast.sender(rng);
+    let contract = from.create(block.nonce(from));
+    let request = Request::create(from, program::init_code(rng, cast)).value(small_value(rng));
+    block.admit(&dress(request, rng, cast));
+    for _ in 0..rng.below(3) {
+        let call = Request::call(cast.sender(rng), contract);
+        let data = words(&[&cast.address(rng), &rng.below(4), &rng.below(4)]);
+        block.admit(&dress(call.data(data).value(small_value(rng)), rng, cast));
     }
 }
 
@@ -219,9 +255,10 @@ fn delegate(block: &mut BlockBuilder, rng: &mut Rng, cast: Cast) {
         let mut nonce = block.nonce(authority) + already.count() as u64;
         nonce += u64::from(authority == from);
         nonce += u64::from(rng.once_in(8));
-        let to = match rng.below(6) {
+        let to = match rng.below(8) {
             0 => Address::ZERO,
             1 => cast.sender(rng),
+            3 | 4 => program::address(rng.below(program::PROGRAMS)),
             2 => Address::with_last_byte(1 + rng.below(5) as u8),
             _ => cast.contract(rng),
         };
@@ -255,13 +292,24 @@ fn invalid(block: &mut BlockBuilder, rng: &mut Rng, cast: Cast) {
     let nonce = block.nonce(from);
     let plain = Request::transfer(from, cast.address(rng), 1);
     // Amsterdam counts gas differently; nonces and funds are what they were.
-    let kinds = if cast.has(SpecId::AMSTERDAM) { 2 } else { 5 };
+    let kinds = if cast.has(SpecId::AMSTERDAM) { 2 } else { 10 };
     let (request, reason) = match rng.below(kinds) {
         0 => (plain.nonce(nonce + 1 + rng.below(3)), Rejection::NonceTooHigh),
         1 if nonce > 0 => (plain.nonce(nonce - 1), Rejection::NonceTooLow),
         2 => (plain.gas(20_999), Rejection::IntrinsicGas),
         3 if cast.has(SpecId::OSAKA) => (plain.gas(30_000_001), Rejection::GasLimitCap),
         3 => (plain.gas(30_000_001), Rejection::BlockGasExceeded),
+        4 if cast.has(SpecId::LONDON) => (plain.fee(7 * GWEI - 1), Rejection::FeeBelowBaseFee),
+        5 if cast.has(SpecId::CANCUN) => (plain.blobs(&[1], 0), Rejection::BlobFeeTooLow),
+        6 if !cast.has(SpecId::LONDON) => (plain.tip(1), Rejection::UnsupportedType),
+        7 => {
+            let from = program::address(rng.below(program::PROGRAMS));
+            (Request::transfer(from, user(0), 0).fee(7 * GWEI), Rejection::SenderHasCode)
+        }
+        8 if cast.has(SpecId::PRAGUE) => {
+            let data = Bytes::from(vec![1; 1_000]);
+            (plain.data(data).gas(40_000), Rejection::IntrinsicGas)
+        }
         _ => (Request::transfer(user(950), from, 1), Rejection::InsufficientFunds),
     };
     block.rejected(request, reason);
