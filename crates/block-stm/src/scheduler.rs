@@ -245,6 +245,11 @@ impl Scheduler {
         (front + 1..self.len().min(front + 1 + window)).find(|tx| self.try_claim(*tx))
     }
 
+    /// Takes transaction `tx` to run ahead, if it is to be had.
+    pub fn claim_at(&self, tx: usize) -> Option<usize> {
+        (tx > self.committed() && tx < self.len() && self.try_claim(tx)).then_some(tx)
+    }
+
     fn try_claim(&self, tx: usize) -> bool {
         let status = &self.status[tx];
         if status.load(Ordering::Relaxed) != READY {

@@ -7,6 +7,7 @@
 //!
 //! [`BlockExecutorFactory`]: alloy_evm::block::BlockExecutorFactory
 
+mod blame;
 mod drop_in;
 mod error;
 mod ethereum;
@@ -14,6 +15,7 @@ mod input;
 mod parallel;
 mod sequential;
 
+pub use blame::ParentReadError;
 pub use drop_in::{DropInError, DropInReport, assert_drop_in, check_drop_in};
 pub use error::ExecuteError;
 pub use ethereum::{EthFactory, EthReceiptBuilder, EthTransaction};

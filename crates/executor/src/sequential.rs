@@ -1,6 +1,9 @@
 //! The oracle: one transaction after the other on revm's own `State`.
 
-use crate::{BlockInput, ExecuteError, ParentState};
+use crate::{
+    BlockInput, ExecuteError, ParentState,
+    blame::{FailedRead, NotedDb},
+};
 use alloy_evm::{
     Evm, EvmFactory,
     block::{BlockExecutionResult, BlockExecutor, BlockExecutorFactory, ExecutableTxParts},
@@ -32,17 +35,23 @@ where
     P: ParentState,
     for<'t> &'t T: ExecutableTxParts<<F::EvmFactory as EvmFactory>::Tx, F::Transaction>,
 {
-    let state = State::builder().with_database(parent.open()).with_bundle_update().build();
+    let failed = FailedRead::default();
+    let parent = NotedDb::new(parent.open(), &failed);
+    let state = State::builder().with_database(parent).with_bundle_update().build();
     let evm = factory.evm_factory().create_evm(state, input.env);
     let mut executor = factory.create_executor(evm, input.ctx);
 
-    executor.apply_pre_execution_changes().map_err(ExecuteError::PreExecution)?;
+    executor
+        .apply_pre_execution_changes()
+        .map_err(|error| ExecuteError::PreExecution(failed.blame(error)))?;
     for (index, tx) in input.txs.iter().enumerate() {
         executor
             .execute_transaction(tx)
             .map_err(|error| ExecuteError::Transaction { index: TxIndex::from(index), error })?;
     }
-    let (evm, result) = executor.finish().map_err(ExecuteError::PostExecution)?;
+    failed.forget();
+    let (evm, result) =
+        executor.finish().map_err(|error| ExecuteError::PostExecution(failed.blame(error)))?;
 
     let mut state = evm.into_db();
     state.merge_transitions(BundleRetention::Reverts);

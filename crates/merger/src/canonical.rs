@@ -11,6 +11,7 @@ use alloy_primitives::{
 use core::fmt;
 use revm::{
     Database, DatabaseCommit,
+    database_interface::bal::EvmDatabaseError,
     state::{Account, AccountId, AccountInfo, Bytecode},
 };
 use warpline_types::StateDiff;
@@ -274,11 +275,12 @@ impl<DB: Database, S> CanonicalState<DB, S> {
 }
 
 impl<DB: Database, S> Database for CanonicalState<DB, S> {
-    type Error = DB::Error;
+    /// As revm's own `State` has it, so that errors read the same in both.
+    type Error = EvmDatabaseError<DB::Error>;
 
     #[inline]
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, Self::Error> {
-        let id = self.load(address)?;
+        let id = self.load(address).map_err(EvmDatabaseError::Database)?;
         Ok(self.accounts[id].now.clone())
     }
 
@@ -286,7 +288,8 @@ impl<DB: Database, S> Database for CanonicalState<DB, S> {
         match self.codes.entry(code_hash) {
             Entry::Occupied(code) => Ok(code.get().clone()),
             Entry::Vacant(vacant) => {
-                let code = self.parent.code_by_hash(code_hash)?;
+                let code =
+                    self.parent.code_by_hash(code_hash).map_err(EvmDatabaseError::Database)?;
                 Ok(vacant.insert(code).clone())
             }
         }
@@ -294,8 +297,8 @@ impl<DB: Database, S> Database for CanonicalState<DB, S> {
 
     #[inline]
     fn storage(&mut self, address: Address, key: U256) -> Result<U256, Self::Error> {
-        let id = self.load(address)?;
-        self.load_slot(id, key)
+        let id = self.load(address).map_err(EvmDatabaseError::Database)?;
+        self.load_slot(id, key).map_err(EvmDatabaseError::Database)
     }
 
     #[inline]
@@ -306,7 +309,9 @@ impl<DB: Database, S> Database for CanonicalState<DB, S> {
         key: U256,
     ) -> Result<U256, Self::Error> {
         match self.accounts.get(id.get()) {
-            Some(entry) if entry.address == address => self.load_slot(id.get(), key),
+            Some(entry) if entry.address == address => {
+                self.load_slot(id.get(), key).map_err(EvmDatabaseError::Database)
+            }
             _ => self.storage(address, key),
         }
     }
@@ -315,7 +320,7 @@ impl<DB: Database, S> Database for CanonicalState<DB, S> {
         if let Some((_, hash)) = self.block_hashes.iter().find(|(known, _)| *known == number) {
             return Ok(*hash);
         }
-        let hash = self.parent.block_hash(number)?;
+        let hash = self.parent.block_hash(number).map_err(EvmDatabaseError::Database)?;
         self.block_hashes.push((number, hash));
         Ok(hash)
     }

@@ -2,10 +2,12 @@
 
 use crate::{
     BlockInput, BlockOutput, Env, ExecStats, ExecuteError, ParallelConfig, ParentState,
+    blame::{FailedRead, NotedDb},
     parallel::{
         dialect::Dialect,
         memory::{Memory, PublishSink},
         plan::{looks_like_transfer, plan},
+        rehearsal::Rehearsal,
         speculate::{Outcome, Shared, Speculator},
         validate::{Envelope, Scratch, validate},
     },
@@ -34,7 +36,7 @@ const NEAR: usize = 64;
 
 type CanonicalExecutor<'s, 'a, F, P> = <F as BlockExecutorFactory>::Executor<
     'a,
-    CanonicalState<<P as ParentState>::Db<'s>, PublishSink<'s>>,
+    CanonicalState<NotedDb<'s, <P as ParentState>::Db<'s>>, PublishSink<'s>>,
     revm::inspector::NoOpInspector,
 >;
 
@@ -58,10 +60,13 @@ where
     let start = Instant::now();
     let (plan, gas) = plan(input, config.lead);
     let several = plan.txs.iter().filter(|tx| matches!(tx, TxPlan::Ahead { .. })).nth(1).is_some();
-    let helpers = if several && gas >= config.min_gas { pool.helpers() } else { 0 };
+    let helpful = several && gas >= config.min_gas;
+    let rehearsal = config.rehearse.filter(|_| helpful).map(Rehearsal::new);
+    let helpers = if helpful && rehearsal.is_none() { pool.helpers() } else { 0 };
     let scheduler = Scheduler::new(&plan);
     let beneficiary = input.env.block_env.beneficiary();
-    let slots = if helpers == 0 { 0 } else { input.txs.len() };
+    let speculative = helpers > 0 || rehearsal.is_some();
+    let slots = if speculative { input.txs.len() } else { 0 };
     let shared = Shared {
         factory,
         input,
@@ -83,7 +88,13 @@ where
     let mut output = pool.run(helpers, &job, |help| {
         let summons = Summons { help, start, gas, after: config.min_remaining };
         let summons = (helpers > 0).then_some(summons);
-        let front = || Front::<_, _, _, S>::new(&shared, summons, config.timings).run();
+        let front = || {
+            let failed = FailedRead::default();
+            let mut front = Front::<_, _, _, S>::new(&shared, &failed, speculative, config.timings);
+            front.summons = summons;
+            front.rehearsal = rehearsal;
+            front.run()
+        };
         let output = catch_unwind(AssertUnwindSafe(front))
             .unwrap_or_else(|panic| Err(ExecuteError::Panicked(panic_message(&*panic))));
         scheduler.stop();
@@ -136,6 +147,7 @@ impl Summons<'_> {
 
 struct Front<'s, 'a, F: BlockExecutorFactory, P: ParentState, T, S> {
     shared: &'s Shared<'s, 'a, F, P, T>,
+    failed: &'s FailedRead,
     executor: CanonicalExecutor<'s, 'a, F, P>,
     speculator: Speculator<'s, 'a, F, P, T, S>,
     scratch: Scratch,
@@ -143,6 +155,7 @@ struct Front<'s, 'a, F: BlockExecutorFactory, P: ParentState, T, S> {
     /// counts both kinds of gas of EIP-8037.
     gas_left: u64,
     summons: Option<Summons<'s>>,
+    rehearsal: Option<Rehearsal>,
     gas_done: u64,
     timings: bool,
     stats: ExecStats,
@@ -156,24 +169,28 @@ where
     T: RecoveredTx<F::Transaction>,
     for<'t> &'t T: ExecutableTxParts<<F::EvmFactory as EvmFactory>::Tx, F::Transaction>,
 {
+    /// `speculative`: somebody runs transactions ahead and wants to see what is committed.
     fn new(
         shared: &'s Shared<'s, 'a, F, P, T>,
-        summons: Option<Summons<'s>>,
+        failed: &'s FailedRead,
+        speculative: bool,
         timings: bool,
     ) -> Self {
         let input = shared.input;
-        let memory = summons.is_some().then_some(shared.memory);
+        let memory = speculative.then_some(shared.memory);
         let sink = PublishSink::new(memory, shared.beneficiary);
-        let mut state = CanonicalState::new(shared.parent.open(), sink);
+        let mut state = CanonicalState::new(NotedDb::new(shared.parent.open(), failed), sink);
         state.reserve(input.txs.len());
         let evm = shared.factory.evm_factory().create_evm(state, input.env.clone());
         Self {
             shared,
+            failed,
             executor: shared.factory.create_executor(evm, input.ctx.clone()),
             speculator: Speculator::new(shared),
             scratch: Scratch::default(),
             gas_left: input.env.block_env.gas_limit(),
-            summons,
+            summons: None,
+            rehearsal: None,
             gas_done: 0,
             timings,
             stats: ExecStats::default(),
@@ -181,7 +198,10 @@ where
     }
 
     fn run(mut self) -> Result<BlockOutput<F::Receipt>, ExecuteError> {
-        self.executor.apply_pre_execution_changes().map_err(ExecuteError::PreExecution)?;
+        let failed = self.failed;
+        self.executor
+            .apply_pre_execution_changes()
+            .map_err(|error| ExecuteError::PreExecution(failed.blame(error)))?;
         for (tx, input) in self.shared.input.txs.iter().enumerate() {
             if let Some(summons) = &self.summons {
                 if summons.consider(self.gas_done) {
@@ -191,12 +211,20 @@ where
                     self.gas_done = self.gas_done.saturating_add(input.tx().gas_limit());
                 }
             }
+            while let Some(other) =
+                self.rehearsal.as_mut().and_then(|r| r.next(self.shared.scheduler))
+            {
+                self.speculator.run(other);
+            }
             self.commit(tx)?;
             self.shared.scheduler.advance(tx);
         }
         let version = self.shared.input.txs.len() as u32 + 1;
         self.executor.evm_mut().db_mut().sink_mut().begin(version, u32::MAX);
-        let (evm, result) = self.executor.finish().map_err(ExecuteError::PostExecution)?;
+        failed.forget();
+        let finished = self.executor.finish();
+        let (evm, result) =
+            finished.map_err(|error| ExecuteError::PostExecution(failed.blame(error)))?;
         let start = clock(self.timings);
         let diff = evm.into_db().into_diff();
         self.stats.merge += since(start);

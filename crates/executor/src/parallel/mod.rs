@@ -9,6 +9,7 @@ mod dialect;
 mod front;
 mod memory;
 mod plan;
+mod rehearsal;
 mod speculate;
 mod stats;
 mod transfer;
@@ -48,6 +49,10 @@ pub struct ParallelConfig {
     pub min_remaining: Duration,
     /// Measure where the time goes ([`ExecStats`]); costs two clock readings per transaction.
     pub timings: bool,
+    /// For tests: no thread helps. The calling thread runs transactions ahead itself, between
+    /// commits and in an order that this number decides, so that a failing schedule can be
+    /// repeated. Slower than sequential execution.
+    pub rehearse: Option<u64>,
 }
 
 impl Default for ParallelConfig {
@@ -58,6 +63,7 @@ impl Default for ParallelConfig {
             min_gas: 400_000,
             min_remaining: Duration::from_micros(250),
             timings: false,
+            rehearse: None,
         }
     }
 }
@@ -152,8 +158,10 @@ impl<D> ParallelExecutor<D> {
             &input,
             parent,
         );
-        // Only what helpers made use of has anything to forget.
-        if !output.as_ref().is_ok_and(|output| output.stats.threads == 1) {
+        // Only what speculations made use of has anything to forget.
+        let alone = self.config.rehearse.is_none()
+            && output.as_ref().is_ok_and(|output| output.stats.threads == 1);
+        if !alone {
             memory.clear();
         }
         self.spare.lock().push(memory);
