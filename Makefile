@@ -12,10 +12,12 @@ BLOCKS ?= testdata
 WORKLOADS ?= all
 # Official consensus fixtures: files, folders or archives.
 FIXTURES ?= ../shared/ethereum-tests
+# How long to fuzz.
+FUZZ_SECONDS ?= 600
 # Extra arguments for `run` and `bench`, e.g. ARGS="--threads 4 --runs 25".
 ARGS ?=
 
-.PHONY: help run bench build test check fmt fmt-check lint unit conformance doc loom deny contracts contracts-check setup clean
+.PHONY: help run bench build test check fmt fmt-check lint unit conformance fuzz doc loom deny contracts contracts-check setup clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +56,12 @@ conformance: ## Run the official fixtures, sequentially and in parallel (FIXTURE
 			./target/release/warpline $$suite --threads $$threads $(FIXTURES) || code=1; \
 		done; \
 	done; exit $$code
+
+fuzz: setup ## Random blocks in parallel against sequential (FUZZ_SECONDS=600, SEED=n to repeat one)
+	BOLERO_RANDOM_TEST_TIME_MS=$(FUZZ_SECONDS)000 \
+		BOLERO_RANDOM_ITERATIONS=$(if $(SEED),1 BOLERO_RANDOM_SEED=$(SEED),1000000000) \
+		$(CARGO) test --locked --release --package warpline-executor --test fuzz \
+		-- --ignored --nocapture
 
 doc: ## Build the documentation, warnings are errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps

@@ -24,12 +24,14 @@ pub struct BalanceWatch {
     debits: Vec<(Address, U256)>,
     depth: usize,
     creates: bool,
+    /// The frame that opens next belongs to an instruction that was noted already.
+    announced: bool,
 }
 
 impl BalanceWatch {
     /// Nothing observed yet; `creates` says whether the transaction itself creates a contract.
     pub(crate) const fn new(creates: bool) -> Self {
-        Self { exact: Vec::new(), debits: Vec::new(), depth: 0, creates }
+        Self { exact: Vec::new(), debits: Vec::new(), depth: 0, creates, announced: false }
     }
 
     /// Whether the transaction tried to create a contract.
@@ -69,9 +71,13 @@ impl BalanceWatch {
     }
 }
 
+/// Calls and creations are noted before their instruction runs: some look at the balance and fail
+/// without ever opening a frame. A frame that no instruction announced (a precompile's, a custom
+/// instruction's) is noted when it opens.
 impl<CTX> Inspector<CTX, EthInterpreter> for BalanceWatch {
     #[inline]
     fn step(&mut self, interp: &mut Interpreter<EthInterpreter>, _: &mut CTX) {
+        self.announced = false;
         match interp.bytecode.opcode() {
             opcode::BALANCE => {
                 if let Some(word) = interp.stack.data().last() {
@@ -81,6 +87,19 @@ impl<CTX> Inspector<CTX, EthInterpreter> for BalanceWatch {
             opcode::SELFBALANCE | opcode::SELFDESTRUCT => {
                 self.observe(interp.input.target_address());
             }
+            // From the top: gas, callee, value.
+            opcode::CALL | opcode::CALLCODE => {
+                if let [.., value, _, _] = interp.stack.data().as_slice() {
+                    self.note_debit(interp.input.target_address(), *value);
+                    self.announced = true;
+                }
+            }
+            opcode::CREATE | opcode::CREATE2 => {
+                if let Some(value) = interp.stack.data().last() {
+                    self.note_creation(interp.input.target_address(), *value);
+                    self.announced = true;
+                }
+            }
             _ => {}
         }
     }
@@ -89,17 +108,20 @@ impl<CTX> Inspector<CTX, EthInterpreter> for BalanceWatch {
         // The outermost call is the transaction's own, which the envelope accounts for.
         if let CallValue::Transfer(value) = inputs.value
             && self.depth > 0
+            && !self.announced
         {
             self.note_debit(inputs.caller, value);
         }
+        self.announced = false;
         self.depth += 1;
         None
     }
 
     fn create(&mut self, _: &mut CTX, inputs: &mut CreateInputs) -> Option<CreateOutcome> {
-        if self.depth > 0 {
+        if self.depth > 0 && !self.announced {
             self.note_creation(inputs.caller(), inputs.value());
         }
+        self.announced = false;
         self.depth += 1;
         None
     }
