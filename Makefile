@@ -14,10 +14,12 @@ WORKLOADS ?= all
 FIXTURES ?= ../shared/ethereum-tests
 # How long to fuzz.
 FUZZ_SECONDS ?= 600
+# How often `torture` kills.
+KILLS ?= 200
 # Extra arguments for `run` and `bench`, e.g. ARGS="--threads 4 --runs 25".
 ARGS ?=
 
-.PHONY: help run bench build test check fmt fmt-check lint unit conformance fuzz doc loom deny contracts contracts-check setup clean
+.PHONY: help run bench build test check fmt fmt-check lint unit conformance fuzz torture doc loom deny contracts contracts-check setup clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +64,10 @@ fuzz: setup ## Random blocks in parallel against sequential (FUZZ_SECONDS=600, S
 		BOLERO_RANDOM_ITERATIONS=$(if $(SEED),1 BOLERO_RANDOM_SEED=$(SEED),1000000000) \
 		$(CARGO) test --locked --release --package warpline-executor --test fuzz \
 		-- --ignored --nocapture
+
+torture: ## Kill a process that writes a database 200 times (KILLS=1000 for more), and damage one
+	STORAGE_KILLS=$(KILLS) STORAGE_FLIPS=2000 $(CARGO) test --locked --package warpline-storage \
+		--test storage -- --nocapture crash opening::flipped
 
 doc: ## Build the documentation, warnings are errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps

@@ -1,0 +1,393 @@
+//! The engine: MDBX through `signet-libmdbx`. Nothing outside this file names it.
+//!
+//! MDBX is a copy-on-write B-tree in one memory-mapped file. A commit writes changed pages to
+//! free places and then one of three meta pages, so whatever interrupts it, the last complete
+//! commit is what the file holds. Readers take a snapshot when they begin and never block; one
+//! read transaction must not be used by two threads at once, which `ReadTx: !Sync` says to the
+//! compiler.
+//!
+//! The file is written with `pwrite`, not through a writable memory map: a full disk is then an
+//! error of a system call and not a signal.
+
+use super::{Change, Entry, Read, Slice, Walk, validation};
+use crate::{StorageError, Table};
+use signet_libmdbx::{
+    Cursor as RawCursor, Database, DatabaseFlags, Environment, EnvironmentFlags, Geometry,
+    MdbxError, Mode, ReadError, ReadResult, Ro, Rw, SyncMode, TransactionKind, WriteFlags,
+    sys::PageSize, tx::Tx as RawTx,
+};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+/// How the file is opened.
+#[derive(Clone, Debug)]
+pub(crate) struct EngineOptions {
+    /// No writing at all.
+    pub(crate) read_only: bool,
+    /// Flush at every commit; otherwise at the latest after this many bytes or this long.
+    pub(crate) flush_after: Option<(usize, Duration)>,
+    /// Limit of the file's size, in bytes.
+    pub(crate) max_size: usize,
+    /// How much the file grows at a time, in bytes.
+    pub(crate) growth: usize,
+    /// Number of reader slots.
+    pub(crate) max_readers: u64,
+}
+
+/// An open database file.
+#[derive(Clone)]
+pub(crate) struct Engine {
+    env: Environment,
+    tables: Arc<Tables>,
+}
+
+impl core::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Engine").field("path", &self.tables.path).finish_non_exhaustive()
+    }
+}
+
+struct Tables {
+    handles: [Database; Table::ALL.len()],
+    path: PathBuf,
+    max_size: u64,
+    max_readers: u64,
+}
+
+/// Name of the file that MDBX makes in its folder.
+pub(crate) const DATA_FILE: &str = "mdbx.dat";
+
+/// Why a file could not be opened.
+#[derive(Debug)]
+pub(crate) enum OpenFailure {
+    /// It is something else.
+    NotADatabase(String),
+    /// It was a database once.
+    Damaged(String),
+    /// It belongs to somebody else, or to a file system that cannot be written.
+    Permission(String),
+    /// It has no tables.
+    Incomplete,
+    /// Anything else.
+    Other(StorageError),
+}
+
+impl OpenFailure {
+    fn new(error: MdbxError, tables: &Tables) -> Self {
+        let words = error.to_string();
+        match error {
+            MdbxError::Invalid | MdbxError::VersionMismatch => Self::NotADatabase(words),
+            MdbxError::Corrupted
+            | MdbxError::PageNotFound
+            | MdbxError::Panic
+            | MdbxError::Problem
+            | MdbxError::TooLarge
+            | MdbxError::Incompatible
+            | MdbxError::WannaRecovery => Self::Damaged(words),
+            MdbxError::Access | MdbxError::Permission => Self::Permission(words),
+            MdbxError::NotFound => Self::Incomplete,
+            MdbxError::Other(code)
+                if io::Error::from_raw_os_error(code).kind()
+                    == io::ErrorKind::ReadOnlyFilesystem =>
+            {
+                Self::Permission(io::Error::from_raw_os_error(code).to_string())
+            }
+            other => Self::Other(tables.error("open", other)),
+        }
+    }
+}
+
+impl Engine {
+    /// Opens the file in a folder and makes missing tables, unless for reading only.
+    pub(crate) fn open(folder: &Path, options: &EngineOptions) -> Result<Self, OpenFailure> {
+        let mut tables = Tables {
+            handles: [Database::freelist_db(); Table::ALL.len()],
+            path: folder.to_owned(),
+            max_size: options.max_size as u64,
+            max_readers: options.max_readers,
+        };
+        match Self::open_env(folder, options) {
+            Ok((env, handles)) => {
+                tables.handles = handles;
+                Ok(Self { env, tables: Arc::new(tables) })
+            }
+            Err(error) => Err(OpenFailure::new(error, &tables)),
+        }
+    }
+
+    fn open_env(
+        folder: &Path,
+        options: &EngineOptions,
+    ) -> Result<(Environment, [Database; Table::ALL.len()]), MdbxError> {
+        let sync_mode = match options.flush_after {
+            None => SyncMode::Durable,
+            Some(_) => SyncMode::SafeNoSync,
+        };
+        let mode = if options.read_only { Mode::ReadOnly } else { Mode::ReadWrite { sync_mode } };
+        let mut builder = Environment::builder();
+        builder
+            .set_flags(EnvironmentFlags {
+                mode,
+                no_rdahead: true,
+                coalesce: true,
+                ..Default::default()
+            })
+            .set_max_dbs(Table::ALL.len() + 4)
+            .set_max_readers(options.max_readers);
+        if !options.read_only {
+            builder.set_geometry(Geometry {
+                size: Some(0..options.max_size),
+                growth_step: Some(options.growth as isize),
+                shrink_threshold: Some(0),
+                page_size: Some(PageSize::Set(4096)),
+            });
+        }
+        if let Some((bytes, period)) = options.flush_after {
+            builder.set_sync_bytes(bytes).set_sync_period(period);
+        }
+        let env = builder.open(folder)?;
+        if !options.read_only {
+            // MDBX has no way to change anything about a file opened for reading only.
+            validation::switch_on(&env)?;
+        }
+        let handles = if options.read_only {
+            let tx = env.begin_ro_unsync()?;
+            let handles = open_tables(|table| tx.open_db(Some(table.name())))?;
+            tx.commit()?;
+            handles
+        } else {
+            let tx = env.begin_rw_unsync()?;
+            let handles = open_tables(|table| {
+                let many = DatabaseFlags::DUP_SORT;
+                let flags = if table.is_dup_sorted() { many } else { DatabaseFlags::empty() };
+                tx.create_db(Some(table.name()), flags)
+            })?;
+            tx.commit()?;
+            handles
+        };
+        Ok((env, handles))
+    }
+
+    /// A view of the last commit.
+    pub(crate) fn read(&self) -> Result<ReadTx, StorageError> {
+        let tx = self.env.begin_ro_unsync().map_err(|e| self.tables.error("open a reader", e))?;
+        Ok(Tx { tx, tables: Arc::clone(&self.tables) })
+    }
+
+    /// Several views of one and the same commit.
+    pub(crate) fn read_many(&self, count: usize) -> Result<Vec<ReadTx>, StorageError> {
+        let all = self.env.begin_ro_unsync_multi(count);
+        let all = all.map_err(|e| self.tables.error("open readers", e))?;
+        let view = |tx| Tx { tx, tables: Arc::clone(&self.tables) };
+        Ok(all.into_iter().map(view).collect())
+    }
+
+    /// The one writer. Waits for the one before to end, in this process or another.
+    pub(crate) fn write(&self) -> Result<WriteTx, StorageError> {
+        let tx = self.env.begin_rw_unsync().map_err(|e| self.tables.error("begin a commit", e))?;
+        Ok(Tx { tx, tables: Arc::clone(&self.tables) })
+    }
+
+    /// Brings everything committed to the disk.
+    pub(crate) fn sync(&self) -> Result<(), StorageError> {
+        self.env.sync(true).map(drop).map_err(|e| self.tables.error("flush", e))
+    }
+
+    /// Page size, pages in the file up to the last one used, free pages among them.
+    pub(crate) fn pages(&self) -> Result<(u64, u64, u64), StorageError> {
+        let error = |e| self.tables.error("read statistics", e);
+        let info = self.env.info().map_err(error)?;
+        let size = self.env.stat().map_err(error)?.page_size();
+        let free = self.env.freelist().map_err(|e| self.tables.read_error("free list", e))?;
+        Ok((u64::from(size), info.last_pgno() as u64 + 1, free as u64))
+    }
+
+    /// Reader slots in use.
+    pub(crate) fn readers(&self) -> Result<u64, StorageError> {
+        let info = self.env.info().map_err(|e| self.tables.error("read statistics", e))?;
+        Ok(info.num_readers() as u64)
+    }
+}
+
+fn open_tables(
+    mut open: impl FnMut(Table) -> Result<Database, MdbxError>,
+) -> Result<[Database; Table::ALL.len()], MdbxError> {
+    let mut handles = [Database::freelist_db(); Table::ALL.len()];
+    for table in Table::ALL {
+        handles[table as usize] = open(table)?;
+    }
+    Ok(handles)
+}
+
+impl Tables {
+    fn handle(&self, table: Table) -> Database {
+        self.handles[table as usize]
+    }
+
+    fn error(&self, operation: impl ToString, error: MdbxError) -> StorageError {
+        let operation = operation.to_string();
+        match error {
+            MdbxError::MapFull => StorageError::MapFull { limit: self.max_size },
+            MdbxError::ReadersFull => StorageError::TooManyReaders { limit: self.max_readers },
+            MdbxError::WriteTransactionUnsupportedInReadOnlyMode => StorageError::ReadOnly,
+            MdbxError::Corrupted
+            | MdbxError::PageNotFound
+            | MdbxError::Invalid
+            | MdbxError::CursorFull
+            | MdbxError::Problem => {
+                StorageError::Corrupted { operation, detail: error.to_string() }
+            }
+            MdbxError::Other(code) if code > 0 => {
+                let source = io::Error::from_raw_os_error(code);
+                match source.kind() {
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                        StorageError::DiskFull { path: self.path.clone() }
+                    }
+                    _ if is_full(&self.path) => StorageError::DiskFull { path: self.path.clone() },
+                    _ => StorageError::Io { operation, source: Arc::new(source) },
+                }
+            }
+            other => StorageError::Engine { operation, detail: other.to_string() },
+        }
+    }
+
+    fn read_error(&self, operation: impl ToString, error: ReadError) -> StorageError {
+        match error {
+            ReadError::Mdbx(error) => self.error(operation, error),
+            ReadError::Decoding(error) => {
+                let (operation, detail) = (operation.to_string(), error.to_string());
+                StorageError::Engine { operation, detail }
+            }
+        }
+    }
+}
+
+/// Whether nothing more can be written to a folder. A write of which only a part fits comes back
+/// as an input or output error, so such an error is looked into.
+fn is_full(folder: &Path) -> bool {
+    let path = folder.join("space-probe");
+    let written = fs::write(&path, vec![0; 1 << 20]);
+    let _removed = fs::remove_file(&path);
+    written.is_err_and(|error| error.kind() == io::ErrorKind::StorageFull)
+}
+
+/// A transaction.
+pub(crate) struct Tx<K: TransactionKind> {
+    tx: RawTx<K>,
+    tables: Arc<Tables>,
+}
+
+/// A view of one commit, for one thread at a time.
+pub(crate) type ReadTx = Tx<Ro>;
+
+/// The next commit in the making. Dropped without [`WriteTx::commit`], it leaves nothing.
+pub(crate) type WriteTx = Tx<Rw>;
+
+impl<K: TransactionKind> Tx<K> {
+    /// Entries of a table and the bytes of its pages.
+    pub(crate) fn size_of(&self, table: Table) -> Result<(u64, u64), StorageError> {
+        let stat = self.tx.db_stat(&self.tables.handle(table));
+        let stat = stat.map_err(|e| self.tables.error(table, e))?;
+        let pages = stat.branch_pages() + stat.leaf_pages() + stat.overflow_pages();
+        Ok((stat.entries() as u64, pages as u64 * u64::from(stat.page_size())))
+    }
+}
+
+impl WriteTx {
+    /// A cursor that can change what it stands on.
+    pub(crate) fn writer(&self, table: Table) -> Result<Cursor<'_, Rw>, StorageError> {
+        self.cursor(table)
+    }
+
+    /// Makes all changes visible, or none of them where it fails.
+    pub(crate) fn commit(self) -> Result<(), StorageError> {
+        self.tx.commit().map_err(|e| self.tables.error("commit", e))
+    }
+}
+
+impl<K: TransactionKind> Read for Tx<K> {
+    type Cursor<'a> = Cursor<'a, K>;
+
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Slice<'_>>, StorageError> {
+        let found = self.tx.get(self.tables.handle(table).dbi(), key);
+        found.map_err(|e| self.tables.read_error(table, e))
+    }
+
+    fn cursor(&self, table: Table) -> Result<Cursor<'_, K>, StorageError> {
+        let raw = self.tx.cursor(self.tables.handle(table));
+        let raw = raw.map_err(|e| self.tables.error(table, e))?;
+        Ok(Cursor { raw, table, tables: &self.tables })
+    }
+}
+
+/// A cursor over one table.
+pub(crate) struct Cursor<'a, K: TransactionKind> {
+    raw: RawCursor<'a, K>,
+    table: Table,
+    tables: &'a Tables,
+}
+
+impl<K: TransactionKind> Cursor<'_, K> {
+    fn checked<T>(&self, result: ReadResult<T>) -> Result<T, StorageError> {
+        result.map_err(|e| self.tables.read_error(self.table, e))
+    }
+}
+
+impl<'a, K: TransactionKind> Walk<'a> for Cursor<'a, K> {
+    fn last(&mut self) -> Result<Option<Entry<'a>>, StorageError> {
+        let found = self.raw.last();
+        self.checked(found)
+    }
+
+    fn next(&mut self) -> Result<Option<Entry<'a>>, StorageError> {
+        let found = self.raw.next();
+        self.checked(found)
+    }
+
+    fn prev(&mut self) -> Result<Option<Entry<'a>>, StorageError> {
+        let found = self.raw.prev();
+        self.checked(found)
+    }
+
+    fn seek(&mut self, key: &[u8]) -> Result<Option<Entry<'a>>, StorageError> {
+        let found = self.raw.set_range(key);
+        self.checked(found)
+    }
+
+    fn next_value(&mut self) -> Result<Option<Slice<'a>>, StorageError> {
+        let found = self.raw.next_dup::<(), Slice<'a>>();
+        self.checked(found).map(|found| found.map(|((), value)| value))
+    }
+
+    fn seek_value(&mut self, key: &[u8], value: &[u8]) -> Result<Option<Slice<'a>>, StorageError> {
+        let found = self.raw.get_both_range(key, value);
+        self.checked(found)
+    }
+}
+
+impl<'a> Change<'a> for Cursor<'a, Rw> {
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), StorageError> {
+        let done = self.raw.put(key, value, WriteFlags::UPSERT);
+        done.map_err(|e| self.tables.error(self.table, e))
+    }
+
+    fn append(&mut self, key: &[u8], value: &[u8]) -> Result<(), StorageError> {
+        self.raw.append(key, value).map_err(|e| self.tables.error(self.table, e))
+    }
+
+    fn append_value(&mut self, key: &[u8], value: &[u8]) -> Result<(), StorageError> {
+        self.raw.append_dup(key, value).map_err(|e| self.tables.error(self.table, e))
+    }
+
+    fn delete(&mut self) -> Result<(), StorageError> {
+        self.raw.del().map_err(|e| self.tables.error(self.table, e))
+    }
+
+    fn delete_values(&mut self) -> Result<(), StorageError> {
+        self.raw.del_all_dups().map_err(|e| self.tables.error(self.table, e))
+    }
+}

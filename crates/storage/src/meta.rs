@@ -1,0 +1,121 @@
+//! The metadata table: what the database is, and how far its parts have come.
+
+use crate::{
+    BlockRef, StorageError, Table,
+    codec::{DecodeError, Input},
+    engine::{Change, Read, WriteTx},
+};
+use alloy_primitives::B256;
+
+const SCHEMA: &[u8] = b"schema";
+const IDENTITY: &[u8] = b"identity";
+const HEAD: &[u8] = b"head";
+const PROGRESS: &[u8] = b"progress";
+const CLEAN: &[u8] = b"clean";
+
+/// Which chain a database holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The chain id of EIP-155.
+    pub chain_id: u64,
+    /// Hash of block 0.
+    pub genesis: B256,
+}
+
+/// How far indexing and pruning have come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The history indices cover the changes of all kept blocks up to this one.
+    pub indexed_to: u64,
+    /// The first block whose state after it can be read. Change sets begin with the next block.
+    pub history_from: u64,
+    /// The first block whose receipts are kept.
+    pub receipts_from: u64,
+    /// The first block whose senders are kept.
+    pub senders_from: u64,
+}
+
+fn read<T>(
+    tx: &impl Read,
+    name: &[u8],
+    decode: impl Fn(&mut Input<'_>) -> Result<T, DecodeError>,
+) -> Result<Option<T>, StorageError> {
+    let Some(bytes) = tx.get(Table::Metadata, name)? else { return Ok(None) };
+    let mut input = Input(&bytes);
+    let value = decode(&mut input).and_then(|value| input.end().map(|()| value));
+    value.map(Some).map_err(|error| error.at(Table::Metadata, name))
+}
+
+fn write(tx: &WriteTx, name: &[u8], value: &[u8]) -> Result<(), StorageError> {
+    tx.writer(Table::Metadata)?.put(name, value)
+}
+
+fn number(input: &mut Input<'_>) -> Result<u64, DecodeError> {
+    input.array().map(u64::from_be_bytes)
+}
+
+pub(crate) fn schema(tx: &impl Read) -> Result<Option<u32>, StorageError> {
+    read(tx, SCHEMA, |input| input.array().map(u32::from_be_bytes))
+}
+
+pub(crate) fn set_schema(tx: &WriteTx, version: u32) -> Result<(), StorageError> {
+    write(tx, SCHEMA, &version.to_be_bytes())
+}
+
+pub(crate) fn identity(tx: &impl Read) -> Result<Option<Identity>, StorageError> {
+    read(tx, IDENTITY, |input| Ok(Identity { chain_id: number(input)?, genesis: input.hash()? }))
+}
+
+pub(crate) fn set_identity(tx: &WriteTx, identity: &Identity) -> Result<(), StorageError> {
+    let mut value = identity.chain_id.to_be_bytes().to_vec();
+    value.extend_from_slice(identity.genesis.as_slice());
+    write(tx, IDENTITY, &value)
+}
+
+/// The head; `None` while the genesis state is not complete.
+pub(crate) fn head(tx: &impl Read) -> Result<Option<BlockRef>, StorageError> {
+    read(tx, HEAD, |input| Ok(BlockRef { number: number(input)?, hash: input.hash()? }))
+}
+
+/// The head of a complete database.
+pub(crate) fn known_head(tx: &impl Read) -> Result<BlockRef, StorageError> {
+    head(tx)?.ok_or_else(|| missing(HEAD))
+}
+
+pub(crate) fn set_head(tx: &WriteTx, head: BlockRef) -> Result<(), StorageError> {
+    let mut value = head.number.to_be_bytes().to_vec();
+    value.extend_from_slice(head.hash.as_slice());
+    write(tx, HEAD, &value)
+}
+
+pub(crate) fn progress(tx: &impl Read) -> Result<Progress, StorageError> {
+    let decoded = read(tx, PROGRESS, |input| {
+        Ok(Progress {
+            indexed_to: number(input)?,
+            history_from: number(input)?,
+            receipts_from: number(input)?,
+            senders_from: number(input)?,
+        })
+    })?;
+    decoded.ok_or_else(|| missing(PROGRESS))
+}
+
+pub(crate) fn set_progress(tx: &WriteTx, progress: &Progress) -> Result<(), StorageError> {
+    let Progress { indexed_to, history_from, receipts_from, senders_from } = *progress;
+    let numbers = [indexed_to, history_from, receipts_from, senders_from];
+    write(tx, PROGRESS, numbers.map(u64::to_be_bytes).as_flattened())
+}
+
+/// Whether the last process that wrote has shut down in order.
+pub(crate) fn clean(tx: &impl Read) -> Result<bool, StorageError> {
+    Ok(read(tx, CLEAN, |input| input.byte())? == Some(1))
+}
+
+pub(crate) fn set_clean(tx: &WriteTx, clean: bool) -> Result<(), StorageError> {
+    write(tx, CLEAN, &[u8::from(clean)])
+}
+
+fn missing(name: &'static [u8]) -> StorageError {
+    let problem = "the entry is missing";
+    StorageError::Inconsistent { table: Table::Metadata, key: name.into(), problem }
+}

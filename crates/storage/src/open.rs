@@ -1,0 +1,170 @@
+//! Opening a database: who may, whether it is one, and whether it is the right one.
+
+use crate::{
+    Identity, OpenError, SCHEMA_VERSION, StorageError, StorageOptions,
+    engine::{DATA_FILE, Engine, OpenFailure},
+    meta,
+};
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Read as _, Write as _},
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
+
+const LOCK_FILE: &str = "LOCK";
+
+/// Three meta pages and something to point to.
+const SMALLEST_FILE: u64 = 4 * 4096;
+
+/// The right to write, as long as it lives. The operating system takes it back from a process
+/// that ends, however it ends.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    fn take(folder: &Path) -> Result<Self, OpenError> {
+        let path = folder.join(LOCK_FILE);
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let mut file = options.open(&path).map_err(|error| io_error(folder, "lock", error))?;
+        match patiently(&file) {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut pid = String::new();
+                let known = file.read_to_string(&mut pid).is_ok() && !pid.trim().is_empty();
+                let holder = if known {
+                    format!("process {}", pid.trim())
+                } else {
+                    "another process".into()
+                };
+                return Err(OpenError::Locked { path: folder.to_owned(), holder });
+            }
+            Err(TryLockError::Error(error)) => return Err(io_error(folder, "lock", error)),
+        }
+        let note = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
+        note.map_err(|error| io_error(folder, "lock", error))?;
+        Ok(Self { _file: file })
+    }
+}
+
+/// Tries for a tenth of a second: between the fork and the exec of a new process the lock that
+/// this one has just given up is still held there.
+fn patiently(file: &File) -> Result<(), TryLockError> {
+    for _ in 0..20 {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(5)),
+            result => return result,
+        }
+    }
+    file.try_lock()
+}
+
+/// Opens the engine of an existing database, after having looked at the file.
+pub(crate) fn existing(
+    folder: &Path,
+    options: &StorageOptions,
+    read_only: bool,
+) -> Result<(Engine, Option<Lock>), OpenError> {
+    let file = folder.join(DATA_FILE);
+    let length = match fs::metadata(&file) {
+        Ok(found) if found.is_file() => found.len(),
+        Ok(_) => return Err(not_a_database(file, "it is no file")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(OpenError::NotFound(folder.to_owned()));
+        }
+        Err(error) => return Err(io_error(folder, "open", error)),
+    };
+    if length < SMALLEST_FILE {
+        let detail = format!("it ends after {length} bytes");
+        return Err(OpenError::Damaged { path: file, detail });
+    }
+    let lock = if read_only { None } else { Some(Lock::take(folder)?) };
+    Ok((open_engine(folder, options, read_only)?, lock))
+}
+
+/// Makes the engine of a new database.
+pub(crate) fn fresh(folder: &Path, options: &StorageOptions) -> Result<(Engine, Lock), OpenError> {
+    fs::create_dir_all(folder).map_err(|error| io_error(folder, "create", error))?;
+    let lock = Lock::take(folder)?;
+    if folder.join(DATA_FILE).exists() {
+        return Err(OpenError::Exists(folder.to_owned()));
+    }
+    Ok((open_engine(folder, options, false)?, lock))
+}
+
+fn open_engine(
+    folder: &Path,
+    options: &StorageOptions,
+    read_only: bool,
+) -> Result<Engine, OpenError> {
+    let file = || folder.join(DATA_FILE);
+    Engine::open(folder, &options.engine(read_only)).map_err(|failure| match failure {
+        OpenFailure::NotADatabase(detail) => not_a_database(file(), detail),
+        OpenFailure::Damaged(detail) => OpenError::Damaged { path: file(), detail },
+        OpenFailure::Permission(detail) => {
+            OpenError::Permission { path: folder.to_owned(), detail }
+        }
+        OpenFailure::Incomplete => OpenError::Incomplete(folder.to_owned()),
+        OpenFailure::Other(source) => in_folder(folder)(source),
+    })
+}
+
+/// Checks that a database is complete, of this version and of the right chain.
+pub(crate) fn check(
+    engine: &Engine,
+    folder: &Path,
+    expected: Option<&Identity>,
+) -> Result<Identity, OpenError> {
+    let path = || folder.to_owned();
+    let tx = engine.read().map_err(in_folder(folder))?;
+    let found = meta::schema(&tx).map_err(in_folder(folder))?;
+    let found = found.ok_or_else(|| OpenError::Incomplete(path()))?;
+    if found != SCHEMA_VERSION {
+        return Err(OpenError::SchemaVersion { path: path(), found, expected: SCHEMA_VERSION });
+    }
+    let identity = meta::identity(&tx).map_err(in_folder(folder))?;
+    let head = meta::head(&tx).map_err(in_folder(folder))?;
+    let (Some(identity), Some(_)) = (identity, head) else {
+        return Err(OpenError::Incomplete(path()));
+    };
+    if let Some(expected) = expected {
+        let (found, wanted) = (identity.chain_id, expected.chain_id);
+        if found != wanted {
+            return Err(OpenError::OtherChain { path: path(), found, expected: wanted });
+        }
+        let (found, wanted) = (identity.genesis, expected.genesis);
+        if found != wanted {
+            return Err(OpenError::OtherGenesis { path: path(), found, expected: wanted });
+        }
+    }
+    Ok(identity)
+}
+
+/// Says which database an error is about.
+pub(crate) fn in_folder(folder: &Path) -> impl Fn(StorageError) -> OpenError + '_ {
+    |source| OpenError::Storage { path: folder.to_owned(), source: Box::new(source) }
+}
+
+fn not_a_database(path: PathBuf, detail: impl Into<String>) -> OpenError {
+    OpenError::NotADatabase { path, detail: detail.into() }
+}
+
+fn io_error(folder: &Path, operation: &str, error: io::Error) -> OpenError {
+    let path = folder.to_owned();
+    match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            OpenError::Permission { path, detail: error.to_string() }
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            in_folder(folder)(StorageError::DiskFull { path })
+        }
+        _ => in_folder(folder)(StorageError::Io {
+            operation: operation.into(),
+            source: error.into(),
+        }),
+    }
+}

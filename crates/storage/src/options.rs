@@ -1,0 +1,83 @@
+//! How a database is opened.
+
+use crate::{CacheSizes, PrunePolicy, engine::EngineOptions};
+use std::time::Duration;
+
+/// When a commit is on the disk.
+///
+/// Whatever the choice, a commit is atomic, the database opens after any interruption, and a
+/// killed process loses nothing that was committed: the operating system has it. They differ in
+/// what a power cut or a crash of the operating system takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// Every commit waits for the disk. A power cut takes nothing that was reported as written.
+    #[default]
+    EveryCommit,
+    /// The disk is waited for after this many bytes or this long. A power cut takes the commits
+    /// since then; the database opens at the last block before. Needs more space meanwhile.
+    Periodic {
+        /// Bytes written.
+        bytes: usize,
+        /// Time.
+        period: Duration,
+    },
+}
+
+/// Options of a database. None of them is recorded in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StorageOptions {
+    /// When commits are on the disk.
+    pub durability: Durability,
+    /// What is kept of the past.
+    pub prune: PrunePolicy,
+    /// What is kept in memory of the present.
+    pub cache: CacheSizes,
+    /// Most blocks that are accepted but not written.
+    pub max_pending_blocks: usize,
+    /// Most bytes, about, of such blocks. One block is always accepted.
+    pub max_pending_bytes: usize,
+    /// Most blocks in one commit.
+    pub max_batch_blocks: usize,
+    /// How many blocks the history indices may be behind, and how many are pruned from them at a
+    /// time.
+    pub index_stride: u64,
+    /// Limit of the file's size, in bytes. The address space is reserved, nothing else.
+    pub max_size: usize,
+    /// How much the file grows at a time, in bytes.
+    pub growth: usize,
+    /// Most readers at once.
+    pub max_readers: u64,
+}
+
+impl Default for StorageOptions {
+    fn default() -> Self {
+        Self {
+            durability: Durability::default(),
+            prune: PrunePolicy::ARCHIVE,
+            cache: CacheSizes::default(),
+            max_pending_blocks: 64,
+            max_pending_bytes: 512 << 20,
+            max_batch_blocks: 32,
+            index_stride: 32,
+            max_size: 8 << 40,
+            growth: 256 << 20,
+            max_readers: 1024,
+        }
+    }
+}
+
+impl StorageOptions {
+    pub(crate) fn engine(&self, read_only: bool) -> EngineOptions {
+        let flush_after = match self.durability {
+            Durability::EveryCommit => None,
+            Durability::Periodic { bytes, period } => Some((bytes, period)),
+        };
+        EngineOptions {
+            read_only,
+            flush_after,
+            max_size: self.max_size,
+            growth: self.growth,
+            max_readers: self.max_readers,
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What is kept of the past, and removing the rest a little with every commit.
+
+use crate::{
+    StorageError, Table,
+    codec::{block_key, decode_block_key, decode_storage_change_key},
+    engine::{Change, Walk, WriteTx},
+    history::{Changes, drop_until},
+    meta::Progress,
+};
+
+/// How many blocks behind the head are kept of each kind of record; `None` keeps all.
+///
+/// Headers, bodies, transaction lookup and the present state are never pruned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PrunePolicy {
+    /// Change sets and their indices: how far back the state can be read, and unwound.
+    pub history: Option<u64>,
+    /// Receipts.
+    pub receipts: Option<u64>,
+    /// Senders. They can be recovered from the signatures again.
+    pub senders: Option<u64>,
+}
+
+impl PrunePolicy {
+    /// Keeps everything.
+    pub const ARCHIVE: Self = Self { history: None, receipts: None, senders: None };
+
+    /// Keeps state, receipts and senders of the last `blocks` blocks.
+    pub const fn full(blocks: u64) -> Self {
+        Self { history: Some(blocks), receipts: Some(blocks), senders: Some(blocks) }
+    }
+}
+
+/// Prunes at most `limit` blocks of every kind, `stride` at a time at least where an index has to
+/// be changed, since many blocks at once cost little more there than one.
+pub(crate) fn prune(
+    tx: &WriteTx,
+    policy: &PrunePolicy,
+    progress: &mut Progress,
+    head: u64,
+    (stride, limit): (u64, u64),
+) -> Result<(), StorageError> {
+    let due = |from: u64, keep: Option<u64>| {
+        let goal = head.saturating_sub(keep.unwrap_or(head));
+        goal.min(from.saturating_add(limit))
+    };
+    let goal = due(progress.history_from, policy.history).min(progress.indexed_to);
+    if goal >= progress.history_from + stride.min(limit) {
+        history(tx, progress.history_from + 1, goal)?;
+        progress.history_from = goal;
+    }
+    let goal = due(progress.receipts_from, policy.receipts);
+    if goal > progress.receipts_from {
+        delete_blocks(tx, Table::Receipts, 0, goal - 1)?;
+        progress.receipts_from = goal;
+    }
+    let goal = due(progress.senders_from, policy.senders);
+    if goal > progress.senders_from {
+        delete_blocks(tx, Table::TransactionSenders, 0, goal - 1)?;
+        progress.senders_from = goal;
+    }
+    Ok(())
+}
+
+/// Removes change sets of a range of blocks, and the blocks from the indices.
+fn history(tx: &WriteTx, first: u64, last: u64) -> Result<(), StorageError> {
+    let changes = Changes::read(tx, first, last)?;
+    drop_until(tx, Table::AccountsHistory, &changes.accounts, last)?;
+    drop_until(tx, Table::StoragesHistory, &changes.slots, last)?;
+    delete_blocks(tx, Table::AccountChangeSets, first, last)?;
+    delete_blocks(tx, Table::StorageChangeSets, first, last)
+}
+
+/// Removes the entries of a range of blocks from a table whose keys begin with the block.
+pub(crate) fn delete_blocks(
+    tx: &WriteTx,
+    table: Table,
+    first: u64,
+    last: u64,
+) -> Result<(), StorageError> {
+    let mut cursor = tx.writer(table)?;
+    while let Some((key, _)) = cursor.seek(&block_key(first))? {
+        let block = match table {
+            Table::StorageChangeSets => decode_storage_change_key(&key).map(|(block, _)| block),
+            _ => decode_block_key(&key),
+        };
+        if block.map_err(|error| error.at(table, &key))? > last {
+            break;
+        }
+        if table.is_dup_sorted() { cursor.delete_values()? } else { cursor.delete()? }
+    }
+    Ok(())
+}

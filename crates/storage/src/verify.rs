@@ -1,0 +1,140 @@
+//! Checking that the tables agree with each other: everything that can be checked without
+//! executing blocks or knowing what a trie is.
+
+mod blocks;
+mod indices;
+mod state;
+
+use crate::{
+    Storage, StorageError, Table,
+    engine::ReadTx,
+    meta::{self, Progress},
+};
+use alloy_primitives::Bytes;
+use core::fmt;
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The table.
+    pub table: Table,
+    /// The key.
+    pub key: Bytes,
+    /// What is wrong.
+    pub problem: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, key {}: {}", self.table, self.key, self.problem)
+    }
+}
+
+/// What a part of the check needs.
+struct Check<'a> {
+    tx: &'a ReadTx,
+    head: u64,
+    progress: Progress,
+    findings: Vec<Finding>,
+    limit: usize,
+}
+
+/// Why a check ends early: enough has been found, or reading failed.
+enum Stop {
+    Enough,
+    Error(StorageError),
+}
+
+impl From<StorageError> for Stop {
+    fn from(error: StorageError) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl Check<'_> {
+    fn report(&mut self, table: Table, key: &[u8], problem: impl ToString) -> Result<(), Stop> {
+        let (key, problem) = (Bytes::copy_from_slice(key), problem.to_string());
+        self.findings.push(Finding { table, key, problem });
+        if self.findings.len() < self.limit { Ok(()) } else { Err(Stop::Enough) }
+    }
+
+    fn expect(
+        &mut self,
+        holds: bool,
+        table: Table,
+        key: &[u8],
+        problem: impl ToString,
+    ) -> Result<(), Stop> {
+        if holds { Ok(()) } else { self.report(table, key, problem) }
+    }
+
+    /// Fails a table of the wrong length.
+    fn expect_entries(&mut self, table: Table, expected: u64) -> Result<(), Stop> {
+        let (entries, _) = self.tx.size_of(table)?;
+        let problem = format_args!("{entries} entries instead of {expected}");
+        self.expect(entries == expected, table, &[], problem)
+    }
+}
+
+impl Storage {
+    /// Holds every table against those that it must agree with, as of the last block written,
+    /// and returns the first differences, at most `limit`. `step` is told what is checked next.
+    ///
+    /// The state root and the roots in the headers are not checked: that takes the rules of
+    /// tries.
+    ///
+    /// # Errors
+    /// The database cannot be read for another reason than damage.
+    pub fn verify(
+        &self,
+        limit: usize,
+        mut step: impl FnMut(&'static str),
+    ) -> Result<Vec<Finding>, StorageError> {
+        let tx = self.shared.engine.read()?;
+        let (head, progress) = (meta::known_head(&tx)?, meta::progress(&tx)?);
+        let limit = limit.max(1);
+        let mut check = Check { tx: &tx, head: head.number, progress, findings: vec![], limit };
+        type Part = fn(&mut Check<'_>) -> Result<(), Stop>;
+        let parts: [(&'static str, Part); 7] = [
+            ("headers", blocks::headers),
+            ("bodies, senders, receipts, transaction lookup", blocks::bodies),
+            ("accounts and codes", state::accounts),
+            ("storage", state::storages),
+            ("account history", indices::accounts),
+            ("storage history", indices::storages),
+            ("trie nodes", state::nodes),
+        ];
+        for (name, part) in parts {
+            step(name);
+            match part(&mut check) {
+                Ok(()) => {}
+                Err(Stop::Enough) => break,
+                Err(Stop::Error(error)) => match damage(&error) {
+                    Some(finding) => check.findings.push(finding),
+                    None => return Err(error),
+                },
+            }
+            if check.findings.len() >= check.limit {
+                break;
+            }
+        }
+        Ok(check.findings)
+    }
+}
+
+/// Damage that a read has met is a finding like others.
+fn damage(error: &StorageError) -> Option<Finding> {
+    match error {
+        StorageError::Decode { table, key, reason } => {
+            Some(Finding { table: *table, key: key.clone(), problem: reason.to_string() })
+        }
+        StorageError::Inconsistent { table, key, problem } => {
+            Some(Finding { table: *table, key: key.clone(), problem: (*problem).to_owned() })
+        }
+        StorageError::Corrupted { operation, detail } => {
+            let table = Table::ALL.into_iter().find(|table| table.name() == operation)?;
+            Some(Finding { table, key: Bytes::new(), problem: detail.clone() })
+        }
+        _ => None,
+    }
+}

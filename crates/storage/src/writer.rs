@@ -1,0 +1,82 @@
+//! The thread that writes. It takes what has been accepted since it last looked, as one commit:
+//! when blocks come faster than commits finish, commits grow, and the cost per block falls.
+
+use crate::{
+    BlockRef, StorageError, StorageOptions,
+    engine::Engine,
+    history, meta,
+    pending::PendingBlock,
+    prune,
+    store::{Live, Shared},
+    write,
+};
+use std::sync::Arc;
+
+/// Writes until the storage is shut down.
+pub(crate) fn run(shared: &Shared) {
+    loop {
+        let mut live = shared.live.lock();
+        while (live.pending.is_empty() || live.failure.is_some()) && !live.stopping {
+            shared.work.wait(&mut live);
+        }
+        let done = live.pending.is_empty() || live.failure.is_some();
+        if done && live.stopping {
+            return;
+        }
+        let limit = shared.options.max_batch_blocks.max(1);
+        let batch: Vec<_> = live.pending.iter().take(limit).cloned().collect();
+        drop(live);
+
+        let written = {
+            let _turn = shared.write_turn.lock();
+            commit(&shared.engine, &shared.options, &batch)
+        };
+        let mut live = shared.live.lock();
+        match written {
+            Ok(head) => finished(&mut live, head),
+            Err(error) => live.failure = Some(Arc::new(error)),
+        }
+        drop(live);
+        shared.progress.notify_all();
+    }
+}
+
+fn finished(live: &mut Live, head: BlockRef) {
+    while let Some(oldest) = live.pending.front().filter(|b| b.block.number <= head.number) {
+        live.pending_bytes = live.pending_bytes.saturating_sub(oldest.bytes);
+        live.pending.pop_front();
+    }
+    live.written = head;
+}
+
+/// One atomic commit of consecutive blocks.
+fn commit(
+    engine: &Engine,
+    options: &StorageOptions,
+    batch: &[Arc<PendingBlock>],
+) -> Result<BlockRef, StorageError> {
+    let tx = engine.write()?;
+    let before = meta::known_head(&tx)?;
+    let blocks: Vec<_> = batch.iter().map(|pending| &pending.commit).collect();
+    let (Some(first), Some(last)) = (blocks.first(), batch.last()) else { return Ok(before) };
+    if first.header.parent_hash != before.hash {
+        let (block, parent) = (first.block(), first.header.parent_hash);
+        return Err(StorageError::NotNext { block, parent, head: before });
+    }
+    write::blocks(&tx, &blocks)?;
+
+    let head = last.block;
+    let mut progress = meta::progress(&tx)?;
+    let stride = options.index_stride.max(1);
+    if head.number >= progress.indexed_to.saturating_add(stride) {
+        history::index(&tx, progress.indexed_to + 1, head.number)?;
+        progress.indexed_to = head.number;
+    }
+    // Twice as many as come in, so that a backlog of pruning shrinks.
+    let limit = (2 * blocks.len() as u64).max(2 * stride);
+    prune::prune(&tx, &options.prune, &mut progress, head.number, (stride, limit))?;
+    meta::set_progress(&tx, &progress)?;
+    meta::set_head(&tx, head)?;
+    tx.commit()?;
+    Ok(head)
+}
