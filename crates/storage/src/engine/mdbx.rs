@@ -12,7 +12,7 @@
 use super::{Change, Entry, Read, Slice, Walk, validation};
 use crate::{StorageError, Table};
 use signet_libmdbx::{
-    Cursor as RawCursor, Database, DatabaseFlags, Environment, EnvironmentFlags, Geometry,
+    Cursor as RawCursor, Database, DatabaseFlags, Environment, EnvironmentFlags, Geometry, Info,
     MdbxError, Mode, ReadError, ReadResult, Ro, Rw, SyncMode, TransactionKind, WriteFlags,
     sys::PageSize, tx::Tx as RawTx,
 };
@@ -20,6 +20,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
+    thread,
     time::Duration,
 };
 
@@ -60,6 +61,10 @@ struct Tables {
 
 /// Name of the file that MDBX makes in its folder.
 pub(crate) const DATA_FILE: &str = "mdbx.dat";
+
+/// Size of a page, in bytes. Random changes copy whole pages: the smallest size that the
+/// operating system writes at once is the best.
+const PAGE: usize = 4096;
 
 /// Why a file could not be opened.
 #[derive(Debug)]
@@ -143,7 +148,7 @@ impl Engine {
                 size: Some(0..options.max_size),
                 growth_step: Some(options.growth as isize),
                 shrink_threshold: Some(0),
-                page_size: Some(PageSize::Set(4096)),
+                page_size: Some(PageSize::Set(PAGE)),
             });
         }
         if let Some((bytes, period)) = options.flush_after {
@@ -199,17 +204,27 @@ impl Engine {
 
     /// Page size, pages in the file up to the last one used, free pages among them.
     pub(crate) fn pages(&self) -> Result<(u64, u64, u64), StorageError> {
-        let error = |e| self.tables.error("read statistics", e);
-        let info = self.env.info().map_err(error)?;
-        let size = self.env.stat().map_err(error)?.page_size();
+        let last = self.info()?.last_pgno() as u64;
         let free = self.env.freelist().map_err(|e| self.tables.read_error("free list", e))?;
-        Ok((u64::from(size), info.last_pgno() as u64 + 1, free as u64))
+        Ok((PAGE as u64, last + 1, free as u64))
     }
 
     /// Reader slots in use.
     pub(crate) fn readers(&self) -> Result<u64, StorageError> {
-        let info = self.env.info().map_err(|e| self.tables.error("read statistics", e))?;
-        Ok(info.num_readers() as u64)
+        Ok(self.info()?.num_readers() as u64)
+    }
+
+    /// MDBX reads these figures from the meta pages without a transaction, and takes one that is
+    /// being written just then for a damaged one.
+    fn info(&self) -> Result<Info, StorageError> {
+        let mut tries = 0;
+        loop {
+            match self.env.info() {
+                Err(MdbxError::Corrupted) if tries < 1000 => thread::yield_now(),
+                info => return info.map_err(|e| self.tables.error("read statistics", e)),
+            }
+            tries += 1;
+        }
     }
 }
 
