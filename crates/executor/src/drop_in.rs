@@ -229,7 +229,7 @@ impl<R: PartialEq + fmt::Debug> Verdict<R> {
                 diff.sort();
                 Ok((result, diff))
             }
-            Err(error) => Err(describe(&error)),
+            Err(error) => Err(error.to_string()),
         })
     }
 
@@ -281,20 +281,5 @@ impl<R: PartialEq + fmt::Debug> Verdict<R> {
                 let fields = fields.into_iter();
                 fields.map(|(name, l, r)| (name.to_owned(), l, r)).find_map(different)
             })
-    }
-}
-
-/// Where a block fails and, where the block is to blame, why. An infrastructure error's words
-/// depend on the database it went through.
-fn describe(error: &ExecuteError) -> String {
-    let (place, cause) = match error {
-        ExecuteError::PreExecution(cause) => ("before the first transaction".to_owned(), cause),
-        ExecuteError::PostExecution(cause) => ("after the last transaction".to_owned(), cause),
-        ExecuteError::Transaction { index, error } => (format!("transaction {index}"), error),
-        ExecuteError::Panicked(_) => return error.to_string(),
-    };
-    match cause.as_validation() {
-        Some(reason) => format!("{place}: {reason}"),
-        None => format!("{place}: an internal error"),
     }
 }

@@ -5,14 +5,15 @@
 
 mod support;
 
-use core::{mem::discriminant, time::Duration};
-use revm::primitives::hardfork::SpecId;
+use alloy_primitives::{Address, B256, U256};
+use core::{convert::Infallible, mem::discriminant, time::Duration};
+use revm::{DatabaseRef, bytecode::Bytecode, primitives::hardfork::SpecId, state::AccountInfo};
 use std::{collections::BTreeSet, sync::Once};
 use support::{Case, Done, any, conflicts, eager, ethereum, independent, within};
-use warpline_executor::{Dialect, ExecuteError, ParallelExecutor};
+use warpline_executor::{Dialect, ExecuteError, ParallelExecutor, ParentState};
 use warpline_testing::{
-    evm::{Factory, builder::BlockBuilder, tx::Request, user},
-    faults::{Fault, FaultyParent, PANIC_MESSAGE},
+    evm::{Factory, MemoryParent, builder::BlockBuilder, tx::Request, user},
+    faults::{Fault, FaultyParent, FaultyReadError, PANIC_MESSAGE},
 };
 
 const THREADS: [usize; 4] = [1, 2, 3, 8];
@@ -251,4 +252,75 @@ fn a_parent_that_is_broken_from_the_start_fails_before_the_first_transaction() {
         let error = case.parallel(&executor, &parent).expect_err("nothing can be read");
         assert!(matches!(error, ExecuteError::PreExecution(_)), "{error}");
     }
+}
+
+/// A parent whose databases fail on helpers, and panic when a helper drops them.
+struct HostileToHelpers<'p>(&'p MemoryParent);
+
+#[derive(Debug)]
+struct HostileDb<'p>(&'p MemoryParent);
+
+fn on_a_helper() -> bool {
+    std::thread::current().name().is_some_and(|name| name.starts_with("warpline-"))
+}
+
+impl ParentState for HostileToHelpers<'_> {
+    type Db<'a>
+        = HostileDb<'a>
+    where
+        Self: 'a;
+
+    fn open(&self) -> HostileDb<'_> {
+        HostileDb(self.0)
+    }
+}
+
+impl Drop for HostileDb<'_> {
+    fn drop(&mut self) {
+        assert!(!on_a_helper() || std::thread::panicking(), "{PANIC_MESSAGE}");
+    }
+}
+
+impl revm::Database for HostileDb<'_> {
+    type Error = FaultyReadError<Infallible>;
+
+    fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, Self::Error> {
+        if on_a_helper() {
+            return Err(FaultyReadError::Injected { read: 0, recoverable: false });
+        }
+        std::thread::sleep(Duration::from_micros(100));
+        self.0.basic_ref(address).map_err(FaultyReadError::Parent)
+    }
+
+    fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, Self::Error> {
+        self.0.code_by_hash_ref(hash).map_err(FaultyReadError::Parent)
+    }
+
+    fn storage(&mut self, address: Address, key: U256) -> Result<U256, Self::Error> {
+        self.0.storage_ref(address, key).map_err(FaultyReadError::Parent)
+    }
+
+    fn block_hash(&mut self, number: u64) -> Result<B256, Self::Error> {
+        self.0.block_hash_ref(number).map_err(FaultyReadError::Parent)
+    }
+}
+
+/// Whatever a helper dies of, the transaction it had is the front's again.
+#[test]
+fn a_helper_that_dies_of_a_panicking_drop_hangs_nobody() {
+    silence_injected_panics();
+    within(LIMIT, || {
+        let case = independent();
+        let expected = case.expected();
+        for threads in [2, 3, 8] {
+            let (ethereum, any) = (ethereum(threads), any(threads));
+            for _ in 0..3 {
+                let parent = HostileToHelpers(&case.block.parent);
+                let (done, _) = case.parallel(&ethereum, &parent).expect("the front reads");
+                assert!(done == expected, "{threads} threads");
+                let (done, _) = case.parallel(&any, &parent).expect("the front reads");
+                assert!(done == expected, "{threads} threads");
+            }
+        }
+    });
 }

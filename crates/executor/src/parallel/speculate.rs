@@ -54,6 +54,27 @@ pub(crate) struct Shared<'s, 'a, F: BlockExecutorFactory, P, T> {
     pub(crate) waiting: AtomicU64,
 }
 
+/// A claimed transaction. Whatever becomes of the thread that has it, the front must not wait for
+/// it forever: unless it is settled otherwise it is abandoned.
+struct Claim<'s> {
+    scheduler: &'s Scheduler,
+    tx: usize,
+}
+
+impl Claim<'_> {
+    /// Hands the transaction back in one of the scheduler's ways.
+    fn settle(self, how: impl FnOnce(&Scheduler, usize)) {
+        how(self.scheduler, self.tx);
+        core::mem::forget(self);
+    }
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        self.scheduler.abandon(self.tx);
+    }
+}
+
 /// How far past a transaction its readers are looked for.
 const RECALL_WINDOW: usize = 16;
 
@@ -134,6 +155,7 @@ where
     /// Runs a claimed transaction and hands its outcome over, or abandons it.
     pub(crate) fn run(&mut self, tx: usize) {
         let shared = self.shared;
+        let claim = Claim { scheduler: shared.scheduler, tx };
         let start = Instant::now();
         shared.speculations.fetch_add(1, Ordering::Relaxed);
         // A panic below the EVM (a parent state, a precompile) is not this thread's to report:
@@ -148,14 +170,14 @@ where
                 shared.memory.publish(changes, tx as u32 + 1, group, shared.beneficiary);
                 shared.recall_readers(tx, changes);
                 *shared.outcomes[tx].lock() = Some(outcome);
-                shared.scheduler.finish(tx);
+                claim.settle(Scheduler::finish);
                 shared.waiting.fetch_add(waited.as_nanos() as u64, Ordering::Relaxed);
             }
-            Ok(Err(Failure::Outdated)) => shared.scheduler.give_back(tx),
+            Ok(Err(Failure::Outdated)) => claim.settle(Scheduler::give_back),
             Ok(Err(Failure::GivenUp)) | Err(_) => {
                 self.executor = None;
                 shared.scheduler.report_wasted(group);
-                shared.scheduler.abandon(tx);
+                drop(claim);
             }
         }
         shared.speculating.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);

@@ -72,7 +72,11 @@ where
         && !cfg.is_balance_check_disabled()
         && !cfg.is_nonce_check_disabled()
         && !cfg.is_base_fee_check_disabled()
-        && !cfg.is_fee_charge_disabled();
+        && !cfg.is_fee_charge_disabled()
+        && !cfg.enable_amsterdam_eip2780
+        && !cfg.enable_amsterdam_eip8037;
+    let usual_price = cfg.gas_params.tx_base_stipend() == TRANSFER_GAS
+        && cfg.gas_params.tx_floor_cost_base_gas() <= TRANSFER_GAS;
     let usual_type = match tx.ty() {
         0 => true,
         1 => spec.is_enabled_in(SpecId::BERLIN),
@@ -84,7 +88,7 @@ where
         && tx.gas_limit() <= gas_left
         && tx.gas_limit() <= cfg.tx_gas_limit_cap();
     let right_chain = tx.chain_id().is_none_or(|id| id == cfg.chain_id);
-    if !(usual_rules && usual_type && bare && gas_fits && right_chain) {
+    if !(usual_rules && usual_price && usual_type && bare && gas_fits && right_chain) {
         return None;
     }
 

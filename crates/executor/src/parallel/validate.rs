@@ -6,7 +6,7 @@
 
 use crate::parallel::{
     view::{AccountRead, ReadLog},
-    watch::BalanceWatch,
+    watch::{BalanceWatch, is_vast},
 };
 use alloy_primitives::{Address, U256};
 use warpline_merger::{AccountEntry, Adjustment, CanonicalState};
@@ -109,7 +109,12 @@ fn account_holds(
         let enough = needed.is_some_and(|needed| {
             needed.is_zero() || (seen.balance >= needed && now.balance >= needed)
         });
-        if watch.observed(&read.address) || !enough {
+        // A credit that overflows fails, so near the limit every credit looks at the balance.
+        let vast = is_vast(&seen.balance)
+            || is_vast(&now.balance)
+            || watch.vast()
+            || envelope.cost.is_none_or(|cost| is_vast(&cost));
+        if watch.observed(&read.address) || !enough || vast {
             return Holds::No;
         }
     }

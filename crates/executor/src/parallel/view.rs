@@ -199,7 +199,12 @@ impl<Db: Database> View<'_, Db> {
         let (seen, version) = loop {
             match self.memory.slot(address, key, self.version()) {
                 None => {
-                    let value = self.parent.storage(address, key).map_err(ViewError::Parent)?;
+                    // As revm's `State`: what does not exist has no storage.
+                    let known = account.and_then(|at| self.log.accounts.get(at as usize));
+                    let value = match known {
+                        Some(AccountRead { seen: None, .. }) => U256::ZERO,
+                        _ => self.parent.storage(address, key).map_err(ViewError::Parent)?,
+                    };
                     break (value, None);
                 }
                 Some(written) => {

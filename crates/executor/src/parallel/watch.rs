@@ -17,6 +17,11 @@ use revm::{
     },
 };
 
+/// Whether an amount is 2¹⁹² wei or more. Sums of smaller ones do not overflow within a transaction.
+pub(crate) const fn is_vast(wei: &U256) -> bool {
+    wei.as_limbs()[3] != 0
+}
+
 /// What one speculative execution observed of balances and nonces.
 #[derive(Clone, Debug, Default)]
 pub struct BalanceWatch {
@@ -24,6 +29,8 @@ pub struct BalanceWatch {
     debits: Vec<(Address, U256)>,
     depth: usize,
     creates: bool,
+    /// Some transfer was of an amount that could make balances overflow.
+    vast: bool,
     /// The frame that opens next belongs to an instruction that was noted already.
     announced: bool,
 }
@@ -31,12 +38,24 @@ pub struct BalanceWatch {
 impl BalanceWatch {
     /// Nothing observed yet; `creates` says whether the transaction itself creates a contract.
     pub(crate) const fn new(creates: bool) -> Self {
-        Self { exact: Vec::new(), debits: Vec::new(), depth: 0, creates, announced: false }
+        Self {
+            exact: Vec::new(),
+            debits: Vec::new(),
+            depth: 0,
+            creates,
+            vast: false,
+            announced: false,
+        }
     }
 
     /// Whether the transaction tried to create a contract.
     pub(crate) const fn creates(&self) -> bool {
         self.creates
+    }
+
+    /// Whether code tried to transfer an amount that could make a balance overflow.
+    pub(crate) const fn vast(&self) -> bool {
+        self.vast
     }
 
     pub(crate) fn observed(&self, address: &Address) -> bool {
@@ -60,6 +79,7 @@ impl BalanceWatch {
     /// Code tries to transfer `value` out of `from`.
     pub(crate) fn note_debit(&mut self, from: Address, value: U256) {
         if !value.is_zero() {
+            self.vast |= is_vast(&value);
             self.debits.push((from, value));
         }
     }
