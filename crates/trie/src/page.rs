@@ -69,6 +69,12 @@ impl<K: Kind> Page<K> {
         Self { leaves, nodes: Vec::new(), reshaped: true, open: false, used: 0, changed: 0 }
     }
 
+    /// Reads something of every part.
+    pub(crate) fn glance(&self) -> u8 {
+        let keys = self.leaves.iter().step_by(2).fold(0, |seen, leaf| seen ^ leaf.key[0]);
+        keys ^ self.nodes.first().map_or(0, |node| node.as_slice().len() as u8)
+    }
+
     /// Applies changes in ascending order of their keys. After an error, applying them again
     /// completes what was begun.
     pub(crate) fn apply<S: TrieSource>(

@@ -32,8 +32,8 @@ impl Default for TrieConfig {
 }
 
 impl TrieConfig {
-    /// The default page limit: nodes for some two thousandths of the accounts, and four kilobytes
-    /// of accounts to read where a page is not in memory.
+    /// The default page limit: nodes for some few thousandths of the accounts, and four kilobytes
+    /// of accounts, at most, to read where a page is not in memory.
     pub const PAGE_LIMIT: usize = 64;
 }
 
@@ -76,6 +76,8 @@ pub struct StateTrie {
     tick: u64,
     persisted: u64,
     resident: usize,
+    /// How many roots ago something was used that the last eviction kept.
+    kept_age: u64,
 }
 
 impl StateTrie {
@@ -100,6 +102,7 @@ impl StateTrie {
             tick: 1,
             persisted: 0,
             resident: 0,
+            kept_age: 64,
         })
     }
 
@@ -139,22 +142,22 @@ impl StateTrie {
         self.apply(source, Extent::Pages)
     }
 
-    /// The root of the state with all staged changes, and what to write. Evicts afterwards what
-    /// exceeds the memory limit.
+    /// The root of the state with all staged changes, and what to write.
     pub fn root<S: TrieSource>(&mut self, source: &S) -> Result<RootUpdate, TrieError> {
         self.apply(source, Extent::Root)?;
         self.root = self.top.node.root();
         let updates = TrieUpdates::collect(&mut self.top, std::mem::take(&mut self.log));
         let number = RootNumber(self.tick);
         self.tick += 1;
-        self.evict();
         Ok(RootUpdate { root: self.root, number, updates })
     }
 
     /// Takes note that every source from now on includes the updates of this root and of those
-    /// before it.
+    /// before it. Evicts what exceeds the memory limit, which takes a walk over all that is in
+    /// memory every few blocks.
     pub fn persisted(&mut self, number: RootNumber) {
         self.persisted = self.persisted.max(number.0);
+        self.evict();
     }
 
     fn apply<S: TrieSource>(&mut self, source: &S, extent: Extent) -> Result<(), TrieError> {
@@ -208,11 +211,13 @@ impl StateTrie {
         }
         // Some room, so that the next block does not evict again.
         let target = self.config.memory_limit / 8 * 7;
-        let mut age = 64;
+        // What sufficed the last time will do again, more or less.
+        let mut age = (self.kept_age * 2).clamp(1, 64);
         loop {
             let used_since = self.tick.saturating_sub(age);
             let keep = Keep { used_since, changed_after: self.persisted };
             self.resident = self.top.shrink(Some(keep));
+            self.kept_age = age;
             if self.resident <= target || age == 0 {
                 return;
             }

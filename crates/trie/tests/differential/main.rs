@@ -239,7 +239,7 @@ fn memory_returns_to_its_limit_once_blocks_are_stored() {
     };
     bench.execute(&block(0..20_000, 1));
     let all = bench.trie.resident_bytes();
-    bench.execute(&block(0..20, 0));
+    bench.execute(&block(0..20, 2));
     assert!(all > 4_000_000 && bench.trie.resident_bytes() >= all, "unstored blocks must stay");
     for round in 0..40 {
         bench.execute(&block(round * 20..(round + 1) * 20, 0));
