@@ -58,7 +58,7 @@ fn account(index: usize, nonce: u64) -> AccountState {
 fn database(path: &Path, accounts: usize, options: StorageOptions) -> Storage {
     let loader = GenesisLoader::new(path, options).expect("an empty folder");
     let mut sorted: Vec<_> =
-        (0..accounts).map(|i| (keccak256(address(i)), account(i, 0))).collect();
+        (0..accounts).map(|i| (keccak256(address(i)), account(i, 0).into())).collect();
     sorted.sort_unstable_by_key(|(hash, _)| *hash);
     loader.nodes(nodes(sorted.iter().map(|(hash, _)| hash), accounts)).expect("room");
     loader.accounts(sorted).expect("room");
@@ -195,6 +195,7 @@ fn commits(folder: &Path, accounts: usize, blocks: usize) {
     let mut sizes = vec![0; variants.len()];
     for round in 0..ROUNDS {
         for (index, variant) in variants.iter().enumerate() {
+            eprintln!("round {round}: {}", variant.name);
             let folder = tempfile::tempdir_in(folder).expect("a folder");
             let options = StorageOptions {
                 durability: variant.durability,

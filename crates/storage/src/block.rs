@@ -1,5 +1,6 @@
 //! What goes into the database with a block.
 
+use alloy_consensus::constants::EMPTY_ROOT_HASH;
 use alloy_consensus::{
     BlockBody, EthereumReceipt, EthereumTxEnvelope, Header, Receipt, Sealed, TxEip4844, TxType,
 };
@@ -22,6 +23,22 @@ pub struct BlockRef {
 impl fmt::Display for BlockRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.number, self.hash)
+    }
+}
+
+/// An account as the flat state holds it: all that its leaf in the account trie needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredAccount {
+    /// Nonce, balance and code hash.
+    pub state: AccountState,
+    /// Root of the account's storage trie.
+    pub storage_root: B256,
+}
+
+impl From<AccountState> for StoredAccount {
+    /// An account without storage.
+    fn from(state: AccountState) -> Self {
+        Self { state, storage_root: EMPTY_ROOT_HASH }
     }
 }
 
@@ -153,6 +170,9 @@ pub struct TrieUpdates {
     pub accounts: NodeUpdates,
     /// The storage tries, by the Keccak-256 of the address.
     pub storages: Vec<(B256, StorageTrieUpdates)>,
+    /// Roots of the storage tries of changed accounts. An account that is not listed keeps its
+    /// root; a new one has no storage then.
+    pub storage_roots: Vec<(B256, B256)>,
 }
 
 /// Changed nodes of one storage trie.
@@ -172,6 +192,7 @@ impl TrieUpdates {
     pub fn sort(&mut self) {
         sort_nodes(&mut self.accounts);
         self.storages.sort_by_key(|(account, _)| *account);
+        self.storage_roots.sort_by_key(|(account, _)| *account);
         self.storages.iter_mut().for_each(|(_, updates)| sort_nodes(&mut updates.nodes));
     }
 
@@ -184,7 +205,8 @@ impl TrieUpdates {
         }
         let ascending = |pair: &[(B256, _)]| pair[0].0 < pair[1].0;
         let once = self.storages.windows(2).all(ascending);
-        (!once).then_some("the storage trie of an account is listed twice")
+        let roots_once = self.storage_roots.is_sorted_by(|a, b| a.0 < b.0);
+        (!once || !roots_once).then_some("the storage trie of an account is listed twice")
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     BlockCommit, BlockRef, Identity, OpenError, SCHEMA_VERSION, Storage, StorageError,
-    StorageOptions, Table, TrieUpdates, codec,
+    StorageOptions, StoredAccount, Table, TrieUpdates, codec,
     engine::{Change, Engine, WriteTx},
     meta::{self, Progress},
     open::{self, Lock, in_folder},
@@ -10,7 +10,6 @@ use crate::{
 };
 use alloy_primitives::{B256, Bytes, U256};
 use std::path::{Path, PathBuf};
-use warpline_types::AccountState;
 
 /// Fills a new database. Until [`GenesisLoader::finish`] it counts as incomplete and does not
 /// open; each call is a commit of its own, so that memory is bounded by what a call brings.
@@ -66,7 +65,7 @@ impl GenesisLoader {
     /// An account is not behind all others, or the database cannot be written.
     pub fn accounts(
         &self,
-        accounts: impl IntoIterator<Item = (B256, AccountState)>,
+        accounts: impl IntoIterator<Item = (B256, StoredAccount)>,
     ) -> Result<(), StorageError> {
         self.commit(|tx| {
             let mut cursor = tx.writer(Table::HashedAccounts)?;
@@ -127,7 +126,10 @@ impl GenesisLoader {
             let (block, problem) = (BlockRef::default(), problem.to_owned());
             return Err(StorageError::BadCommit { block, problem });
         }
-        self.commit(|tx| write::apply_nodes(tx, &[&updates]))
+        self.commit(|tx| {
+            write::apply_nodes(tx, &[&updates])?;
+            write::storage_roots(tx, &updates.storage_roots)
+        })
     }
 
     /// Adds the genesis block with what its diff allocates, and opens the database.

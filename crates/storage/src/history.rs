@@ -42,7 +42,7 @@ pub(crate) fn account_at(
             return Ok(before);
         }
     }
-    tables::account(tx, account)
+    Ok(tables::account(tx, account)?.map(|account| account.state))
 }
 
 /// A slot after block `number`, which must be in the kept range.

@@ -8,7 +8,7 @@
 //! - [`GenesisLoader`] makes a database.
 //! - [`Storage::verify`] holds the tables against each other, [`Storage::stats`] counts.
 //!
-//! State is keyed by Keccak-256, flat: `hash(address)` → account, `hash(address), hash(slot)` →
+//! State is keyed by Keccak-256, flat: `hash(address)` → account with its storage root, `hash(address), hash(slot)` →
 //! value. [`Table`] lists what is stored where.
 
 mod block;
@@ -36,7 +36,7 @@ mod writer;
 
 pub use block::{
     BlockCommit, BlockRef, HashedAccountDiff, HashedDiff, HashedSlotDiff, MAX_PATH, NodeUpdates,
-    StorageTrieUpdates, StoredReceipt, Transaction, TrieUpdates,
+    StorageTrieUpdates, StoredAccount, StoredReceipt, Transaction, TrieUpdates,
 };
 pub use cache::CacheSizes;
 pub use codec::{DecodeError, SCHEMA_VERSION};

@@ -1,6 +1,7 @@
 //! Blocks that are accepted but not written yet, ready to be read from.
 
-use crate::{BlockCommit, BlockRef, HashedAccountDiff, NodeUpdates};
+use crate::{BlockCommit, BlockRef, HashedAccountDiff, NodeUpdates, StoredAccount};
+use alloy_consensus::constants::EMPTY_ROOT_HASH;
 use alloy_primitives::{
     Address, B256, Bytes, U256,
     map::{AddressMap, B256Map, HashMap},
@@ -55,6 +56,15 @@ impl PendingBlock {
     /// The same by hash.
     pub(crate) fn account_by_hash(&self, account: &B256) -> Option<Option<AccountState>> {
         self.diff_by_hash(account).map(|diff| diff.after)
+    }
+
+    /// The root of an account's storage after this block, where the block says it.
+    pub(crate) fn storage_root(&self, account: &B256) -> Option<B256> {
+        let roots = &self.commit.trie.storage_roots;
+        let listed = roots.binary_search_by_key(account, |(account, _)| *account).ok();
+        let listed = listed.and_then(|at| roots.get(at)).map(|(_, root)| *root);
+        let cleared = || self.diff_by_hash(account).is_some_and(|diff| diff.storage_cleared);
+        listed.or_else(|| cleared().then_some(EMPTY_ROOT_HASH))
     }
 
     /// The same by hash.
@@ -134,7 +144,8 @@ fn input_length(transaction: &crate::Transaction) -> usize {
 /// state.
 #[derive(Default)]
 pub(crate) struct Merged {
-    pub(crate) accounts: BTreeMap<B256, Option<AccountState>>,
+    /// The roots of their storage are looked up elsewhere.
+    pub(crate) accounts: BTreeMap<B256, Option<StoredAccount>>,
     pub(crate) storages: BTreeMap<B256, MergedStorage>,
 }
 
@@ -150,7 +161,7 @@ impl Merged {
     pub(crate) fn new<'a>(blocks: impl Iterator<Item = &'a PendingBlock>) -> Self {
         let mut merged = Self::default();
         for account in blocks.flat_map(|block| block.commit.diff.accounts()) {
-            merged.accounts.insert(account.hash, account.after);
+            merged.accounts.insert(account.hash, account.after.map(StoredAccount::from));
             if account.storage_cleared || !account.storage.is_empty() {
                 let storage = merged.storages.entry(account.hash).or_default();
                 if account.storage_cleared {

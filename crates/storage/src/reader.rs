@@ -1,13 +1,13 @@
 //! What a reader of a snapshot can be asked for.
 
 use crate::{
-    StateReader, StorageError, StoredReceipt, Transaction,
+    StateReader, StorageError, StoredAccount, StoredReceipt, Transaction,
     history::{account_at, slot_at},
     pending::PendingBlock,
     snapshot::{Source, check_kept, missing_code},
     tables,
 };
-use alloy_consensus::{BlockBody, Header};
+use alloy_consensus::{BlockBody, Header, constants::EMPTY_ROOT_HASH};
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256};
 use std::collections::BTreeMap;
 use warpline_types::AccountState;
@@ -17,8 +17,8 @@ pub trait HashedState {
     /// An account by the Keccak-256 of its address.
     ///
     /// # Errors
-    /// The database cannot be read.
-    fn account_by_hash(&self, account: &B256) -> Result<Option<AccountState>, StorageError>;
+    /// The database cannot be read, or the snapshot is of the past, which has no storage roots.
+    fn account_by_hash(&self, account: &B256) -> Result<Option<StoredAccount>, StorageError>;
 
     /// A slot by the Keccak-256 of address and key. Zero where there is none.
     ///
@@ -34,7 +34,13 @@ pub trait HashedState {
         &self,
         start: &B256,
         limit: usize,
-    ) -> Result<Vec<(B256, AccountState)>, StorageError>;
+    ) -> Result<Vec<(B256, StoredAccount)>, StorageError>;
+
+    /// The first account from a hash on that has any slot.
+    ///
+    /// # Errors
+    /// The database cannot be read, or the snapshot is of the past.
+    fn account_with_storage(&self, start: &B256) -> Result<Option<B256>, StorageError>;
 
     /// Slots of an account in ascending order from a hash on, at most `limit`, fewer only at the
     /// end. No zeros.
@@ -133,9 +139,18 @@ impl StateReader<'_> {
     fn written_account(&self, hash: &B256) -> Result<Option<AccountState>, StorageError> {
         let (tx, view, number) = (self.view.tx()?, &self.view, self.snapshot.block.number);
         match self.snapshot.source {
-            Source::Head(_) => tables::account(tx, hash),
+            Source::Head(_) => Ok(tables::account(tx, hash)?.map(|account| account.state)),
             Source::Past => account_at(tx, &view.progress, view.head.number, hash, number),
         }
+    }
+
+    /// The root of the storage of an account that exists.
+    fn storage_root(&self, account: &B256) -> Result<B256, StorageError> {
+        if let Some(root) = self.pending(|block| block.storage_root(account)) {
+            return Ok(root);
+        }
+        let written = tables::account(self.view.tx()?, account)?;
+        Ok(written.map_or(EMPTY_ROOT_HASH, |account| account.storage_root))
     }
 
     fn written_slot(&self, account: &B256, slot: &B256) -> Result<U256, StorageError> {
@@ -148,9 +163,15 @@ impl StateReader<'_> {
 }
 
 impl HashedState for StateReader<'_> {
-    fn account_by_hash(&self, account: &B256) -> Result<Option<AccountState>, StorageError> {
-        let pending = self.pending(|block| block.account_by_hash(account));
-        pending.map_or_else(|| self.written_account(account), Ok)
+    fn account_by_hash(&self, account: &B256) -> Result<Option<StoredAccount>, StorageError> {
+        self.view.walkable("an account with its storage root", self.snapshot)?;
+        let state = match self.pending(|block| block.account_by_hash(account)) {
+            None => return tables::account(self.view.tx()?, account),
+            Some(None) => return Ok(None),
+            Some(Some(state)) => state,
+        };
+        let storage_root = self.storage_root(account)?;
+        Ok(Some(StoredAccount { state, storage_root }))
     }
 
     fn slot_by_hash(&self, account: &B256, slot: &B256) -> Result<U256, StorageError> {
@@ -162,11 +183,33 @@ impl HashedState for StateReader<'_> {
         &self,
         start: &B256,
         limit: usize,
-    ) -> Result<Vec<(B256, AccountState)>, StorageError> {
+    ) -> Result<Vec<(B256, StoredAccount)>, StorageError> {
         self.view.walkable("a range of accounts", self.snapshot)?;
         let tx = self.view.tx()?;
         let written = |start: &B256, limit| tables::accounts_from(tx, start, limit);
-        merge(&self.snapshot.merged().accounts, start, limit, written)
+        let mut found = merge(&self.snapshot.merged().accounts, start, limit, written)?;
+        if !self.snapshot.overlay().is_empty() {
+            for (account, stored) in &mut found {
+                stored.storage_root = self.storage_root(account)?;
+            }
+        }
+        Ok(found)
+    }
+
+    fn account_with_storage(&self, start: &B256) -> Result<Option<B256>, StorageError> {
+        self.view.walkable("a range of accounts", self.snapshot)?;
+        let mut next = Some(*start);
+        while let Some(from) = next {
+            let written = tables::account_with_storage(self.view.tx()?, &from)?;
+            let pending = self.snapshot.merged().storages.range(from..).next();
+            let pending = pending.map(|(account, _)| *account);
+            let Some(account) = written.into_iter().chain(pending).min() else { break };
+            if !self.slots_from(&account, &B256::ZERO, 1)?.is_empty() {
+                return Ok(Some(account));
+            }
+            next = tables::successor(account);
+        }
+        Ok(None)
     }
 
     fn slots_from(

@@ -291,6 +291,7 @@ impl Storage {
             return Err(StorageError::BadCommit { block: target, problem }.into());
         }
         write::apply_nodes(&tx, &[&updates])?;
+        write::storage_roots(&tx, &updates.storage_roots)?;
         meta::set_progress(&tx, &progress)?;
         meta::set_head(&tx, target)?;
 

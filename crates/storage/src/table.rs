@@ -11,7 +11,7 @@ use core::fmt;
 pub enum Table {
     /// Name → value: see `Meta`.
     Metadata,
-    /// `hash(a)` → nonce, balance, code hash, after the head block.
+    /// `hash(a)` → nonce, balance, code hash, storage root, after the head block.
     HashedAccounts,
     /// `hash(a)` → many of `hash(s) ‖ value`, after the head block. No zeros.
     HashedStorages,

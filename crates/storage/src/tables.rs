@@ -1,13 +1,12 @@
 //! Reading one record of one table, whatever the transaction.
 
 use crate::{
-    BlockRef, StorageError, StoredReceipt, Table, Transaction,
+    BlockRef, StorageError, StoredAccount, StoredReceipt, Table, Transaction,
     codec::{self, DecodeError, Input},
     engine::{Read, Walk},
 };
 use alloy_consensus::{BlockBody, Header};
 use alloy_primitives::{Address, B256, Bytes, U256};
-use warpline_types::AccountState;
 
 /// Looks a key up and decodes its value.
 pub(crate) fn record<T>(
@@ -21,7 +20,7 @@ pub(crate) fn record<T>(
 }
 
 /// An account after the head block.
-pub(crate) fn account(tx: &impl Read, key: &B256) -> Result<Option<AccountState>, StorageError> {
+pub(crate) fn account(tx: &impl Read, key: &B256) -> Result<Option<StoredAccount>, StorageError> {
     record(tx, Table::HashedAccounts, key.as_slice(), codec::decode_account)
 }
 
@@ -49,7 +48,7 @@ pub(crate) fn accounts_from(
     tx: &impl Read,
     start: &B256,
     limit: usize,
-) -> Result<Vec<(B256, AccountState)>, StorageError> {
+) -> Result<Vec<(B256, StoredAccount)>, StorageError> {
     let mut cursor = tx.cursor(Table::HashedAccounts)?;
     let mut entry = cursor.seek(start.as_slice())?;
     let mut found = Vec::new();
@@ -59,6 +58,16 @@ pub(crate) fn accounts_from(
         entry = cursor.next()?;
     }
     Ok(found)
+}
+
+/// The first account from a key on that has slots.
+pub(crate) fn account_with_storage(
+    tx: &impl Read,
+    start: &B256,
+) -> Result<Option<B256>, StorageError> {
+    let table = Table::HashedStorages;
+    let found = tx.cursor(table)?.seek(start.as_slice())?;
+    found.map(|(key, _)| hash(&key).map_err(|error| error.at(table, &key))).transpose()
 }
 
 /// Slots of an account in ascending order from a key on, at most `limit`.

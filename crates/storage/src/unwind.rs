@@ -1,7 +1,7 @@
 //! Going back to an earlier block: change sets put back, records removed.
 
 use crate::{
-    BlockRef, HashedState, StorageError, Table,
+    BlockRef, HashedState, StorageError, StoredAccount, Table,
     codec::{self, block_key},
     engine::{Change, Read, Walk, WriteTx},
     history::{Changes, drop_from, for_account_changes, for_slot_changes, slot_key},
@@ -10,6 +10,7 @@ use crate::{
     tables,
     write::put_slot,
 };
+use alloy_consensus::constants::EMPTY_ROOT_HASH;
 use alloy_primitives::{B256, Bytes, U256};
 use warpline_types::AccountState;
 
@@ -69,8 +70,11 @@ fn restore(tx: &WriteTx, unwound: &Unwound) -> Result<(), StorageError> {
     let mut value = Vec::new();
     for (account, before) in &unwound.accounts {
         value.clear();
-        if let Some(before) = before {
-            codec::encode_account(&mut value, before);
+        if let Some(state) = *before {
+            // The root is the caller's to put back, like the nodes below it.
+            let now = tables::account(tx, account)?;
+            let storage_root = now.map_or(EMPTY_ROOT_HASH, |now| now.storage_root);
+            codec::encode_account(&mut value, &StoredAccount { state, storage_root });
             cursor.put(account.as_slice(), &value)?;
         } else if cursor.seek(account.as_slice())?.is_some_and(|(key, _)| *key == **account) {
             cursor.delete()?;
@@ -146,7 +150,7 @@ impl UnwindView<'_> {
 }
 
 impl HashedState for UnwindView<'_> {
-    fn account_by_hash(&self, account: &B256) -> Result<Option<AccountState>, StorageError> {
+    fn account_by_hash(&self, account: &B256) -> Result<Option<StoredAccount>, StorageError> {
         tables::account(self.tx, account)
     }
 
@@ -158,8 +162,12 @@ impl HashedState for UnwindView<'_> {
         &self,
         start: &B256,
         limit: usize,
-    ) -> Result<Vec<(B256, AccountState)>, StorageError> {
+    ) -> Result<Vec<(B256, StoredAccount)>, StorageError> {
         tables::accounts_from(self.tx, start, limit)
+    }
+
+    fn account_with_storage(&self, start: &B256) -> Result<Option<B256>, StorageError> {
+        tables::account_with_storage(self.tx, start)
     }
 
     fn slots_from(

@@ -10,10 +10,12 @@ mod records;
 mod storages;
 
 use crate::{
-    BlockCommit, HashedAccountDiff, StorageError, Table,
+    BlockCommit, StorageError, StoredAccount, Table,
     codec::{self, block_key, storage_change_key},
     engine::{Change, Read, WriteTx},
+    tables,
 };
+use alloy_consensus::constants::EMPTY_ROOT_HASH;
 use alloy_primitives::{B256, U256};
 
 pub(crate) use nodes::apply as apply_nodes;
@@ -60,18 +62,45 @@ fn last_of_each<'a, T, K: Ord>(
 }
 
 fn accounts(tx: &WriteTx, blocks: &[&BlockCommit]) -> Result<(), StorageError> {
-    let lists = blocks.iter().map(|block| block.diff.accounts());
+    let mut all: Vec<_> = blocks.iter().flat_map(|block| block.diff.accounts()).collect();
+    // Stable: the blocks of an account stay in order.
+    all.sort_by_key(|account| account.hash);
+    let roots = blocks.iter().map(|block| block.trie.storage_roots.as_slice());
+    let roots = last_of_each(roots, |(account, _)| account);
+    let mut roots = roots.into_iter().peekable();
     let mut cursor = tx.writer(Table::HashedAccounts)?;
     let mut value = Vec::new();
-    for account in last_of_each(lists, |account: &HashedAccountDiff| &account.hash) {
-        let key = account.hash.as_slice();
+    for of_account in all.chunk_by(|a, b| a.hash == b.hash) {
+        let Some(last) = of_account.last() else { continue };
+        let key = last.hash.as_slice();
+        let Some(state) = last.after else {
+            delete_key(&mut cursor, key)?;
+            continue;
+        };
+        while roots.next_if(|(account, _)| *account < last.hash).is_some() {}
+        let listed = roots.next_if(|(account, _)| *account == last.hash);
+        let storage_root = match listed {
+            Some((_, root)) => *root,
+            None if of_account.iter().any(|diff| diff.storage_cleared) => EMPTY_ROOT_HASH,
+            None => tables::account(tx, &last.hash)?.map_or(EMPTY_ROOT_HASH, |a| a.storage_root),
+        };
         value.clear();
-        match &account.after {
-            Some(after) => {
-                codec::encode_account(&mut value, after);
-                cursor.put(key, &value)?;
-            }
-            None => delete_key(&mut cursor, key)?,
+        codec::encode_account(&mut value, &StoredAccount { state, storage_root });
+        cursor.put(key, &value)?;
+    }
+    Ok(())
+}
+
+/// Sets storage roots of accounts that exist.
+pub(crate) fn storage_roots(tx: &WriteTx, roots: &[(B256, B256)]) -> Result<(), StorageError> {
+    let mut cursor = tx.writer(Table::HashedAccounts)?;
+    let mut value = Vec::new();
+    for (account, storage_root) in roots {
+        if let Some(StoredAccount { state, .. }) = tables::account(tx, account)? {
+            value.clear();
+            let account_now = StoredAccount { state, storage_root: *storage_root };
+            codec::encode_account(&mut value, &account_now);
+            cursor.put(account.as_slice(), &value)?;
         }
     }
     Ok(())

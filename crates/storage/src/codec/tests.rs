@@ -1,7 +1,7 @@
 //! Every value back from its bytes, bytes that must not change, and bytes that are no value.
 
 use super::*;
-use crate::{StoredReceipt, Transaction};
+use crate::{StoredAccount, StoredReceipt, Transaction};
 use alloy_consensus::{
     BlockBody, Eip658Value, Header, Receipt, SignableTransaction, TxEip1559, TxLegacy, TxType,
 };
@@ -88,7 +88,7 @@ fn body() -> impl Strategy<Value = BlockBody<Transaction>> {
         })
 }
 
-fn encoded_account(account: &AccountState) -> Vec<u8> {
+fn encoded_account(account: &StoredAccount) -> Vec<u8> {
     let mut out = Vec::new();
     encode_account(&mut out, account);
     out
@@ -96,7 +96,9 @@ fn encoded_account(account: &AccountState) -> Vec<u8> {
 
 proptest! {
     #[test]
-    fn accounts_come_back(account in account()) {
+    fn accounts_come_back(state in account(), storage_root in hash(), storage: bool) {
+        let stored = StoredAccount { storage_root, state };
+        let account = if storage { stored } else { state.into() };
         prop_assert_eq!(decode_account(&encoded_account(&account)), Ok(account));
     }
 
@@ -210,11 +212,18 @@ proptest! {
 fn the_bytes_of_every_value_stay_as_they_are() {
     let code_hash = B256::repeat_byte(0xcc);
     let plain = AccountState { balance: U256::from(1000), nonce: 5, code_hash: KECCAK256_EMPTY };
-    assert_eq!(hex::encode(encoded_account(&plain)), "11020503e8");
+    assert_eq!(hex::encode(encoded_account(&plain.into())), "11020503e8");
     let empty = AccountState { balance: U256::ZERO, nonce: 0, code_hash: KECCAK256_EMPTY };
-    assert_eq!(hex::encode(encoded_account(&empty)), "1000");
+    assert_eq!(hex::encode(encoded_account(&empty.into())), "1000");
     let contract = AccountState { balance: U256::ZERO, nonce: 1, code_hash };
-    assert_eq!(hex::encode(encoded_account(&contract)), format!("118001{}", "cc".repeat(32)));
+    assert_eq!(
+        hex::encode(encoded_account(&contract.into())),
+        format!("118001{}", "cc".repeat(32))
+    );
+    let storage_root = B256::repeat_byte(0xdd);
+    let full = StoredAccount { state: contract, storage_root };
+    let expected = format!("11c001{}{}", "cc".repeat(32), "dd".repeat(32));
+    assert_eq!(hex::encode(encoded_account(&full)), expected);
 
     let key = B256::repeat_byte(0xaa);
     let mut out = Vec::new();

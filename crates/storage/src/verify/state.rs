@@ -18,7 +18,7 @@ pub(super) fn accounts(check: &mut Check<'_>) -> Result<(), Stop> {
     loop {
         let chunk = tables::accounts_from(check.tx, &start, CHUNK)?;
         for (account, state) in &chunk {
-            let code = state.code_hash;
+            let code = state.state.code_hash;
             let known = code == KECCAK256_EMPTY
                 || check.tx.get(Table::Bytecodes, code.as_slice())?.is_some();
             let problem = "the code of the account is missing";

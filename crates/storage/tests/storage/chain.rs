@@ -2,6 +2,7 @@
 
 use alloy_consensus::{
     BlockBody, Header, Receipt, Sealable, SignableTransaction, TxLegacy, TxType,
+    constants::EMPTY_ROOT_HASH,
 };
 use alloy_primitives::{
     Address, B256, Bytes, KECCAK256_EMPTY, Log, LogData, Signature, U256, keccak256,
@@ -73,6 +74,7 @@ impl Chain {
         let mut state = self.states.last().cloned().unwrap_or_default();
         let (diff, mut trie) = self.change(&mut state, number == 0);
         self.change_nodes(&mut state, &mut trie);
+        trie.storage_roots = roots(diff.accounts.iter().map(|a| a.address), &state);
         let transactions = self.transactions(number);
         let count = transactions.len() as u64;
         let header = Header {
@@ -229,11 +231,22 @@ impl Chain {
     }
 }
 
+/// Stands for the root of a storage trie: different for different storage.
+pub(crate) fn storage_root(slots: &BTreeMap<U256, U256>) -> B256 {
+    if slots.is_empty() { EMPTY_ROOT_HASH } else { keccak256(format!("{slots:?}")) }
+}
+
 fn receipt(number: u64, index: u64) -> StoredReceipt {
     let data = LogData::new_unchecked(vec![B256::with_last_byte(index as u8)], Bytes::new());
     let logs = vec![Log { address: address(number), data }];
     let receipt = Receipt { status: true.into(), cumulative_gas_used: (index + 1) * 21_000, logs };
     StoredReceipt { tx_type: TxType::Legacy, receipt }
+}
+
+fn roots(addresses: impl Iterator<Item = Address>, state: &State) -> Vec<(B256, B256)> {
+    let slots = |address| state.accounts.get(&address).map(|(_, slots)| slots);
+    let root = |address| Some((keccak256(address), storage_root(slots(address)?)));
+    addresses.filter_map(root).collect()
 }
 
 /// The updates that lead from one set of nodes to another.
@@ -255,5 +268,6 @@ pub(crate) fn trie_changes(from: &State, to: &State) -> TrieUpdates {
     TrieUpdates {
         accounts: node_changes(&from.nodes, &to.nodes),
         storages: storages.into_iter().collect(),
+        storage_roots: roots(to.accounts.keys().copied(), to),
     }
 }

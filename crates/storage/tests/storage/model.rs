@@ -1,12 +1,14 @@
 //! Random sequences of everything a storage can do, held against the model after each step.
 
-use crate::chain::{ADDRESSES, Chain, SLOTS, State, address, hashed_slot, trie_changes};
+use crate::chain::{
+    ADDRESSES, Chain, SLOTS, State, address, hashed_slot, storage_root, trie_changes,
+};
 use alloy_primitives::{B256, U256, keccak256};
 use proptest::prelude::*;
 use std::{collections::BTreeMap, path::Path};
 use warpline_storage::{
     CacheSizes, HashedState, PrunePolicy, StateReader, Storage, StorageError, StorageOptions,
-    Unwound,
+    StoredAccount, Unwound,
 };
 
 /// Small limits, so that every one of them is met.
@@ -97,7 +99,7 @@ fn unwind(storage: &Storage, chain: &mut Chain, depth: u64) {
     let (from, target) = (chain.states.last().unwrap().clone(), &chain.states[to as usize]);
     let unwound = storage.unwind(to, |unwound, view| {
         check_unwound(unwound, &from, target);
-        check_state(view, target);
+        check_state(view, target, false);
         Ok::<_, StorageError>(trie_changes(&from, target))
     });
     match unwound {
@@ -121,13 +123,21 @@ fn check_unwound(unwound: &Unwound, from: &State, target: &State) {
     }
 }
 
-/// Everything that can be read by hash.
-fn check_state(state: &dyn HashedState, model: &State) {
+/// Everything that can be read by hash: storage roots where they are known.
+fn check_state(state: &dyn HashedState, model: &State, roots: bool) {
     for account in (0..ADDRESSES).map(address) {
         let hash = keccak256(account);
         let (expected, slots) = model.accounts.get(&account).cloned().unzip();
-        assert_eq!(state.account_by_hash(&hash).unwrap(), expected, "{account}");
         let slots = slots.unwrap_or_default();
+        match state.account_by_hash(&hash) {
+            Err(StorageError::OnlyValues { .. }) => assert!(!roots),
+            found => {
+                let found = found.unwrap();
+                assert_eq!(found.map(|found| found.state), expected, "{account}");
+                let root = found.map(|found| found.storage_root).filter(|_| roots);
+                assert!(root.is_none_or(|root| root == storage_root(&slots)), "{account}");
+            }
+        }
         for slot in (0..SLOTS).map(U256::from) {
             let value = state.slot_by_hash(&hash, &hashed_slot(slot)).unwrap();
             assert_eq!(value, slots.get(&slot).copied().unwrap_or_default(), "{account} {slot}");
@@ -136,7 +146,7 @@ fn check_state(state: &dyn HashedState, model: &State) {
 }
 
 /// The state by address, twice: what has been read is in the cache then.
-fn check_reader(reader: &StateReader<'_>, model: &State) {
+fn check_reader(reader: &StateReader<'_>, model: &State, roots: bool) {
     for _ in 0..2 {
         for account in (0..ADDRESSES).map(address) {
             let (expected, slots) = model.accounts.get(&account).cloned().unzip();
@@ -154,14 +164,14 @@ fn check_reader(reader: &StateReader<'_>, model: &State) {
             }
         }
     }
-    check_state(reader, model);
+    check_state(reader, model, roots);
 }
 
 fn check_head(storage: &Storage, chain: &Chain) {
     assert_eq!(storage.head(), chain.head());
     let snapshot = storage.snapshot(2).expect("it can be read");
     assert_eq!(snapshot.block(), chain.head());
-    check_reader(&snapshot.reader().unwrap(), chain.states.last().unwrap());
+    check_reader(&snapshot.reader().unwrap(), chain.states.last().unwrap(), true);
 }
 
 /// Ranges and nodes, in pieces of odd length.
@@ -169,10 +179,26 @@ fn check_walks(storage: &Storage, chain: &Chain) {
     let model = chain.states.last().unwrap();
     let snapshot = storage.snapshot(1).unwrap();
     let reader = snapshot.reader().unwrap();
-    let expected: BTreeMap<_, _> =
-        model.accounts.iter().map(|(address, (state, _))| (keccak256(address), *state)).collect();
+    let expected: BTreeMap<_, _> = model
+        .accounts
+        .iter()
+        .map(|(address, (state, slots))| {
+            (keccak256(address), StoredAccount { state: *state, storage_root: storage_root(slots) })
+        })
+        .collect();
     let found = walk(|start| reader.accounts_from(start, 3).unwrap());
     assert_eq!(found, expected.into_iter().collect::<Vec<_>>());
+    let with_storage = |(address, (_, slots)): (&_, &(_, BTreeMap<_, _>))| {
+        (!slots.is_empty()).then(|| keccak256(address))
+    };
+    let mut with_storage: Vec<B256> = model.accounts.iter().filter_map(with_storage).collect();
+    with_storage.sort_unstable();
+    let mut start = B256::ZERO;
+    for account in with_storage {
+        assert_eq!(reader.account_with_storage(&start).unwrap(), Some(account));
+        start = B256::from(U256::from_be_bytes(account.0) + U256::from(1));
+    }
+    assert_eq!(reader.account_with_storage(&start).unwrap(), None);
     for (address, (_, slots)) in &model.accounts {
         let expected: BTreeMap<_, _> =
             slots.iter().map(|(slot, value)| (hashed_slot(*slot), *value)).collect();
@@ -212,7 +238,7 @@ fn check_past(storage: &Storage, chain: &Chain) {
         match storage.snapshot_at(number, 1) {
             Ok(snapshot) => {
                 assert_eq!(snapshot.block(), chain.blocks[number as usize].block());
-                check_reader(&snapshot.reader().unwrap(), model);
+                check_reader(&snapshot.reader().unwrap(), model, false);
             }
             // The writer may have pruned meanwhile.
             Err(StorageError::Pruned { earliest: now, .. }) => {
