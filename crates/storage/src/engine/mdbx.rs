@@ -328,7 +328,12 @@ impl<K: TransactionKind> Read for Tx<K> {
     type Cursor<'a> = Cursor<'a, K>;
 
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Slice<'_>>, StorageError> {
-        let found = self.tx.get(self.tables.handle(table).dbi(), key);
+        let handle = self.tables.handle(table).dbi();
+        let found = if K::IS_READ_ONLY {
+            self.tx.get(handle, key)
+        } else {
+            self.tx.get::<Vec<u8>>(handle, key).map(|found| found.map(Slice::Owned))
+        };
         found.map_err(|e| self.tables.read_error(table, e))
     }
 
@@ -352,34 +357,58 @@ impl<K: TransactionKind> Cursor<'_, K> {
     }
 }
 
+/// Moves a cursor and gets the entry it stands on then: borrowed from the file in a view, copied
+/// in a commit, whose pages change.
+///
+/// The binding could borrow unchanged pages in a commit as well, but finds them by
+/// `mdbx_is_dirty`, which cuts page numbers to 32 bits and so takes pages in the heap, where they
+/// lie more than 16 TiB above the map, for some page of the file.
+macro_rules! entry {
+    ($self:ident.$move:ident($($key:ident)?)) => {{
+        let found = if K::IS_READ_ONLY {
+            $self.raw.$move($($key)?)
+        } else {
+            let found = $self.raw.$move::<Vec<u8>, Vec<u8>>($($key)?);
+            found.map(|found| found.map(|(key, value)| (key.into(), value.into())))
+        };
+        $self.checked(found)
+    }};
+}
+
 impl<'a, K: TransactionKind> Walk<'a> for Cursor<'a, K> {
     fn last(&mut self) -> Result<Option<Entry<'a>>, StorageError> {
-        let found = self.raw.last();
-        self.checked(found)
+        entry!(self.last())
     }
 
     fn next(&mut self) -> Result<Option<Entry<'a>>, StorageError> {
-        let found = self.raw.next();
-        self.checked(found)
+        entry!(self.next())
     }
 
     fn prev(&mut self) -> Result<Option<Entry<'a>>, StorageError> {
-        let found = self.raw.prev();
-        self.checked(found)
+        entry!(self.prev())
     }
 
     fn seek(&mut self, key: &[u8]) -> Result<Option<Entry<'a>>, StorageError> {
-        let found = self.raw.set_range(key);
-        self.checked(found)
+        entry!(self.set_range(key))
     }
 
     fn next_value(&mut self) -> Result<Option<Slice<'a>>, StorageError> {
-        let found = self.raw.next_dup::<(), Slice<'a>>();
-        self.checked(found).map(|found| found.map(|((), value)| value))
+        let found = if K::IS_READ_ONLY {
+            self.raw.next_dup::<(), Slice<'a>>().map(|found| found.map(|((), value)| value))
+        } else {
+            let found = self.raw.next_dup::<(), Vec<u8>>();
+            found.map(|found| found.map(|((), value)| value.into()))
+        };
+        self.checked(found)
     }
 
     fn seek_value(&mut self, key: &[u8], value: &[u8]) -> Result<Option<Slice<'a>>, StorageError> {
-        let found = self.raw.get_both_range(key, value);
+        let found = if K::IS_READ_ONLY {
+            self.raw.get_both_range(key, value)
+        } else {
+            let found = self.raw.get_both_range::<Vec<u8>>(key, value);
+            found.map(|found| found.map(Slice::Owned))
+        };
         self.checked(found)
     }
 }
