@@ -5,6 +5,7 @@ mod blocktest;
 mod conformance;
 mod replay;
 mod statetest;
+mod txtest;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -26,6 +27,7 @@ enum Command {
     Bench(bench::BenchArgs),
     Statetest(statetest::StatetestArgs),
     Blocktest(blocktest::BlocktestArgs),
+    Txtest(txtest::TxtestArgs),
 }
 
 fn main() -> eyre::Result<ExitCode> {
@@ -35,5 +37,6 @@ fn main() -> eyre::Result<ExitCode> {
         Command::Bench(args) => bench::run(&args),
         Command::Statetest(args) => statetest::run(args),
         Command::Blocktest(args) => blocktest::run(args),
+        Command::Txtest(args) => txtest::run(args),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{InvalidBlock, Reason, rules::BlockRules};
 use alloy_consensus::{
-    Block, Transaction, TxReceipt,
+    Block, Header, Transaction, TxReceipt,
     proofs::{calculate_ommers_root, calculate_transaction_root, calculate_withdrawals_root},
     transaction::{Recovered, SignerRecoverable},
 };
@@ -11,6 +11,7 @@ use alloy_evm::eth::spec::EthExecutorSpec;
 use alloy_hardforks::EthereumHardforks;
 use alloy_primitives::{B256, Log, b256};
 use revm::context::TxEnv;
+use warpline_chainspec::ChainSpec;
 use warpline_executor::{EthTransaction, PreparedTx};
 
 /// The largest block (EIP-7934): 10 MiB less what a beacon block takes besides.
@@ -57,16 +58,27 @@ pub(crate) fn check(
     Ok(())
 }
 
-/// Recovers the senders. What only the state can tell is left to the execution.
+/// Recovers the senders. What only the EVM can tell is left to the execution.
 pub(crate) fn recover(
     rules: BlockRules<'_>,
     block: &Block<EthTransaction>,
 ) -> Result<Vec<Tx>, InvalidBlock> {
-    let (number, timestamp) = (block.header.number, block.header.timestamp);
-    let chain = rules.chain;
-    let homestead = chain.is_homestead_active_at_block(number);
-    let protected = chain.is_spurious_dragon_active_at_block(number);
-    let known = |ty: u8| match ty {
+    let recover = |(index, tx)| {
+        recover_one(rules.chain, &block.header, tx)
+            .map_err(|error| InvalidBlock { transaction: Some(index), ..error })
+    };
+    block.body.transactions.iter().enumerate().map(recover).collect()
+}
+
+/// Recovers the sender of a transaction, if its type and signature are among those that the
+/// block's fork knows.
+pub(crate) fn recover_one(
+    chain: &ChainSpec,
+    header: &Header,
+    tx: &EthTransaction,
+) -> Result<Tx, InvalidBlock> {
+    let (number, timestamp) = (header.number, header.timestamp);
+    let known = match tx.ty() {
         0 => true,
         1 => chain.is_berlin_active_at_block(number),
         2 => chain.is_london_active_at_block(number),
@@ -74,19 +86,24 @@ pub(crate) fn recover(
         4 => chain.is_prague_active_at_timestamp(timestamp),
         _ => false,
     };
-    let recover_one = |(index, tx): (usize, &EthTransaction)| {
-        if !known(tx.ty()) {
-            return Err(InvalidBlock::at(index, Reason::TransactionType, tx.ty()));
-        }
-        if tx.is_legacy() && tx.chain_id().is_some() && !protected {
-            return Err(InvalidBlock::at(index, Reason::Signature, "replay protection too early"));
-        }
-        // Before Homestead a signature may have a high `s`.
-        let signer = if homestead { tx.recover_signer() } else { tx.recover_signer_unchecked() };
-        let signer = signer.map_err(|error| InvalidBlock::at(index, Reason::Signature, error))?;
-        Ok(Tx::new(Recovered::new_unchecked(tx.clone(), signer)))
+    if !known {
+        return Err(InvalidBlock::new(Reason::TransactionType, tx.ty()));
+    }
+    let protected = chain.is_spurious_dragon_active_at_block(number);
+    if tx.is_legacy() && tx.chain_id().is_some() && !protected {
+        return Err(InvalidBlock::new(Reason::Signature, "replay protection too early"));
+    }
+    let (claimed, id) = (tx.chain_id(), chain.chain_id());
+    if claimed.is_some_and(|claimed| claimed != id) {
+        return Err(InvalidBlock::new(Reason::ChainId, format_args!("{claimed:?}, not {id}")));
+    }
+    // Before Homestead a signature may have a high `s`.
+    let signer = match chain.is_homestead_active_at_block(number) {
+        true => tx.recover_signer(),
+        false => tx.recover_signer_unchecked(),
     };
-    block.body.transactions.iter().enumerate().map(recover_one).collect()
+    let signer = signer.map_err(|error| InvalidBlock::new(Reason::Signature, error))?;
+    Ok(Tx::new(Recovered::new_unchecked(tx.clone(), signer)))
 }
 
 /// `DepositEvent(bytes,bytes,bytes,bytes,bytes)`.

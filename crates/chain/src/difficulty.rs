@@ -47,8 +47,9 @@ pub fn next_difficulty(
         Some(exponent) => U256::from(1) << exponent as usize,
         None => U256::ZERO,
     };
-    // Frontier's rule applies the minimum before the bomb, which is never negative either way.
-    adjusted.max(MINIMUM) + bomb
+    // Some clients apply the minimum before the bomb, which no chain has ever been easy enough to
+    // tell from the yellow paper's order.
+    (adjusted + bomb).max(MINIMUM)
 }
 
 /// Up by `step` for each of `faster`, down by `step` for each of `slower`, down at most 99 times.
@@ -85,6 +86,7 @@ mod tests {
         assert_eq!(next(4_370_000, 8, d, true), d + 2_000_000 + 2048);
         assert_eq!(next(4_370_000, 9_000, d, false), d - 99_000_000 + 2048);
         assert_eq!(next(1, 13, 131_072, false), 131_072);
+        assert_eq!(next(900_000, 10, 1_000, false), 131_072);
     }
 
     #[test]

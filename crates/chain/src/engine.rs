@@ -7,8 +7,8 @@ use alloy_evm::{
 };
 use std::io;
 use warpline_executor::{
-    BlockInput, Dialect, Env, Ethereum, ExecuteError, ParallelConfig, ParallelExecutor,
-    ParentState, execute_sequential,
+    AnyFactory, BlockInput, BlockOutput, Dialect, Env, Ethereum, ExecuteError, ParallelConfig,
+    ParallelExecutor, ParentState, execute_sequential,
 };
 use warpline_merger::diff_from_bundle;
 use warpline_types::StateDiff;
@@ -22,6 +22,12 @@ pub struct Executed<R> {
     pub diff: StateDiff,
 }
 
+impl<R> From<BlockOutput<R>> for Executed<R> {
+    fn from(output: BlockOutput<R>) -> Self {
+        Self { result: output.result, diff: output.diff }
+    }
+}
+
 /// How blocks are executed.
 #[derive(Debug)]
 pub enum Engine {
@@ -29,6 +35,8 @@ pub enum Engine {
     Sequential,
     /// A committing front with helpers.
     Parallel(ParallelExecutor<Ethereum>),
+    /// The same, assuming nothing of any factory.
+    ParallelAny(ParallelExecutor<AnyFactory>),
 }
 
 impl Engine {
@@ -40,7 +48,24 @@ impl Engine {
         ParallelExecutor::ethereum(config).map(Self::Parallel)
     }
 
-    /// Executes a block. Both engines give the same.
+    /// The parallel engine that treats Ethereum's own factory like any other.
+    ///
+    /// # Errors
+    /// The operating system refuses a thread.
+    pub fn parallel_any(config: ParallelConfig) -> io::Result<Self> {
+        ParallelExecutor::new(config).map(Self::ParallelAny)
+    }
+
+    /// Threads that may work on a block.
+    pub const fn threads(&self) -> usize {
+        match self {
+            Self::Sequential => 1,
+            Self::Parallel(executor) => executor.config().threads,
+            Self::ParallelAny(executor) => executor.config().threads,
+        }
+    }
+
+    /// Executes a block of Ethereum's own factory. All engines give the same.
     ///
     /// # Errors
     /// The first transaction or block-level change that fails.
@@ -60,14 +85,42 @@ impl Engine {
         for<'t> &'t T: ExecutableTxParts<<F::EvmFactory as EvmFactory>::Tx, F::Transaction>,
     {
         match self {
+            Self::Parallel(executor) => {
+                executor.execute_block(factory, input, parent).map(Into::into)
+            }
+            _ => self.execute_any(factory, input, parent),
+        }
+    }
+
+    /// Executes a block of any factory. All engines give the same.
+    ///
+    /// # Errors
+    /// The first transaction or block-level change that fails.
+    pub fn execute_any<'a, F, P, T>(
+        &self,
+        factory: &'a F,
+        input: BlockInput<'a, F, T>,
+        parent: &P,
+    ) -> Result<Executed<F::Receipt>, ExecuteError>
+    where
+        F: BlockExecutorFactory<Transaction: Transaction> + Sync,
+        F::ExecutionCtx<'a>: Sync,
+        Env<F>: Sync,
+        P: ParentState,
+        T: RecoveredTx<F::Transaction> + Sync,
+        for<'t> &'t T: ExecutableTxParts<<F::EvmFactory as EvmFactory>::Tx, F::Transaction>,
+    {
+        match self {
             Self::Sequential => {
                 let output = execute_sequential(factory, input, parent)?;
                 let diff = diff_from_bundle(&output.bundle);
                 Ok(Executed { result: output.result, diff })
             }
             Self::Parallel(executor) => {
-                let output = executor.execute_block(factory, input, parent)?;
-                Ok(Executed { result: output.result, diff: output.diff })
+                executor.execute_any_block(factory, input, parent).map(Into::into)
+            }
+            Self::ParallelAny(executor) => {
+                executor.execute_block(factory, input, parent).map(Into::into)
             }
         }
     }

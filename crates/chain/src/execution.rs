@@ -19,15 +19,20 @@ use alloy_evm::{
     EthEvmFactory, Evm, EvmFactory,
     block::{BlockExecutionResult, BlockExecutor, BlockExecutorFactory},
     eth::{
+        EthBlockExecutorFactory,
         dao_fork::{DAO_HARDFORK_ACCOUNTS, DAO_HARDFORK_BENEFICIARY},
         spec::EthExecutorSpec,
     },
 };
 use alloy_hardforks::{EthereumHardfork, EthereumHardforks, ForkCondition};
 use alloy_primitives::{Address, B256, Bloom, U256};
-use revm::database_interface::bal::BalDatabase;
+use revm::{
+    context::{BlockEnv, TxEnv},
+    database_interface::bal::BalDatabase,
+    primitives::hardfork::SpecId,
+};
 use warpline_chainspec::ChainSpec;
-use warpline_executor::{BlockInput, EthFactory, EthReceiptBuilder, EthTransaction};
+use warpline_executor::{BlockInput, EthReceiptBuilder, EthTransaction, UnreachedEvmFactory};
 
 /// The rules of a chain for its block executor, which must not know of the DAO fork: alloy-evm
 /// moves the DAO's funds after the transactions, but they come first.
@@ -58,6 +63,11 @@ fn drain_dao(state: &MemoryState) -> MemoryState {
     state
 }
 
+/// What makes Ethereum's EVMs: alloy-evm's factory or ours.
+trait Evms: EvmFactory<Tx = TxEnv, Spec = SpecId, BlockEnv = BlockEnv> + 'static {}
+
+impl<E: EvmFactory<Tx = TxEnv, Spec = SpecId, BlockEnv = BlockEnv> + 'static> Evms for E {}
+
 /// A block with all that its execution needs.
 pub(crate) struct Ready<'a> {
     pub(crate) rules: BlockRules<'a>,
@@ -65,13 +75,15 @@ pub(crate) struct Ready<'a> {
     pub(crate) txs: &'a [Tx],
 }
 
+/// Ethereum's factory over a factory of EVMs.
+type Factory<E> = EthBlockExecutorFactory<EthReceiptBuilder, ExecutionRules, E>;
+
 impl Ready<'_> {
-    fn factory(&self) -> EthFactory<ExecutionRules> {
-        let rules = ExecutionRules(self.rules.chain.clone());
-        EthFactory::new(EthReceiptBuilder, rules, EthEvmFactory::default())
+    fn factory<E>(&self, evms: E) -> Factory<E> {
+        Factory::new(EthReceiptBuilder, ExecutionRules(self.rules.chain.clone()), evms)
     }
 
-    fn input(&self) -> BlockInput<'_, EthFactory<ExecutionRules>, Tx> {
+    fn input<E: Evms>(&self) -> BlockInput<'_, Factory<E>, Tx> {
         let (header, body) = (&self.block.header, &self.block.body);
         let withdrawals = body.withdrawals.as_ref().map(|list| list.as_slice());
         let chain = self.rules.chain;
@@ -90,8 +102,27 @@ impl Ready<'_> {
         let dao = chain.ethereum_fork_activation(EthereumHardfork::Dao);
         let drained = dao.transitions_at_block(header.number).then(|| drain_dao(parent.state));
         let parent = Parent { state: drained.as_ref().unwrap_or(parent.state), ..parent };
-        let factory = self.factory();
-        let Executed { result, diff } = engine.execute(&factory, self.input(), &parent)?;
+        let unreached = self.rules.unreached(header, parent.state);
+        if unreached.is_empty() {
+            let factory = self.factory(EthEvmFactory::default());
+            let executed = engine.execute(&factory, self.input(), &parent)?;
+            self.check(&factory, executed, parent)
+        } else {
+            let factory = self.factory(UnreachedEvmFactory(unreached));
+            let executed = engine.execute_any(&factory, self.input(), &parent)?;
+            self.check(&factory, executed, parent)
+        }
+    }
+
+    /// Checks what came out of the execution.
+    fn check<E: Evms, H: BlockHashes>(
+        &self,
+        factory: &Factory<E>,
+        executed: Executed<EthereumReceipt>,
+        parent: Parent<'_, H>,
+    ) -> Result<MemoryState, InvalidBlock> {
+        let (header, chain) = (&self.block.header, self.rules.chain);
+        let Executed { result, diff } = executed;
         body::check_transactions(self.rules, self.block)?;
         InvalidBlock::compare(Reason::GasUsed, &header.gas_used, &result.gas_used)?;
         body::check_deposits(self.rules, header.timestamp, &result.receipts)?;
@@ -101,7 +132,7 @@ impl Ready<'_> {
                     result.receipts.iter().map(TxReceipt::with_bloom_ref).collect();
                 calculate_receipt_root(&receipts)
             }
-            false => self.receipts_root_with_states(parent, &result)?,
+            false => self.receipts_root_with_states(factory, parent, &result)?,
         };
         InvalidBlock::compare(Reason::ReceiptsRoot, &header.receipts_root, &receipts_root)?;
         let bloom = result.receipts.iter().fold(Bloom::ZERO, |all, receipt| all | receipt.bloom());
@@ -116,18 +147,21 @@ impl Ready<'_> {
         }
         InvalidBlock::compare(Reason::StateRoot, &header.state_root, &state.root())?;
         if self.rules.access_lists(header.timestamp) {
-            self.check_access_list(parent)?;
+            self.check_access_list(factory, parent)?;
         }
         Ok(state)
     }
 
     /// Builds the block access list (EIP-7928) and checks it. It takes one more execution, on a
     /// database that notes what every transaction touches.
-    fn check_access_list<H: BlockHashes>(&self, parent: Parent<'_, H>) -> Result<(), InvalidBlock> {
+    fn check_access_list<E: Evms, H: BlockHashes>(
+        &self,
+        factory: &Factory<E>,
+        parent: Parent<'_, H>,
+    ) -> Result<(), InvalidBlock> {
         let failed = |error| InvalidBlock::new(Reason::Unexecuted, error);
         let header = &self.block.header;
-        let factory = self.factory();
-        let input = self.input();
+        let input = self.input::<E>();
         let state = Committed { state: parent.state.clone(), hashes: parent.hashes };
         let noting = BalDatabase::new(state).with_bal_builder();
         let evm = factory.evm_factory().create_evm(noting, input.env);
@@ -151,14 +185,14 @@ impl Ready<'_> {
 
     /// The root of receipts that hold the state root after their transaction, as they did before
     /// Byzantium. It takes one more execution, committing to the state itself.
-    fn receipts_root_with_states<H: BlockHashes>(
+    fn receipts_root_with_states<E: Evms, H: BlockHashes>(
         &self,
+        factory: &Factory<E>,
         parent: Parent<'_, H>,
         result: &BlockExecutionResult<EthereumReceipt>,
     ) -> Result<B256, InvalidBlock> {
         let failed = |error| InvalidBlock::new(Reason::Unexecuted, error);
-        let factory = self.factory();
-        let input = self.input();
+        let input = self.input::<E>();
         let state = Committed { state: parent.state.clone(), hashes: parent.hashes };
         let evm = factory.evm_factory().create_evm(state, input.env);
         let mut executor = factory.create_executor(evm, input.ctx);

@@ -19,6 +19,7 @@ mod invalid;
 mod ommers;
 mod rules;
 mod state;
+mod transaction;
 mod tree;
 
 pub use difficulty::next_difficulty;
@@ -26,4 +27,5 @@ pub use engine::{Engine, Executed};
 pub use invalid::{InvalidBlock, Reason};
 pub use rules::Rules;
 pub use state::{BlockHashes, MemoryAccount, MemoryState, Parent, Storage};
+pub use transaction::{StatelessTransaction, check_transaction};
 pub use tree::{BlockTree, Head};

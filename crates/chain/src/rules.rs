@@ -1,7 +1,19 @@
 //! Which rules a block follows, on either side of the merge.
 
-use alloy_primitives::U256;
+use crate::MemoryState;
+use alloy_consensus::Header;
+use alloy_eips::{
+    eip2935::{HISTORY_STORAGE_ADDRESS, HISTORY_STORAGE_CODE},
+    eip4788::{BEACON_ROOTS_ADDRESS, BEACON_ROOTS_CODE},
+    eip7002::{WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, WITHDRAWAL_REQUEST_PREDEPLOY_CODE},
+    eip7251::{CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS, CONSOLIDATION_REQUEST_PREDEPLOY_CODE},
+};
+use alloy_hardforks::EthereumHardforks;
+use alloy_primitives::{Address, Bytes, U256};
+use core::ops::Range;
+use std::sync::Arc;
 use warpline_chainspec::ChainSpec;
+use warpline_executor::UnreachedRules;
 
 /// The rules of a chain whose merge may depend on the total difficulty.
 #[derive(Debug, Clone)]
@@ -15,14 +27,22 @@ pub struct Rules {
     /// The time from which headers commit to a block access list (EIP-7928) while the EVM keeps
     /// the rules of the fork before.
     pub access_lists_from: Option<u64>,
+    /// The numbers of the blocks that follow Constantinople as it was before its fix: with the
+    /// gas of EIP-1283. For all else such a block follows Petersburg.
+    pub net_gas_metering: Range<u64>,
 }
 
 impl Rules {
+    /// Whether `SSTORE` costs what EIP-1283 says.
+    pub fn net_gas_metering(&self, number: u64) -> bool {
+        self.net_gas_metering.contains(&number)
+    }
+
     /// The rules for a block whose parent has this total difficulty.
     pub(crate) fn for_child(&self, total_difficulty: U256) -> BlockRules<'_> {
         let merged = self.merge_at.is_some_and(|end| total_difficulty >= end);
         let chain = if merged { &self.after_merge } else { &self.before_merge };
-        BlockRules { chain, merged, access_lists_from: self.access_lists_from }
+        BlockRules { chain, merged, all: self }
     }
 }
 
@@ -31,12 +51,95 @@ impl Rules {
 pub(crate) struct BlockRules<'a> {
     pub(crate) chain: &'a ChainSpec,
     pub(crate) merged: bool,
-    access_lists_from: Option<u64>,
+    all: &'a Rules,
 }
 
 impl BlockRules<'_> {
     /// Whether the header commits to a block access list.
     pub(crate) fn access_lists(&self, timestamp: u64) -> bool {
-        self.access_lists_from.is_some_and(|start| start <= timestamp)
+        self.all.access_lists_from.is_some_and(|start| start <= timestamp)
+    }
+
+    /// What a block on a state needs that alloy-evm's own factory does not know.
+    pub(crate) fn unreached(&self, header: &Header, parent: &MemoryState) -> UnreachedRules {
+        let cancun = self.chain.is_cancun_active_at_timestamp(header.timestamp);
+        UnreachedRules {
+            storage_only: Arc::new(parent.storage_only()),
+            net_gas_metering: self.all.net_gas_metering(header.number),
+            foreign_system_contracts: cancun && !knows_system_contracts(parent),
+        }
+    }
+}
+
+/// Whether the contracts that system calls go to, as far as they exist, are those of the EIPs.
+fn knows_system_contracts(state: &MemoryState) -> bool {
+    let contracts: [(Address, &Bytes); 4] = [
+        (BEACON_ROOTS_ADDRESS, &BEACON_ROOTS_CODE),
+        (HISTORY_STORAGE_ADDRESS, &HISTORY_STORAGE_CODE),
+        (WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, &WITHDRAWAL_REQUEST_PREDEPLOY_CODE),
+        (CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS, &CONSOLIDATION_REQUEST_PREDEPLOY_CODE),
+    ];
+    contracts.iter().all(|(address, code)| {
+        let there = state.account(address).map(|account| state.code(&account.info().code_hash));
+        there.is_none_or(|there| there.is_empty() || without_stops(&there) == without_stops(code))
+    })
+}
+
+/// Code stops where it ends, so zeros at the end are as good as none.
+fn without_stops(code: &[u8]) -> &[u8] {
+    let stops = code.iter().rev().take_while(|byte| **byte == 0).count();
+    &code[..code.len() - stops]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Storage;
+    use alloy_hardforks::EthereumHardfork;
+
+    const A: Address = Address::repeat_byte(0xaa);
+
+    fn unreached(state: &MemoryState, metering: Range<u64>, number: u64) -> UnreachedRules {
+        let chain = ChainSpec::mainnet();
+        let prague = chain.ethereum_fork_activation(EthereumHardfork::Prague);
+        let timestamp = prague.as_timestamp().unwrap();
+        let rules = Rules {
+            before_merge: chain.clone(),
+            after_merge: chain,
+            merge_at: Some(U256::ZERO),
+            access_lists_from: None,
+            net_gas_metering: metering,
+        };
+        let header = Header { number, timestamp, ..Header::default() };
+        rules.for_child(U256::ZERO).unreached(&header, state)
+    }
+
+    fn insert(state: &mut MemoryState, address: Address, nonce: u64, code: &[u8], slot: u64) {
+        let storage = Storage::from_iter([(U256::ZERO, U256::from(slot))]);
+        state.insert(address, U256::from(1), nonce, Bytes::copy_from_slice(code), storage);
+    }
+
+    #[test]
+    fn a_usual_state_needs_nothing_unusual() {
+        let mut state = MemoryState::default();
+        insert(&mut state, HISTORY_STORAGE_ADDRESS, 1, &HISTORY_STORAGE_CODE, 1);
+        let consolidations = without_stops(&CONSOLIDATION_REQUEST_PREDEPLOY_CODE);
+        insert(&mut state, CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS, 1, consolidations, 1);
+        insert(&mut state, WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, 0, &[], 0);
+        insert(&mut state, A, 1, &[], 1);
+        assert!(unreached(&state, 0..0, 5).is_empty());
+    }
+
+    #[test]
+    fn each_unusual_rule_has_its_cause() {
+        let mut state = MemoryState::default();
+        assert!(unreached(&state, 5..6, 5).net_gas_metering);
+        assert!(!unreached(&state, 5..6, 6).net_gas_metering);
+        insert(&mut state, A, 0, &[], 1);
+        assert!(unreached(&state, 0..0, 5).storage_only.contains_key(&A));
+        insert(&mut state, A, 0, &[0xfe], 1);
+        assert!(unreached(&state, 0..0, 5).is_empty());
+        insert(&mut state, BEACON_ROOTS_ADDRESS, 1, &[0xfe], 0);
+        assert!(unreached(&state, 0..0, 5).foreign_system_contracts);
     }
 }

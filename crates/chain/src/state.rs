@@ -103,6 +103,18 @@ impl MemoryState {
         self.accounts.iter().map(|(address, account)| (address, account.as_ref()))
     }
 
+    /// The accounts that have storage but neither code nor a nonce, each with a slot that is not
+    /// zero. Where they exist, creating a contract fails (EIP-7610).
+    pub fn storage_only(&self) -> AddressMap<U256> {
+        let bare =
+            |account: &MemoryAccount| account.info.nonce == 0 && account.info.is_empty_code_hash();
+        let slot = |(address, account): (&Address, &MemoryAccount)| {
+            let slot = account.storage.keys().next().filter(|_| bare(account))?;
+            Some((*address, *slot))
+        };
+        self.accounts().filter_map(slot).collect()
+    }
+
     /// The code with a hash; empty where it is not known.
     pub fn code(&self, code_hash: &B256) -> Bytes {
         self.codes.get(code_hash).map(Bytecode::original_bytes).unwrap_or_default()

@@ -2,10 +2,15 @@
 
 use crate::{
     block_test::{BlockJson, BlockTest},
+    difficulty_test::{self, DifficultyTest},
     engine_test::{EngineTest, PayloadJson},
     json::{Accounts, ConfigJson, Dropped, HeaderJson},
+    network,
+    rlp_test::RlpTest,
     source::{Document, SourceError},
     state_test::{EnvJson, PostJson, StateTest, TransactionJson},
+    trie_test::TrieTest,
+    tx_test::TxTest,
 };
 use alloy_consensus::{Block, Header};
 use alloy_primitives::{B256, Bytes};
@@ -14,6 +19,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{self, IgnoredAny, MapAccess, Visitor},
 };
+use serde_json::Value;
 use std::{collections::BTreeMap, fmt};
 use warpline_executor::EthTransaction;
 
@@ -23,7 +29,12 @@ pub(crate) enum Test {
     State(Box<StateTest>),
     Block(Box<BlockTest>),
     Engine(Box<EngineTest>),
-    /// Of another kind: transaction, trie, RLP, difficulty, an index, …
+    Tx(TxTest),
+    Rlp(RlpTest),
+    Trie(TrieTest),
+    /// One case on a network.
+    Difficulty(String, DifficultyTest),
+    /// Of another kind: keys, signatures, an index, …
     Other,
 }
 
@@ -38,9 +49,13 @@ pub(crate) fn parse(document: &Document) -> Result<Vec<(String, Test)>, SourceEr
     json.end().map_err(|error| SourceError::new(&document.name, error))?;
     let mut known = Vec::with_capacity(tests.0.len());
     for (name, fields) in tests.0 {
-        let test = fields.into_test().map_err(|problem| {
-            SourceError::new(&document.name, format!("at `{name}`: {problem}"))
-        })?;
+        let problem =
+            |problem: String| SourceError::new(&document.name, format!("at `{name}`: {problem}"));
+        if !fields.difficulties.is_empty() {
+            known.extend(fields.into_difficulty_tests(&name).map_err(problem)?);
+            continue;
+        }
+        let test = fields.into_test(&document.name).map_err(problem)?;
         known.push((name, test));
     }
     Ok(known)
@@ -93,16 +108,24 @@ struct Fields {
     last_block_hash: Option<B256>,
     post_state: Option<Accounts>,
     post_state_hash: Option<B256>,
+    tx_bytes: Option<Bytes>,
+    result: Option<Value>,
+    input: Option<Value>,
+    output: Option<Value>,
+    root: Option<B256>,
+    difficulty: serde_json::Map<String, Value>,
+    /// By fork and name.
+    difficulties: BTreeMap<String, BTreeMap<String, DifficultyTest>>,
     unknown: Option<String>,
 }
 
 impl Fields {
     /// A file with two kinds' worth of fields, or one kind's and a field nobody knows, is not
     /// what it seems.
-    fn into_test(self) -> Result<Test, String> {
+    fn into_test(self, file: &str) -> Result<Test, String> {
         let ours = self.post.is_some() || self.blocks.is_some() || self.payloads.is_some();
         if !ours {
-            return Ok(Test::Other);
+            return self.into_basic_test(file);
         }
         if let Some(field) = self.unknown {
             return Err(format!("unknown field `{field}`"));
@@ -133,6 +156,51 @@ impl Fields {
         }
         let payloads = self.payloads.unwrap_or_default();
         Ok(Test::Engine(Box::new(EngineTest { network, config, pre, genesis, payloads, end })))
+    }
+}
+
+impl Fields {
+    /// A test that takes no chain and no state.
+    fn into_basic_test(self, file: &str) -> Result<Test, String> {
+        let test = match self {
+            Self { tx_bytes: Some(bytes), result: Some(result), .. } => {
+                let result = serde_path_to_error::deserialize(result);
+                let result = result
+                    .map_err(|error| format!("`result.{}`: {}", error.path(), error.inner()))?;
+                Test::Tx(TxTest { bytes, result })
+            }
+            Self { input: Some(input), root: Some(root), .. } => {
+                Test::Trie(TrieTest::new(file, &input, root)?)
+            }
+            Self {
+                input: Some(input), output: Some(Value::String(output)), unknown: None, ..
+            } => Test::Rlp(RlpTest::new(&input, &output)?),
+            Self { difficulty, unknown, .. } if !difficulty.is_empty() => {
+                if let Some(field) = unknown {
+                    return Err(format!("unknown field `{field}`"));
+                }
+                let Some(network) = difficulty_test::network_of(file) else {
+                    return Ok(Test::Other);
+                };
+                let test = DifficultyTest::deserialize(Value::Object(difficulty));
+                Test::Difficulty(network.to_owned(), test.map_err(|error| error.to_string())?)
+            }
+            _ => return Ok(Test::Other),
+        };
+        Ok(test)
+    }
+
+    /// The cases of a test that lists them by fork.
+    fn into_difficulty_tests(self, name: &str) -> Result<Vec<(String, Test)>, String> {
+        if let Some(field) = self.unknown {
+            return Err(format!("unknown field `{field}`"));
+        }
+        let of_fork = |(fork, cases): (String, BTreeMap<String, DifficultyTest>)| {
+            cases.into_iter().map(move |(case, test)| {
+                (format!("{name} {case}"), Test::Difficulty(fork.clone(), test))
+            })
+        };
+        Ok(self.difficulties.into_iter().flat_map(of_fork).collect())
     }
 }
 
@@ -173,6 +241,18 @@ impl<'de> Visitor<'de> for FieldsVisitor {
                 "lastblockhash" => fields.last_block_hash = Some(map.next_value()?),
                 "postState" => fields.post_state = Some(map.next_value()?),
                 "postStateHash" => fields.post_state_hash = Some(map.next_value()?),
+                "txbytes" => fields.tx_bytes = Some(map.next_value()?),
+                "result" => fields.result = Some(map.next_value()?),
+                "in" => fields.input = Some(map.next_value()?),
+                "out" => fields.output = Some(map.next_value()?),
+                "root" => fields.root = Some(map.next_value()?),
+                "parentTimestamp" | "parentDifficulty" | "parentUncles" | "currentTimestamp"
+                | "currentBlockNumber" | "currentDifficulty" => {
+                    fields.difficulty.insert(key, map.next_value()?);
+                }
+                fork if network::is_fork(fork) => {
+                    fields.difficulties.insert(key, map.next_value()?);
+                }
                 "_info" | "sealEngine" => {
                     map.next_value::<Dropped>()?;
                 }

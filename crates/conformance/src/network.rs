@@ -4,6 +4,7 @@ use crate::json::ConfigJson;
 use alloy_eips::eip7840::BlobParams;
 use alloy_genesis::ChainConfig;
 use alloy_primitives::U256;
+use core::ops::Range;
 use warpline_chain::Rules;
 use warpline_chainspec::{ChainSpec, ChainSpecError};
 
@@ -85,6 +86,11 @@ fn position(fork: &str) -> Option<usize> {
     FORKS.iter().position(|name| *name == fork)
 }
 
+/// Whether fixtures call a fork so.
+pub(crate) fn is_fork(name: &str) -> bool {
+    position(name).is_some()
+}
+
 fn start(at: &str) -> Option<Start> {
     if let Some(time) = at.strip_prefix("Time") {
         let (digits, unit) = time.strip_suffix('k').map_or((time, 1), |digits| (digits, 1000));
@@ -100,6 +106,7 @@ struct Chain {
     config: ChainConfig,
     merge_at: Option<U256>,
     access_lists: Option<u64>,
+    net_gas_metering: Range<u64>,
 }
 
 impl Chain {
@@ -118,7 +125,7 @@ impl Chain {
             };
             config.blob_schedule.insert(fork.to_lowercase(), params);
         }
-        Self { config, merge_at: None, access_lists: None }
+        Self { config, merge_at: None, access_lists: None, net_gas_metering: 0..0 }
     }
 
     fn schedule_all(&mut self, last: usize, at: Start) {
@@ -148,10 +155,13 @@ impl Chain {
             "EIP158" => (config.eip155_block, config.eip158_block) = (block, block),
             "Byzantium" => config.byzantium_block = block,
             "Constantinople" => {
-                // Without the fix that follows, this ends as an error of `ChainSpec`.
-                (config.constantinople_block, config.petersburg_block) = (block, Some(u64::MAX));
+                // Its fix changes nothing but the gas that it takes back.
+                (config.constantinople_block, config.petersburg_block) = (block, block);
+                self.net_gas_metering = block.unwrap_or_default()..u64::MAX;
             }
-            "ConstantinopleFix" => config.petersburg_block = block,
+            "ConstantinopleFix" => {
+                self.net_gas_metering.end = block.unwrap_or_default();
+            }
             "Istanbul" => config.istanbul_block = block,
             "MuirGlacier" => config.muir_glacier_block = block,
             "Berlin" => config.berlin_block = block,
@@ -196,6 +206,7 @@ impl Chain {
             after_merge,
             merge_at: self.merge_at,
             access_lists_from: self.access_lists,
+            net_gas_metering: self.net_gas_metering,
         })
     }
 }
@@ -216,9 +227,20 @@ mod tests {
                     assert_eq!(rules.merge_at.is_some(), position(fork) >= position("Paris"))
                 }
                 Err(error) => {
-                    assert!(matches!(fork, "Constantinople" | "BPO3" | "BPO4"), "{fork}: {error}");
+                    assert!(matches!(fork, "BPO3" | "BPO4"), "{fork}: {error}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn constantinople_is_itself_until_it_is_fixed() {
+        let blocks = |name: &str| named(name).unwrap().net_gas_metering;
+        assert_eq!(blocks("Constantinople"), 0..u64::MAX);
+        assert_eq!(blocks("ByzantiumToConstantinopleAt5"), 5..u64::MAX);
+        assert_eq!(blocks("ConstantinopleToConstantinopleFixAt5"), 0..5);
+        for name in ["Byzantium", "ConstantinopleFix", "ByzantiumToConstantinopleFixAt5", "Osaka"] {
+            assert!(blocks(name).is_empty(), "{name}");
         }
     }
 

@@ -6,16 +6,21 @@ use crate::{
     exceptions, network,
     state_test::{NoTransaction, PostJson, StateTest, Tx, envelope},
 };
-use alloy_consensus::{Header, TxReceipt, transaction::Recovered};
-use alloy_evm::{EthEvmFactory, EvmEnv, eth::spec::EthExecutorSpec};
+use alloy_consensus::{EthereumReceipt, Header, TxReceipt, transaction::Recovered};
+use alloy_evm::{
+    EthEvmFactory, EvmEnv,
+    eth::{EthBlockExecutionCtx, EthBlockExecutorFactory, spec::EthExecutorSpec},
+};
 use alloy_hardforks::{EthereumHardfork, EthereumHardforks, ForkCondition};
 use alloy_primitives::{Address, B256, Bytes, Log, TxKind, U256, keccak256, map::HashMap};
 use revm::{context::TxEnv, primitives::hardfork::SpecId};
+use std::sync::Arc;
 use warpline_chain::{
-    BlockHashes, Engine, Executed, InvalidBlock, MemoryState, Parent, Reason, Storage,
+    BlockHashes, Engine, Executed, InvalidBlock, MemoryState, Parent, Reason, Rules, Storage,
 };
-use warpline_chainspec::ChainSpec;
-use warpline_executor::{BlockInput, EthFactory, EthReceiptBuilder, PreparedTx};
+use warpline_executor::{
+    BlockInput, EthReceiptBuilder, ExecuteError, PreparedTx, UnreachedEvmFactory, UnreachedRules,
+};
 
 /// What a block does around its transactions: nothing. The EVM has its rules from elsewhere.
 #[derive(Debug, Clone, Copy)]
@@ -55,14 +60,12 @@ pub(crate) fn run(
     post: &PostJson,
 ) -> Result<(), String> {
     let rules = network::rules(fork, &test.config).map_err(|error| error.to_string())?;
-    let chain = if rules.merge_at.is_some() { rules.after_merge } else { rules.before_merge };
-    let case = Case::new(test, &chain, post)?;
+    let case = Case::new(test, &rules, post)?;
     let Case { tx: Some(tx), .. } = &case else {
         return verdict_on_rejection(post, Reason::Encoding);
     };
     case.check(engine, post, std::slice::from_ref(tx), 0)?;
-    if let Engine::Parallel(executor) = engine
-        && executor.config().threads > 1
+    if engine.threads() > 1
         && post.expect_exception.is_none()
         && let Some(around) = case.surroundings(tx)
     {
@@ -89,6 +92,7 @@ struct Case {
     state: MemoryState,
     /// `None` where no encoding can hold it.
     tx: Option<Tx>,
+    unreached: UnreachedRules,
 }
 
 /// Gas that the transactions around a test's use up.
@@ -106,7 +110,9 @@ fn filler(index: u8) -> Address {
 }
 
 impl Case {
-    fn new(test: &StateTest, chain: &ChainSpec, post: &PostJson) -> Result<Self, String> {
+    fn new(test: &StateTest, rules: &Rules, post: &PostJson) -> Result<Self, String> {
+        let merged = rules.merge_at.is_some();
+        let chain = if merged { &rules.after_merge } else { &rules.before_merge };
         let header = test.env.header();
         let tx = match test.transaction.at(post.indexes, chain.chain_id()) {
             Ok(tx) => Some(tx),
@@ -117,7 +123,13 @@ impl Case {
         if env.cfg_env.spec < SpecId::LONDON {
             env.block_env.basefee = 0;
         }
-        Ok(Self { env, header, state: test.pre.to_state(), tx })
+        let state = test.pre.to_state();
+        let unreached = UnreachedRules {
+            storage_only: Arc::new(state.storage_only()),
+            net_gas_metering: rules.net_gas_metering(header.number),
+            foreign_system_contracts: false,
+        };
+        Ok(Self { env, header, state, tx, unreached })
     }
 
     /// One transaction before and one after, that share nothing with the test's but the
@@ -155,19 +167,8 @@ impl Case {
         if txs.len() > 1 {
             self.add_fillers(&mut state);
         }
-        let factory = EthFactory::new(EthReceiptBuilder, NoBlockRules, EthEvmFactory::default());
-        let ctx = alloy_evm::eth::EthBlockExecutionCtx {
-            parent_hash: B256::ZERO,
-            parent_beacon_block_root: None,
-            ommers: &[],
-            withdrawals: None,
-            extra_data: Bytes::new(),
-            tx_count_hint: Some(txs.len()),
-            slot_number: None,
-        };
-        let input = BlockInput { env: self.env.clone(), ctx, txs };
         let parent = Parent { state: &state, hashes: &NumberHashes };
-        let Executed { result, diff } = match engine.execute(&factory, input, &parent) {
+        let Executed { result, diff } = match self.execute(engine, txs, parent) {
             Ok(executed) => executed,
             Err(error) => {
                 let error = InvalidBlock::from(error);
@@ -190,6 +191,33 @@ impl Case {
         let mut rlp = Vec::new();
         alloy_rlp::encode_list::<Log, Log>(logs, &mut rlp);
         expect("logs hash", post.logs, keccak256(rlp))
+    }
+
+    fn execute(
+        &self,
+        engine: &Engine,
+        txs: &[Tx],
+        parent: Parent<'_, NumberHashes>,
+    ) -> Result<Executed<EthereumReceipt>, ExecuteError> {
+        let env = self.env.clone();
+        let ctx = EthBlockExecutionCtx {
+            parent_hash: B256::ZERO,
+            parent_beacon_block_root: None,
+            ommers: &[],
+            withdrawals: None,
+            extra_data: Bytes::new(),
+            tx_count_hint: Some(txs.len()),
+            slot_number: None,
+        };
+        if self.unreached.is_empty() {
+            let evms = EthEvmFactory::default();
+            let factory = EthBlockExecutorFactory::new(EthReceiptBuilder, NoBlockRules, evms);
+            engine.execute(&factory, BlockInput { env, ctx, txs }, &parent)
+        } else {
+            let evms = UnreachedEvmFactory(self.unreached.clone());
+            let factory = EthBlockExecutorFactory::new(EthReceiptBuilder, NoBlockRules, evms);
+            engine.execute_any(&factory, BlockInput { env, ctx, txs }, &parent)
+        }
     }
 
     /// A rejected transaction changes nothing, but the fixtures' rules touch the beneficiary in

@@ -14,6 +14,8 @@ mod ethereum;
 mod input;
 mod parallel;
 mod sequential;
+mod stateless;
+mod unreached;
 
 pub use blame::ParentReadError;
 pub use drop_in::{DropInError, DropInReport, assert_drop_in, check_drop_in};
@@ -24,3 +26,5 @@ pub use parallel::{
     AnyFactory, BlockOutput, Dialect, Ethereum, ExecStats, ParallelConfig, ParallelExecutor,
 };
 pub use sequential::{SequentialOutput, execute_sequential};
+pub use stateless::{IntrinsicGas, check_stateless};
+pub use unreached::{UnreachedEvm, UnreachedEvmFactory, UnreachedRules};

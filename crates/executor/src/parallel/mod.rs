@@ -149,8 +149,47 @@ impl<D> ParallelExecutor<D> {
         T: RecoveredTx<F::Transaction> + Sync,
         for<'t> &'t T: ExecutableTxParts<<F::EvmFactory as EvmFactory>::Tx, F::Transaction>,
     {
+        self.execute_with::<F, P, T, D>(factory, input, parent)
+    }
+
+    /// Executes a block of any factory on the same threads, assuming nothing of it.
+    ///
+    /// # Errors
+    /// Those of the sequential execution, at the same place.
+    pub fn execute_any_block<'a, F, P, T>(
+        &self,
+        factory: &'a F,
+        input: BlockInput<'a, F, T>,
+        parent: &P,
+    ) -> Result<BlockOutput<F::Receipt>, ExecuteError>
+    where
+        F: BlockExecutorFactory<Transaction: Transaction> + Sync,
+        F::ExecutionCtx<'a>: Sync,
+        Env<F>: Sync,
+        P: ParentState,
+        T: RecoveredTx<F::Transaction> + Sync,
+        for<'t> &'t T: ExecutableTxParts<<F::EvmFactory as EvmFactory>::Tx, F::Transaction>,
+    {
+        self.execute_with::<F, P, T, AnyFactory>(factory, input, parent)
+    }
+
+    fn execute_with<'a, F, P, T, S>(
+        &self,
+        factory: &'a F,
+        input: BlockInput<'a, F, T>,
+        parent: &P,
+    ) -> Result<BlockOutput<F::Receipt>, ExecuteError>
+    where
+        F: BlockExecutorFactory<Transaction: Transaction> + Sync,
+        F::ExecutionCtx<'a>: Sync,
+        Env<F>: Sync,
+        S: Dialect<F>,
+        P: ParentState,
+        T: RecoveredTx<F::Transaction> + Sync,
+        for<'t> &'t T: ExecutableTxParts<<F::EvmFactory as EvmFactory>::Tx, F::Transaction>,
+    {
         let mut memory = self.spare.lock().pop().unwrap_or_default();
-        let output = front::execute::<_, _, _, D>(
+        let output = front::execute::<_, _, _, S>(
             &self.config,
             &self.pool,
             &memory,
