@@ -53,7 +53,7 @@ unit: ## Run all tests: units, properties, structure, examples, documentation
 conformance: ## Run the official fixtures, sequentially and in parallel (FIXTURES=path for others)
 	@$(CARGO) build --locked --release --package warpline
 	@code=0; for threads in 0 $$(nproc); do \
-		for suite in statetest blocktest; do \
+		for suite in statetest blocktest txtest; do \
 			echo "$$suite, $$threads threads"; \
 			./target/release/warpline $$suite --threads $$threads $(FIXTURES) || code=1; \
 		done; \

@@ -1,4 +1,4 @@
-//! What `warpline statetest` and `warpline blocktest` have in common.
+//! What `warpline statetest`, `blocktest` and `txtest` have in common.
 
 use clap::Args;
 use eyre::{Result, WrapErr};
@@ -6,11 +6,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use regex::Regex;
 use std::{
     fs,
-    num::NonZeroUsize,
+    num::{NonZeroU32, NonZeroUsize},
     path::{Path, PathBuf},
     process::ExitCode,
 };
-use warpline_conformance::{Failure, Kind, Observer, Report, RunConfig, SourceError};
+use warpline_conformance::{Failure, Kind, Observer, RunConfig, SourceError};
 
 /// Which fixtures to run and how.
 #[derive(Debug, Args)]
@@ -23,6 +23,10 @@ pub(crate) struct ConformanceArgs {
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
 
+    /// In parallel mode, assume no more of Ethereum's own factory than of any other.
+    #[arg(long)]
+    any_factory: bool,
+
     /// Cases that run at the same time [default: all cores].
     #[arg(long, value_name = "N")]
     workers: Option<NonZeroUsize>,
@@ -34,6 +38,10 @@ pub(crate) struct ConformanceArgs {
     /// Run only tests whose file or name this regular expression matches.
     #[arg(long, value_name = "REGEX")]
     filter: Option<Regex>,
+
+    /// Run only one of N files, always the same ones.
+    #[arg(long, value_name = "N")]
+    sample: Option<NonZeroU32>,
 
     /// Also write the report as JSON (`-` for standard output, before the last line).
     #[arg(long, value_name = "FILE")]
@@ -49,9 +57,11 @@ pub(crate) fn run(kind: Kind, args: ConformanceArgs) -> Result<ExitCode> {
         kind,
         paths: args.paths,
         threads: args.threads.unwrap_or(cores),
+        any_factory: args.any_factory,
         workers: args.workers.map_or(cores, NonZeroUsize::get),
         fork: args.fork,
         filter: args.filter,
+        sample: args.sample.map_or(1, NonZeroU32::get),
     };
     // A panic in a case is reported as its failure.
     std::panic::set_hook(Box::new(|_| {}));
@@ -61,29 +71,9 @@ pub(crate) fn run(kind: Kind, args: ConformanceArgs) -> Result<ExitCode> {
     let report = report.wrap_err("running the fixtures")?;
 
     write_json(args.json.as_deref(), &report.to_json()?)?;
-    summary(&report);
+    eprint!("{}", report.table());
     println!("{}", report.totals());
     Ok(if report.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn summary(report: &Report) {
-    for (suite, forks) in &report.suites {
-        for (fork, counts) in forks {
-            let (passed, failed, skipped) = (counts.passed, counts.failed, counts.skipped);
-            eprintln!(
-                "{suite:32} {fork:32} {passed:8} passed {failed:6} failed {skipped:6} skipped"
-            );
-        }
-    }
-    for (reason, count) in &report.skips {
-        eprintln!("{count} skipped: {reason}");
-    }
-    if report.passed_over > 0 {
-        eprintln!("{} fixtures of other kinds passed over", report.passed_over);
-    }
-    if !report.errors.is_empty() {
-        eprintln!("{} files could not be used", report.errors.len());
-    }
 }
 
 fn write_json(path: Option<&Path>, json: &str) -> Result<()> {

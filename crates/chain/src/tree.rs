@@ -51,6 +51,11 @@ impl BlockTree {
         Self { rules, nodes: B256Map::from_iter([(head, node)]), head }
     }
 
+    /// The rules of the chain.
+    pub const fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
     /// The head: while blocks are mined the block with the highest total difficulty, of equals
     /// the one that came first; after the merge the block that came last.
     pub fn head(&self) -> Head<'_> {

@@ -116,7 +116,15 @@ struct Fields {
     difficulty: serde_json::Map<String, Value>,
     /// By fork and name.
     difficulties: BTreeMap<String, BTreeMap<String, DifficultyTest>>,
+    info: Info,
     unknown: Option<String>,
+}
+
+/// What a fixture says of itself. Only who filled it matters.
+#[derive(Debug, Default, Deserialize)]
+struct Info {
+    #[serde(rename = "fixture-format", alias = "fixture_format")]
+    format: Option<Dropped>,
 }
 
 impl Fields {
@@ -136,7 +144,9 @@ impl Fields {
         if let Some(post) = self.post {
             let env = self.env.ok_or_else(|| need("env"))?;
             let transaction = self.transaction.ok_or_else(|| need("transaction"))?;
-            return Ok(Test::State(Box::new(StateTest { env, pre, transaction, config, post })));
+            let touches_beneficiary = self.info.format.is_none();
+            let test = StateTest { env, pre, transaction, config, post, touches_beneficiary };
+            return Ok(Test::State(Box::new(test)));
         }
         let network = self.network.ok_or_else(|| need("network"))?;
         let last_block_hash = self.last_block_hash.ok_or_else(|| need("lastblockhash"))?;
@@ -253,7 +263,8 @@ impl<'de> Visitor<'de> for FieldsVisitor {
                 fork if network::is_fork(fork) => {
                     fields.difficulties.insert(key, map.next_value()?);
                 }
-                "_info" | "sealEngine" => {
+                "_info" => fields.info = map.next_value()?,
+                "sealEngine" => {
                     map.next_value::<Dropped>()?;
                 }
                 _ => {
@@ -306,7 +317,8 @@ mod tests {
     #[test]
     fn other_kinds_are_passed_over() {
         for json in [
-            r#"{"a": {"in": 1, "out": "0x"}}"#,
+            r#"{"a": {"in": ["cat"], "tests": [["", "", "cat"]]}}"#,
+            r#"{"difficulty": {"parentTimestamp": "1"}}"#,
             r#"[1, {"a": 2}]"#,
             r#"{"a": "text", "b": 1, "c": null, "d": [true]}"#,
         ] {
@@ -325,6 +337,11 @@ mod tests {
             (r#"{"a": {"post": {}}}"#, "missing field `pre`"),
             (r#"{"a": {"blocks": [], "pre": {}, "nonsense": 1}}"#, "unknown field `nonsense`"),
             (r#"{"a": {"blocks": [{"rlp": "0x", "other": 1}]}}"#, "unknown field `other`"),
+            (r#"{"a": {"in": {"k": 1}, "root": "0x1"}}"#, "`a.root`"),
+            (r#"{"a": {"in": {"k": {}}, "out": "0x80"}}"#, "no RLP encoding"),
+            (r#"{"a": {"in": ["dog"], "out": "0xzz"}}"#, "`out`"),
+            (r#"{"a": {"txbytes": "0x", "result": {"London": {"x": 1}}}}"#, "`result.London"),
+            (r#"{"a": {"London": {"b": {"parentTimestamp": 1}}}}"#, "`a.London.b"),
         ];
         for (json, expected) in cases {
             let error = parse_text(json).unwrap_err().to_string();

@@ -13,9 +13,12 @@ use alloy_eips::{
     eip4895::{Withdrawal, Withdrawals},
     eip7685::Requests,
 };
+use alloy_hardforks::EthereumHardforks;
 use alloy_primitives::{Address, B256, Bloom, Bytes, U64, U256, keccak256};
-use serde::Deserialize;
-use warpline_chain::{InvalidBlock, Reason};
+use core::ops::RangeInclusive;
+use serde::{Deserialize, Deserializer, de};
+use serde_json::Value;
+use warpline_chain::{InvalidBlock, Reason, Rules};
 use warpline_executor::EthTransaction;
 
 /// One fixture.
@@ -33,11 +36,12 @@ pub(crate) struct EngineTest {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct PayloadJson {
-    params: Vec<serde_json::Value>,
+    params: Vec<Value>,
     validation_error: Option<String>,
-    error_code: Option<serde_json::Value>,
-    #[serde(default, rename = "newPayloadVersion")]
-    _version: Dropped,
+    #[serde(default, deserialize_with = "number")]
+    error_code: Option<i64>,
+    #[serde(default, deserialize_with = "number")]
+    new_payload_version: Option<i64>,
     #[serde(default, rename = "forkchoiceUpdatedVersion")]
     _forkchoice: Dropped,
 }
@@ -89,30 +93,86 @@ impl From<WithdrawalJson> for Withdrawal {
 /// A payload that cannot become a block, for this reason.
 #[derive(Debug)]
 pub(crate) enum PayloadError {
-    /// The parameters are not those of the method.
-    Params(String),
-    /// They are, but describe no valid block.
+    /// The call itself is wrong: the JSON-RPC error it ends with.
+    Call(i64, String),
+    /// It is not, but describes no valid block.
     Invalid(InvalidBlock),
+}
+
+/// The parameters are not those of the method.
+const INVALID_PARAMS: i64 = -32602;
+/// The method is not that of the payload's fork.
+const UNSUPPORTED_FORK: i64 = -38005;
+
+/// What a version of `engine_newPayload` takes (execution-apis, `engine/*.md`).
+struct Method {
+    params: usize,
+    /// The payload has blob gas.
+    blobs: bool,
+    /// The payload has a block access list.
+    access_list: bool,
+}
+
+impl Method {
+    const fn of(version: i64) -> Option<Self> {
+        let (params, blobs, access_list) = match version {
+            1 | 2 => (1, false, false),
+            3 => (3, true, false),
+            4 => (4, true, false),
+            5 => (4, true, true),
+            _ => return None,
+        };
+        Some(Self { params, blobs, access_list })
+    }
+
+    /// The version that takes payloads of this time; before Cancun two do.
+    fn version_at(rules: &Rules, timestamp: u64) -> RangeInclusive<i64> {
+        let chain = &rules.after_merge;
+        if rules.access_lists_from.is_some_and(|start| start <= timestamp) {
+            5..=5
+        } else if chain.is_prague_active_at_timestamp(timestamp) {
+            4..=4
+        } else if chain.is_cancun_active_at_timestamp(timestamp) {
+            3..=3
+        } else if chain.is_shanghai_active_at_timestamp(timestamp) {
+            2..=2
+        } else {
+            1..=2
+        }
+    }
+}
+
+/// A number, or text with one.
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    let number = value.as_i64().or_else(|| value.as_str()?.parse().ok());
+    number.map(Some).ok_or_else(|| de::Error::custom(format_args!("{value} is no number")))
 }
 
 impl PayloadJson {
     /// What must become of the payload.
     pub(crate) fn expected(&self) -> Expected<'_> {
-        match (&self.validation_error, &self.error_code) {
-            (Some(name), _) => Expected::Rejected(Some(name)),
-            (None, Some(_)) => Expected::Rejected(None),
-            (None, None) => Expected::Accepted,
+        match &self.validation_error {
+            Some(name) => Expected::Rejected(Some(name)),
+            None if self.error_code.is_some() => Expected::Rejected(None),
+            None => Expected::Accepted,
         }
     }
 
+    /// The JSON-RPC error that the call must end with, where it must.
+    pub(crate) const fn error_code(&self) -> Option<i64> {
+        self.error_code
+    }
+
     /// The block that the parameters describe.
-    pub(crate) fn block(&self) -> Result<Block<EthTransaction>, PayloadError> {
-        let payload: ExecutionPayload = self.param(0)?.ok_or_else(|| missing(0))?;
+    pub(crate) fn block(&self, rules: &Rules) -> Result<Block<EthTransaction>, PayloadError> {
+        let payload: ExecutionPayload = self.param(0)?.ok_or_else(|| missing("params[0]"))?;
         let versioned_hashes: Option<Vec<B256>> = self.param(1)?;
         let parent_beacon_block_root: Option<B256> = self.param(2)?;
         let requests: Option<Vec<Bytes>> = self.param(3)?;
+        self.check_call(rules, &payload)?;
         if requests.as_deref().is_some_and(|list| !well_ordered(list)) {
-            return Err(invalid(Reason::RequestsHash, "empty or out of order".into()));
+            return Err(wrong_params("requests are empty, repeated or out of order"));
         }
         let withdrawals: Option<Vec<Withdrawal>> =
             payload.withdrawals.map(|list| list.into_iter().map(Into::into).collect());
@@ -169,10 +229,41 @@ impl PayloadJson {
         Ok(Block { header, body })
     }
 
+    /// Whether the method fits the fork, and the parameters the method.
+    fn check_call(&self, rules: &Rules, payload: &ExecutionPayload) -> Result<(), PayloadError> {
+        let Some(version) = self.new_payload_version else { return Ok(()) };
+        let method = Method::of(version)
+            .ok_or_else(|| wrong_params(format_args!("there is no version {version}")))?;
+        if self.params.len() != method.params || self.params.iter().any(Value::is_null) {
+            let count = self.params.len();
+            return Err(wrong_params(format_args!("{count} parameters, or one is null")));
+        }
+        let timestamp = payload.timestamp.to();
+        let shanghai = rules.after_merge.is_shanghai_active_at_timestamp(timestamp);
+        let fields = [
+            ("withdrawals", payload.withdrawals.is_some(), shanghai),
+            ("blobGasUsed", payload.blob_gas_used.is_some(), method.blobs),
+            ("excessBlobGas", payload.excess_blob_gas.is_some(), method.blobs),
+            ("blockAccessList", payload.block_access_list.is_some(), method.access_list),
+        ];
+        for (field, present, wanted) in fields {
+            if present != wanted {
+                let what = if wanted { "missing" } else { "not known to this version" };
+                return Err(wrong_params(format_args!("{field}: {what}")));
+            }
+        }
+        let versions = Method::version_at(rules, timestamp);
+        if !versions.contains(&version) {
+            let detail = format!("version {version} at {timestamp}, not {versions:?}");
+            return Err(PayloadError::Call(UNSUPPORTED_FORK, detail));
+        }
+        Ok(())
+    }
+
     fn param<T: for<'de> Deserialize<'de>>(&self, index: usize) -> Result<Option<T>, PayloadError> {
         let Some(value) = self.params.get(index) else { return Ok(None) };
         Option::<T>::deserialize(value)
-            .map_err(|error| PayloadError::Params(format!("params[{index}]: {error}")))
+            .map_err(|error| wrong_params(format_args!("params[{index}]: {error}")))
     }
 }
 
@@ -182,10 +273,79 @@ fn well_ordered(requests: &[Bytes]) -> bool {
         && requests.is_sorted_by(|left, right| left[0] < right[0])
 }
 
-fn missing(index: usize) -> PayloadError {
-    PayloadError::Params(format!("params[{index}] is missing"))
+fn missing(what: &str) -> PayloadError {
+    wrong_params(format_args!("{what} is missing"))
+}
+
+fn wrong_params(detail: impl ToString) -> PayloadError {
+    PayloadError::Call(INVALID_PARAMS, detail.to_string())
 }
 
 const fn invalid(reason: Reason, detail: String) -> PayloadError {
     PayloadError::Invalid(InvalidBlock { reason, transaction: None, detail })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network;
+    use serde_json::json;
+
+    /// A payload of Prague, with a wrong hash, as nobody gets that far here.
+    fn call(network: &str, change: impl FnOnce(&mut Value)) -> PayloadError {
+        let zero = B256::ZERO;
+        let mut call = json!({
+            "params": [{
+                "parentHash": zero, "feeRecipient": Address::ZERO, "stateRoot": zero,
+                "receiptsRoot": zero, "logsBloom": Bloom::ZERO, "prevRandao": zero,
+                "blockNumber": "0x1", "gasLimit": "0x1", "gasUsed": "0x0", "timestamp": "0x1",
+                "extraData": "0x", "baseFeePerGas": "0x7", "blockHash": zero,
+                "transactions": [], "withdrawals": [], "blobGasUsed": "0x0",
+                "excessBlobGas": "0x0",
+            }, [], zero, []],
+            "newPayloadVersion": "4",
+        });
+        change(&mut call);
+        let rules = network::rules(network, &Default::default()).unwrap();
+        PayloadJson::deserialize(call).unwrap().block(&rules).unwrap_err()
+    }
+
+    fn code(network: &str, change: impl FnOnce(&mut Value)) -> Option<i64> {
+        match call(network, change) {
+            PayloadError::Call(code, _) => Some(code),
+            PayloadError::Invalid(_) => None,
+        }
+    }
+
+    #[test]
+    fn calls_that_are_in_order_are_judged_by_their_block() {
+        let PayloadError::Invalid(error) = call("Prague", |_| ()) else { panic!("a call error") };
+        assert_eq!(error.reason, Reason::BlockHash);
+        assert_eq!(code("Prague", |call| call["params"][3] = json!(["0x0001", "0x0102"])), None);
+    }
+
+    #[test]
+    fn wrong_parameters_have_their_error() {
+        let wrong: [fn(&mut Value); 8] = [
+            |call| call["params"][3] = json!(["0x0102", "0x0001"]),
+            |call| call["params"][3] = json!(["0x0102", "0x0103"]),
+            |call| call["params"][3] = json!(["0x01"]),
+            |call| call["params"][2] = Value::Null,
+            |call| drop(call["params"].as_array_mut().unwrap().pop()),
+            |call| call["params"][0]["blobGasUsed"] = Value::Null,
+            |call| call["params"][0]["blockAccessList"] = json!("0xc0"),
+            |call| call["params"][0]["gasUsed"] = json!("no number"),
+        ];
+        for change in wrong {
+            assert_eq!(code("Prague", change), Some(INVALID_PARAMS));
+        }
+    }
+
+    #[test]
+    fn each_fork_has_its_version() {
+        assert_eq!(code("Osaka", |_| ()), None);
+        for network in ["Cancun", "Amsterdam"] {
+            assert_eq!(code(network, |_| ()), Some(UNSUPPORTED_FORK), "{network}");
+        }
+    }
 }

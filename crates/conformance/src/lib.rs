@@ -7,7 +7,7 @@
 //! - `block_test`, `engine_test`, `run_block`: chains of blocks, valid and not.
 //! - `network`, `exceptions`, `skips`: what fixtures call forks and reasons, and what is not
 //!   expected to pass.
-//! - `run`: all cores over all cases.
+//! - `run`: all cores over all cases; `report` and `table`: what came out.
 
 mod block_test;
 mod difficulty_test;
@@ -24,6 +24,7 @@ mod run_state;
 mod skips;
 mod source;
 mod state_test;
+mod table;
 mod trie_test;
 mod tx_test;
 

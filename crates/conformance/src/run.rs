@@ -8,6 +8,7 @@ use crate::{
     skips::{self, Expect, Skip},
     source::{self, Document},
 };
+use alloy_primitives::keccak256;
 use rayon::ThreadPoolBuilder;
 use regex::Regex;
 use std::{
@@ -46,12 +47,25 @@ pub struct RunConfig {
     pub paths: Vec<PathBuf>,
     /// Threads of the parallel execution; 0 for the sequential oracle.
     pub threads: usize,
+    /// In parallel, assume nothing of any factory.
+    pub any_factory: bool,
     /// Cases that run at the same time.
     pub workers: usize,
     /// Only this fork or network.
     pub fork: Option<String>,
     /// Only tests whose file or name this matches.
     pub filter: Option<Regex>,
+    /// Only one of so many files, chosen by the hash of their path inside an archive or folder.
+    pub sample: u32,
+}
+
+impl RunConfig {
+    fn samples(&self, file: &str) -> bool {
+        let (_, inside) = file.split_once(".tar.zst:").unwrap_or(("", file));
+        let hash = keccak256(inside);
+        let number = u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]);
+        number.is_multiple_of(self.sample.max(1))
+    }
 }
 
 /// Who wants to know how a run goes. Called from many threads.
@@ -119,6 +133,9 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn document<'s>(&'s self, scope: &rayon::Scope<'s>, document: Document, ticket: Ticket<'s>) {
+        if !self.config.samples(&document.name) {
+            return;
+        }
         let tests = match document::parse(&document) {
             Ok(tests) => tests,
             Err(error) => return self.note_error(error),
@@ -238,12 +255,18 @@ impl<'a> Run<'a> {
             0 => Ok(Engine::Sequential),
             // Helpers are called for every block, however small: what is tested is that they are
             // right, not that they pay.
-            threads => Engine::parallel(ParallelConfig {
-                threads,
-                min_gas: 0,
-                min_remaining: Duration::ZERO,
-                ..ParallelConfig::default()
-            }),
+            threads => {
+                let config = ParallelConfig {
+                    threads,
+                    min_gas: 0,
+                    min_remaining: Duration::ZERO,
+                    ..ParallelConfig::default()
+                };
+                match self.config.any_factory {
+                    true => Engine::parallel_any(config),
+                    false => Engine::parallel(config),
+                }
+            }
         }
     }
 

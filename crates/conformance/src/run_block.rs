@@ -16,7 +16,8 @@ use warpline_chain::{BlockTree, Engine, InvalidBlock, MemoryAccount, MemoryState
 pub(crate) fn run_blocks(engine: &Engine, test: &BlockTest) -> Result<(), String> {
     let mut tree = start(&test.network, &test.config, &test.pre, &test.genesis)?;
     for (index, block) in test.blocks.iter().enumerate() {
-        let result = tree.import_rlp(engine, &block.rlp).map(drop);
+        let result = import(engine, |engine| tree.import_rlp(engine, &block.rlp))
+            .map_err(|problem| format!("block {index}: {problem}"))?;
         judge(index, block.expected(&test.network), result)?;
     }
     end(&tree, &test.end)
@@ -26,18 +27,39 @@ pub(crate) fn run_blocks(engine: &Engine, test: &BlockTest) -> Result<(), String
 pub(crate) fn run_payloads(engine: &Engine, test: &EngineTest) -> Result<(), String> {
     let mut tree = start(&test.network, &test.config, &test.pre, &test.genesis)?;
     for (index, payload) in test.payloads.iter().enumerate() {
-        let expected = payload.expected();
-        let result = match payload.block() {
-            Ok(block) => tree.import(engine, block).map(drop),
-            Err(PayloadError::Invalid(error)) => Err(error),
-            Err(PayloadError::Params(_)) if expected == Expected::Rejected(None) => continue,
-            Err(PayloadError::Params(problem)) => {
-                return Err(format!("payload {index}: {problem}"));
+        let result = match (payload.block(tree.rules()), payload.error_code()) {
+            (Err(PayloadError::Call(code, _)), Some(expected)) if code == expected => continue,
+            (Err(PayloadError::Call(code, problem)), expected) => {
+                let expected = expected.map_or("none".to_owned(), |code| code.to_string());
+                return Err(format!(
+                    "payload {index}: expected call error {expected}, got {code}: {problem}"
+                ));
             }
+            (_, Some(expected)) => {
+                return Err(format!("payload {index}: expected call error {expected}, got none"));
+            }
+            (Ok(block), None) => import(engine, |engine| tree.import(engine, block.clone()))
+                .map_err(|problem| format!("payload {index}: {problem}"))?,
+            (Err(PayloadError::Invalid(error)), None) => Err(error),
         };
-        judge(index, expected, result)?;
+        judge(index, payload.expected(), result)?;
     }
     end(&tree, &test.end)
+}
+
+/// Imports a block. One that the parallel engine refuses is also offered to the sequential one,
+/// which must refuse it for the same reason at the same place: the outer error says otherwise.
+fn import(
+    engine: &Engine,
+    mut import: impl FnMut(&Engine) -> Result<B256, InvalidBlock>,
+) -> Result<Result<(), InvalidBlock>, String> {
+    match import(engine) {
+        Err(error) if engine.threads() > 1 => match import(&Engine::Sequential) {
+            Err(same) if same == error => Ok(Err(error)),
+            other => Err(format!("in parallel: {error}; in order: {other:?}")),
+        },
+        other => Ok(other.map(drop)),
+    }
 }
 
 fn start(

@@ -23,6 +23,9 @@ pub(crate) struct StateTest {
     pub(crate) transaction: TransactionJson,
     pub(crate) config: ConfigJson,
     pub(crate) post: BTreeMap<String, Vec<PostJson>>,
+    /// What filled the fixture gave the beneficiary a reward of zero, as the fillers before EEST
+    /// did.
+    pub(crate) touches_beneficiary: bool,
 }
 
 /// The block around the transaction.
