@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the build needs beside the Rust toolchain: a C compiler with its headers (for
-# secp256k1, blst, c-kzg, zstd, mimalloc and the keccak assembly) and pkg-config. Does nothing
+# secp256k1, blst, c-kzg, zstd, mimalloc, MDBX and the keccak assembly) and pkg-config. Does nothing
 # where they are present. Runs as root or through sudo; Debian and its derivatives.
 set -euo pipefail
 

@@ -4,13 +4,15 @@
 //!
 //! `cargo bench -p warpline-storage --bench commit -- [--accounts N] [--blocks N] [--folder PATH]`
 //!
-//! Variants take turns, three rounds, medians; times are per block of one thread's wall time, the
-//! disk's included. The first variant is what the others are compared with.
+//! Variants take turns, three rounds, medians; times are per block from handing a batch in until
+//! it is written, the disk's included, with the part in which the caller is kept (`accepting`).
+//! The first variant is what the others are compared with. `--rounds 1 --variants 1` does less.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a benchmark")]
 
 use alloy_consensus::{
     BlockBody, Header, Receipt, Sealable, SignableTransaction, TxLegacy, TxType,
+    constants::EMPTY_ROOT_HASH,
 };
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, Signature, U256, keccak256};
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -26,7 +28,6 @@ use warpline_storage::{
 use warpline_types::{AccountDiff, AccountState, StateDiff};
 
 const TRANSFERS: usize = 10_000;
-const ROUNDS: usize = 3;
 
 fn main() {
     let accounts = argument("--accounts").unwrap_or(1_000_000) as usize;
@@ -142,7 +143,10 @@ fn transfers(parent: BlockRef, accounts: usize, rng: &mut StdRng) -> BlockCommit
             transactions: picked.chunks(2).map(transaction).collect(),
             ..Default::default()
         },
-        trie: nodes(diff.accounts().iter().map(|account| &account.hash), accounts),
+        trie: TrieUpdates {
+            storage_roots: diff.accounts().iter().map(|a| (a.hash, EMPTY_ROOT_HASH)).collect(),
+            ..nodes(diff.accounts().iter().map(|account| &account.hash), accounts)
+        },
         diff,
         ..empty_block(parent)
     }
@@ -156,6 +160,8 @@ struct Variant {
     /// Leaves parts of the blocks out.
     strip: fn(&mut BlockCommit),
     index_stride: u64,
+    check_pages: bool,
+    cache: CacheSizes,
 }
 
 fn variants() -> Vec<Variant> {
@@ -166,19 +172,21 @@ fn variants() -> Vec<Variant> {
         durability,
         strip: |_| {},
         index_stride: 32,
+        check_pages: false,
+        cache: CacheSizes::default(),
     };
     let every = Durability::EveryCommit;
+    let none = CacheSizes { accounts: 0, slots: 0, code_bytes: 0 };
     vec![
         whole("16 blocks per commit", 16, every),
+        Variant { check_pages: true, ..whole("16, pages checked", 16, every) },
+        Variant { cache: none, ..whole("16, no cache", 16, every) },
         whole("1 block per commit", 1, every),
         whole("4 blocks per commit", 4, every),
         whole("32 blocks per commit", 32, every),
         whole("16, flushed now and then", 16, periodic),
         Variant { index_stride: 1 << 40, ..whole("16, no history index", 16, every) },
-        Variant {
-            strip: |b| b.trie = TrieUpdates::default(),
-            ..whole("16, no trie nodes", 16, every)
-        },
+        Variant { strip: |b| b.trie.accounts.clear(), ..whole("16, no trie nodes", 16, every) },
         Variant { strip: no_transactions, ..whole("16, no transactions", 16, every) },
     ]
 }
@@ -190,10 +198,12 @@ fn no_transactions(block: &mut BlockCommit) {
 }
 
 fn commits(folder: &Path, accounts: usize, blocks: usize) {
-    let variants = variants();
+    let mut variants = variants();
+    variants.truncate(argument("--variants").unwrap_or(u64::MAX) as usize);
     let mut times = vec![Vec::new(); variants.len()];
+    let mut accepting = vec![Vec::new(); variants.len()];
     let mut sizes = vec![0; variants.len()];
-    for round in 0..ROUNDS {
+    for round in 0..argument("--rounds").unwrap_or(3) {
         for (index, variant) in variants.iter().enumerate() {
             eprintln!("round {round}: {}", variant.name);
             let folder = tempfile::tempdir_in(folder).expect("a folder");
@@ -201,11 +211,13 @@ fn commits(folder: &Path, accounts: usize, blocks: usize) {
                 durability: variant.durability,
                 max_batch_blocks: variant.batch,
                 index_stride: variant.index_stride,
+                check_pages: variant.check_pages,
+                cache: variant.cache,
                 ..Default::default()
             };
             let storage = database(folder.path(), accounts, options);
-            let mut rng = StdRng::seed_from_u64(round as u64);
-            let mut spent = Duration::ZERO;
+            let mut rng = StdRng::seed_from_u64(round);
+            let (mut spent, mut accepted) = (Duration::ZERO, Duration::ZERO);
             let mut done = 0;
             while done < blocks {
                 let mut batch = Vec::new();
@@ -221,20 +233,28 @@ fn commits(folder: &Path, accounts: usize, blocks: usize) {
                 for block in batch {
                     storage.commit(block).expect("it follows");
                 }
+                accepted += start.elapsed();
                 storage.flush().expect("room");
                 spent += start.elapsed();
             }
             times[index].push(spent / done as u32);
+            accepting[index].push(accepted / done as u32);
             let stats = storage.stats().expect("readable");
             sizes[index] = (stats.pages * stats.page_size) >> 20;
         }
     }
-    println!("{:26} {:>10} {:>7} {:>9}", "commit", "ms/block", "ratio", "file MiB");
+    let columns = ["ms/block", "ratio", "accepting", "file MiB"];
+    println!(
+        "{:26} {:>10} {:>7} {:>9} {:>9}",
+        "commit", columns[0], columns[1], columns[2], columns[3]
+    );
     let base = median(&mut times[0]);
-    for ((variant, times), size) in variants.iter().zip(&mut times).zip(sizes) {
+    let rows = variants.iter().zip(&mut times).zip(&mut accepting).zip(sizes);
+    for (((variant, times), accepting), size) in rows {
         let time = median(times);
+        let accepting = median(accepting).as_secs_f64() * 1e3;
         let (ms, ratio) = (time.as_secs_f64() * 1e3, time.as_secs_f64() / base.as_secs_f64());
-        println!("{:26} {ms:10.2} {ratio:7.2} {size:9}", variant.name);
+        println!("{:26} {ms:10.2} {ratio:7.2} {accepting:9.2} {size:9}", variant.name);
     }
 }
 

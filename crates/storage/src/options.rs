@@ -47,6 +47,11 @@ pub struct StorageOptions {
     pub growth: usize,
     /// Most readers at once.
     pub max_readers: u64,
+    /// Have the engine check every page that it follows a reference to, at all times. Opening and
+    /// [`Storage::verify`](crate::Storage::verify) do so anyway; without, what else meets a
+    /// damaged page can end the process where it would be an error. Costs more than a third of a
+    /// commit.
+    pub check_pages: bool,
 }
 
 impl Default for StorageOptions {
@@ -62,6 +67,7 @@ impl Default for StorageOptions {
             max_size: 8 << 40,
             growth: 256 << 20,
             max_readers: 1024,
+            check_pages: false,
         }
     }
 }

@@ -105,6 +105,7 @@ impl Storage {
     ) -> Result<Self, OpenError> {
         let identity = open::check(&engine, path, expected)?;
         let (head, was_clean) = opened(&engine, lock.is_some()).map_err(in_folder(path))?;
+        engine.check_pages(options.check_pages).map_err(in_folder(path))?;
         let shared = Arc::new(Shared {
             cache: Cache::new(&options.cache, 1),
             engine,

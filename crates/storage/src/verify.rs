@@ -88,6 +88,17 @@ impl Storage {
     pub fn verify(
         &self,
         limit: usize,
+        step: impl FnMut(&'static str),
+    ) -> Result<Vec<Finding>, StorageError> {
+        self.shared.engine.check_pages(true)?;
+        let findings = self.checked(limit, step);
+        self.shared.engine.check_pages(self.shared.options.check_pages)?;
+        findings
+    }
+
+    fn checked(
+        &self,
+        limit: usize,
         mut step: impl FnMut(&'static str),
     ) -> Result<Vec<Finding>, StorageError> {
         let tx = self.shared.engine.read()?;

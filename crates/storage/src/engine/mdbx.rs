@@ -57,6 +57,7 @@ struct Tables {
     path: PathBuf,
     max_size: u64,
     max_readers: u64,
+    read_only: bool,
 }
 
 /// Name of the file that MDBX makes in its folder.
@@ -114,6 +115,7 @@ impl Engine {
             path: folder.to_owned(),
             max_size: options.max_size as u64,
             max_readers: options.max_readers,
+            read_only: options.read_only,
         };
         match Self::open_env(folder, options) {
             Ok((env, handles)) => {
@@ -156,8 +158,7 @@ impl Engine {
         }
         let env = builder.open(folder)?;
         if !options.read_only {
-            // MDBX has no way to change anything about a file opened for reading only.
-            validation::switch_on(&env)?;
+            validation::switch(&env, true)?;
         }
         let handles = if options.read_only {
             let tx = env.begin_ro_unsync()?;
@@ -175,6 +176,15 @@ impl Engine {
             handles
         };
         Ok((env, handles))
+    }
+
+    /// Turns the check of every page that is referred to, which is on after opening, on or off.
+    /// Of a file opened for reading only none is checked: MDBX changes nothing about such a file.
+    pub(crate) fn check_pages(&self, on: bool) -> Result<(), StorageError> {
+        if self.tables.read_only {
+            return Ok(());
+        }
+        validation::switch(&self.env, on).map_err(|e| self.tables.error("check pages", e))
     }
 
     /// A view of the last commit.

@@ -6,12 +6,12 @@
 
 use signet_libmdbx::{Environment, MdbxError, ffi};
 
-/// Has MDBX check every page that it follows a reference to.
-pub(super) fn switch_on(env: &Environment) -> Result<(), MdbxError> {
+/// Has MDBX check every page that it follows a reference to, or not.
+pub(super) fn switch(env: &Environment, on: bool) -> Result<(), MdbxError> {
     let status = env.with_raw_env_ptr(|raw| {
         // SAFETY: `raw` is the open environment of `env`, which outlives the call and is not kept.
         // MDBX_VALIDATION is among the flags that may change at any time, from any thread.
-        unsafe { ffi::mdbx_env_set_flags(raw, ffi::MDBX_VALIDATION, true) }
+        unsafe { ffi::mdbx_env_set_flags(raw, ffi::MDBX_VALIDATION, on) }
     });
     if status == ffi::MDBX_SUCCESS { Ok(()) } else { Err(MdbxError::from_err_code(status)) }
 }
