@@ -51,7 +51,7 @@ pub(crate) fn check(
     let ommers = calculate_ommers_root(&body.ommers);
     InvalidBlock::compare(Reason::OmmersHash, &header.ommers_hash, &ommers)?;
     if body.withdrawals.is_some() != header.withdrawals_root.is_some() {
-        return Err(InvalidBlock::new(Reason::HeaderFields, "withdrawals in header or body only"));
+        return Err(InvalidBlock::new(Reason::BodyFields, "withdrawals in header or body only"));
     }
     let withdrawals = body.withdrawals.as_ref().map(|list| calculate_withdrawals_root(list));
     InvalidBlock::compare(Reason::WithdrawalsRoot, &header.withdrawals_root, &withdrawals)?;

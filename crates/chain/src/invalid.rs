@@ -99,6 +99,9 @@ pub enum Reason {
     /// A header field that the fork does not know, or none that it demands.
     #[error("wrong set of header fields")]
     HeaderFields,
+    /// A body without a list that the header commits to, or with one that it does not.
+    #[error("wrong set of lists in the body")]
+    BodyFields,
     /// Not the excess blob gas that follows from the parent.
     #[error("wrong excess blob gas")]
     ExcessBlobGas,

@@ -55,6 +55,11 @@ pub(crate) struct BlockRules<'a> {
 }
 
 impl BlockRules<'_> {
+    /// Whether the chain merges at some time.
+    pub(crate) const fn merges(&self) -> bool {
+        self.all.merge_at.is_some()
+    }
+
     /// Whether the header commits to a block access list.
     pub(crate) fn access_lists(&self, timestamp: u64) -> bool {
         self.all.access_lists_from.is_some_and(|start| start <= timestamp)

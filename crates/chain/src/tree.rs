@@ -141,3 +141,188 @@ impl BlockHashes for Hashes<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Storage, next_difficulty};
+    use alloy_consensus::{BlockBody, EMPTY_ROOT_HASH, proofs::calculate_ommers_root};
+    use alloy_genesis::ChainConfig;
+    use alloy_primitives::{Address, Bytes};
+    use warpline_chainspec::ChainSpec;
+    use warpline_executor::ParallelConfig;
+
+    const ETHER: u64 = 1_000_000_000_000_000_000;
+
+    fn rules(merged: bool) -> Rules {
+        let mined = ChainConfig { chain_id: 1, ..ChainConfig::default() };
+        let staked = ChainConfig {
+            homestead_block: Some(0),
+            eip150_block: Some(0),
+            eip155_block: Some(0),
+            eip158_block: Some(0),
+            byzantium_block: Some(0),
+            constantinople_block: Some(0),
+            petersburg_block: Some(0),
+            istanbul_block: Some(0),
+            berlin_block: Some(0),
+            london_block: Some(0),
+            terminal_total_difficulty: Some(U256::ZERO),
+            terminal_total_difficulty_passed: true,
+            ..mined.clone()
+        };
+        Rules {
+            before_merge: ChainSpec::from_config(&mined).unwrap(),
+            after_merge: ChainSpec::from_config(&staked).unwrap(),
+            merge_at: merged.then_some(U256::ZERO),
+            access_lists_from: None,
+            net_gas_metering: 0..0,
+        }
+    }
+
+    fn engines() -> [Engine; 3] {
+        let config = ParallelConfig { threads: 2, min_gas: 0, ..ParallelConfig::default() };
+        [
+            Engine::Sequential,
+            Engine::parallel(config).unwrap(),
+            Engine::parallel_any(config).unwrap(),
+        ]
+    }
+
+    fn tree(merged: bool) -> BlockTree {
+        let state = MemoryState::default();
+        let genesis = Header {
+            gas_limit: 5_000,
+            difficulty: U256::from(1 << 20),
+            base_fee_per_gas: merged.then_some(7),
+            state_root: state.root(),
+            ..Header::default()
+        };
+        BlockTree::new(rules(merged), genesis, state)
+    }
+
+    /// A Frontier block without transactions on top of `parent`. `accounts` are all accounts
+    /// after it: an address of equal bytes and what it has, in 32nds of an ether.
+    fn mined(
+        parent: &Header,
+        seconds: u64,
+        miner: u8,
+        ommers: Vec<Header>,
+        accounts: &[(u8, u64)],
+    ) -> Block<EthTransaction> {
+        let mut state = MemoryState::default();
+        for (byte, thirty_seconds) in accounts {
+            let balance = U256::from(ETHER / 32) * U256::from(*thirty_seconds);
+            let address = Address::repeat_byte(*byte);
+            state.insert(address, balance, 0, Bytes::new(), Storage::default());
+        }
+        let (number, timestamp) = (parent.number + 1, parent.timestamp + seconds);
+        let rules = rules(false);
+        let header = Header {
+            parent_hash: parent.hash_slow(),
+            number,
+            timestamp,
+            beneficiary: Address::repeat_byte(miner),
+            ommers_hash: calculate_ommers_root(&ommers),
+            state_root: state.root(),
+            transactions_root: EMPTY_ROOT_HASH,
+            receipts_root: EMPTY_ROOT_HASH,
+            difficulty: next_difficulty(&rules.before_merge, number, timestamp, parent),
+            gas_limit: parent.gas_limit,
+            ..Header::default()
+        };
+        Block { header, body: BlockBody { transactions: Vec::new(), ommers, withdrawals: None } }
+    }
+
+    #[test]
+    fn the_heaviest_mined_chain_is_the_head_and_the_first_of_equals() {
+        for engine in engines() {
+            let mut tree = tree(false);
+            let genesis = tree.head().header.clone();
+            let slow = mined(&genesis, 20, 1, Vec::new(), &[(1, 160)]);
+            let same = mined(&genesis, 20, 2, Vec::new(), &[(2, 160)]);
+            let fast = mined(&genesis, 5, 3, Vec::new(), &[(3, 160)]);
+            let long = mined(&slow.header, 20, 1, Vec::new(), &[(1, 320)]);
+            let hashes: Vec<_> = [&slow, &same, &fast, &long]
+                .map(|block| {
+                    tree.import(&engine, block.clone()).map(|hash| (hash, tree.head().hash))
+                })
+                .into_iter()
+                .collect::<Result<_, _>>()
+                .unwrap();
+            let heads: Vec<_> = hashes.iter().map(|(_, head)| *head).collect();
+            let [slow, _, fast, long] = [0, 1, 2, 3].map(|index| hashes[index].0);
+            assert_eq!(heads, [slow, slow, fast, long]);
+            let address = Address::repeat_byte(1);
+            let reward = tree.head().state.account(&address).unwrap().info().balance;
+            assert_eq!(reward, U256::from(10 * ETHER));
+        }
+    }
+
+    #[test]
+    fn miners_of_ommers_are_rewarded() {
+        for engine in engines() {
+            let mut tree = tree(false);
+            let genesis = tree.head().header.clone();
+            let first = mined(&genesis, 20, 1, Vec::new(), &[(1, 160)]);
+            let ommer = mined(&genesis, 20, 2, Vec::new(), &[(2, 160)]).header;
+            tree.import(&engine, first.clone()).unwrap();
+            // 5 ether and a 32nd of them; seven eighths of 5 ether, 140 32nds of an ether.
+            let right = mined(&first.header, 20, 1, vec![ommer.clone()], &[(1, 325), (2, 140)]);
+            let wrong = mined(&first.header, 20, 1, vec![ommer.clone()], &[(1, 325), (2, 139)]);
+            let error = tree.import(&engine, wrong).unwrap_err();
+            assert_eq!(error.reason, Reason::StateRoot);
+            tree.import(&engine, right.clone()).unwrap();
+            let again = mined(&right.header, 20, 1, vec![ommer], &[(1, 490), (2, 280)]);
+            assert_eq!(tree.import(&engine, again).unwrap_err().reason, Reason::OmmerKnown);
+        }
+    }
+
+    #[test]
+    fn after_the_merge_the_last_block_is_the_head() {
+        for engine in engines() {
+            let mut tree = tree(true);
+            let genesis = tree.head().header.clone();
+            let staked = |beneficiary: u8| Header {
+                parent_hash: genesis.hash_slow(),
+                number: 1,
+                timestamp: 12,
+                beneficiary: Address::repeat_byte(beneficiary),
+                difficulty: U256::ZERO,
+                ..genesis.clone()
+            };
+            let import = |tree: &mut BlockTree, header: Header| {
+                let header = Header { base_fee_per_gas: Some(7), ..header };
+                let body =
+                    BlockBody { transactions: Vec::new(), ommers: Vec::new(), withdrawals: None };
+                tree.import(&engine, Block { header, body })
+            };
+            for beneficiary in [1, 2, 3] {
+                let hash = import(&mut tree, staked(beneficiary)).unwrap();
+                assert_eq!(tree.head().hash, hash);
+            }
+            let head = tree.head().hash;
+            let wrong = Header { state_root: B256::ZERO, ..staked(4) };
+            assert_eq!(import(&mut tree, wrong).unwrap_err().reason, Reason::StateRoot);
+            // A known block is no news.
+            import(&mut tree, staked(1)).unwrap();
+            assert_eq!(tree.head().hash, head);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_placed_or_read_is_refused() {
+        let mut tree = tree(false);
+        let genesis = tree.head().header.clone();
+        let orphan = mined(&Header::default(), 20, 1, Vec::new(), &[(1, 160)]);
+        let error = tree.import(&Engine::Sequential, orphan).unwrap_err();
+        assert_eq!(error.reason, Reason::UnknownParent);
+        let block = mined(&genesis, 20, 1, Vec::new(), &[(1, 160)]);
+        let mut rlp = alloy_rlp::encode(&block);
+        rlp.push(0);
+        let error = tree.import_rlp(&Engine::Sequential, &rlp).unwrap_err();
+        assert_eq!(error.reason, Reason::Encoding);
+        rlp.pop();
+        assert_eq!(tree.import_rlp(&Engine::Sequential, &rlp), Ok(block.header.hash_slow()));
+    }
+}
