@@ -1,10 +1,11 @@
 //! What an execution shows of a block, held against its header.
 
 use crate::{
-    Engine, Executed, InvalidBlock, MemoryState, Parent, Reason,
+    Engine, Executed, ImportError, InvalidBlock, Reason,
+    before::{self, Rebalanced, Roots, StateBefore},
     body::{self, Tx},
+    committed::Committed,
     rules::BlockRules,
-    state::{BlockHashes, Committed},
 };
 use alloy_consensus::{
     Block, Eip658Value, EthereumReceipt, Receipt, ReceiptEnvelope, TxReceipt,
@@ -17,7 +18,7 @@ use alloy_eips::{
 };
 use alloy_evm::{
     EthEvmFactory, Evm, EvmFactory,
-    block::{BlockExecutionResult, BlockExecutor, BlockExecutorFactory},
+    block::{BlockExecutor, BlockExecutorFactory},
     eth::{
         EthBlockExecutorFactory,
         dao_fork::{DAO_HARDFORK_ACCOUNTS, DAO_HARDFORK_BENEFICIARY},
@@ -25,7 +26,7 @@ use alloy_evm::{
     },
 };
 use alloy_hardforks::{EthereumHardfork, EthereumHardforks, ForkCondition};
-use alloy_primitives::{Address, B256, Bloom, U256};
+use alloy_primitives::{Address, B256, Bloom, KECCAK256_EMPTY};
 use revm::{
     context::{BlockEnv, TxEnv},
     database_interface::bal::BalDatabase,
@@ -33,6 +34,7 @@ use revm::{
 };
 use warpline_chainspec::ChainSpec;
 use warpline_executor::{BlockInput, EthReceiptBuilder, EthTransaction, UnreachedEvmFactory};
+use warpline_types::StateDiff;
 
 /// The rules of a chain for its block executor, which must not know of the DAO fork: alloy-evm
 /// moves the DAO's funds after the transactions, but they come first.
@@ -52,15 +54,6 @@ impl EthExecutorSpec for ExecutionRules {
     fn deposit_contract_address(&self) -> Option<Address> {
         self.0.deposit_contract_address()
     }
-}
-
-/// The state after the DAO's funds have moved.
-fn drain_dao(state: &MemoryState) -> MemoryState {
-    let mut state = state.clone();
-    let drained: U256 =
-        DAO_HARDFORK_ACCOUNTS.iter().map(|address| state.take_balance(address)).sum();
-    state.add_balance(DAO_HARDFORK_BENEFICIARY, drained);
-    state
 }
 
 /// What makes Ethereum's EVMs: alloy-evm's factory or ours.
@@ -91,133 +84,180 @@ impl Ready<'_> {
         BlockInput { env: chain.evm_env(header), ctx, txs: self.txs }
     }
 
-    /// Executes the block on the state of its parent and checks what comes out.
-    pub(crate) fn run<H: BlockHashes + Sync>(
+    /// Executes the block on the state of its parent and checks what comes out, all but the root
+    /// of the state after it and the list of what it accessed.
+    pub(crate) fn run<P: StateBefore>(
         &self,
         engine: &Engine,
-        parent: Parent<'_, H>,
-    ) -> Result<MemoryState, InvalidBlock> {
+        parent: &P,
+    ) -> Result<Verified, ImportError> {
+        if !self.drains_the_dao() {
+            return self.run_on(engine, parent);
+        }
+        let drained = drain_dao(parent)?;
+        let mut verified = self.run_on(engine, &drained)?;
+        drained.complete(&mut verified.diff)?;
+        Ok(verified)
+    }
+
+    /// Builds the block access list (EIP-7928), where the header commits to one, and checks it.
+    pub(crate) fn check_access_list<P: StateBefore>(&self, parent: &P) -> Result<(), ImportError> {
         let header = &self.block.header;
-        let chain = self.rules.chain;
-        let dao = chain.ethereum_fork_activation(EthereumHardfork::Dao);
-        let drained = dao.transitions_at_block(header.number).then(|| drain_dao(parent.state));
-        let parent = Parent { state: drained.as_ref().unwrap_or(parent.state), ..parent };
-        let unreached = self.rules.unreached(header, parent.state);
+        if !self.rules.access_lists(header.timestamp) {
+            return Ok(());
+        }
+        let unreached = self.rules.unreached(header, parent)?;
+        if unreached.is_empty() {
+            self.compare_access_list(&self.factory(EthEvmFactory::default()), parent)
+        } else {
+            self.compare_access_list(&self.factory(UnreachedEvmFactory(unreached)), parent)
+        }
+    }
+
+    fn drains_the_dao(&self) -> bool {
+        let dao = self.rules.chain.ethereum_fork_activation(EthereumHardfork::Dao);
+        dao.transitions_at_block(self.block.header.number)
+    }
+
+    fn run_on<P: StateBefore>(&self, engine: &Engine, parent: &P) -> Result<Verified, ImportError> {
+        let unreached = self.rules.unreached(&self.block.header, parent)?;
         if unreached.is_empty() {
             let factory = self.factory(EthEvmFactory::default());
-            let executed = engine.execute(&factory, self.input(), &parent)?;
+            let executed = engine.execute(&factory, self.input(), parent)?;
             self.check(&factory, executed, parent)
         } else {
             let factory = self.factory(UnreachedEvmFactory(unreached));
-            let executed = engine.execute_any(&factory, self.input(), &parent)?;
+            let executed = engine.execute_any(&factory, self.input(), parent)?;
             self.check(&factory, executed, parent)
         }
     }
 
     /// Checks what came out of the execution.
-    fn check<E: Evms, H: BlockHashes>(
+    fn check<E: Evms, P: StateBefore>(
         &self,
         factory: &Factory<E>,
         executed: Executed<EthereumReceipt>,
-        parent: Parent<'_, H>,
-    ) -> Result<MemoryState, InvalidBlock> {
+        parent: &P,
+    ) -> Result<Verified, ImportError> {
         let (header, chain) = (&self.block.header, self.rules.chain);
         let Executed { result, diff } = executed;
         body::check_transactions(self.rules, self.block)?;
         InvalidBlock::compare(Reason::GasUsed, &header.gas_used, &result.gas_used)?;
         body::check_deposits(self.rules, header.timestamp, &result.receipts)?;
-        let receipts_root = match chain.is_byzantium_active_at_block(header.number) {
-            true => {
-                let receipts: Vec<_> =
-                    result.receipts.iter().map(TxReceipt::with_bloom_ref).collect();
-                calculate_receipt_root(&receipts)
-            }
-            false => self.receipts_root_with_states(factory, parent, &result)?,
+        let roots = match chain.is_byzantium_active_at_block(header.number) {
+            true => Vec::new(),
+            false => self.roots_between(factory, parent)?,
         };
+        let receipts_root = receipts_root(&result.receipts, &roots);
         InvalidBlock::compare(Reason::ReceiptsRoot, &header.receipts_root, &receipts_root)?;
         let bloom = result.receipts.iter().fold(Bloom::ZERO, |all, receipt| all | receipt.bloom());
         InvalidBlock::compare(Reason::LogsBloom, &header.logs_bloom, &bloom)?;
-
-        let mut state = parent.state.clone();
-        state.apply(&diff);
         if chain.is_prague_active_at_timestamp(header.timestamp) {
-            system_contracts(&state)?;
+            system_contracts(parent, &diff)?;
             let requests = Some(result.requests.requests_hash());
             InvalidBlock::compare(Reason::RequestsHash, &header.requests_hash, &requests)?;
         }
-        InvalidBlock::compare(Reason::StateRoot, &header.state_root, &state.root())?;
-        if self.rules.access_lists(header.timestamp) {
-            self.check_access_list(factory, parent)?;
-        }
-        Ok(state)
+        Ok(Verified { receipts: result.receipts, roots, diff })
     }
 
-    /// Builds the block access list (EIP-7928) and checks it. It takes one more execution, on a
-    /// database that notes what every transaction touches.
-    fn check_access_list<E: Evms, H: BlockHashes>(
+    /// It takes one more execution, on a database that notes what every transaction touches.
+    fn compare_access_list<E: Evms, P: StateBefore>(
         &self,
         factory: &Factory<E>,
-        parent: Parent<'_, H>,
-    ) -> Result<(), InvalidBlock> {
-        let failed = |error| InvalidBlock::new(Reason::Unexecuted, error);
+        parent: &P,
+    ) -> Result<(), ImportError> {
         let header = &self.block.header;
         let input = self.input::<E>();
-        let state = Committed { state: parent.state.clone(), hashes: parent.hashes };
-        let noting = BalDatabase::new(state).with_bal_builder();
+        let noting = BalDatabase::new(Committed::new(parent.open())).with_bal_builder();
         let evm = factory.evm_factory().create_evm(noting, input.env);
         let mut executor = factory.create_executor(evm, input.ctx);
-        executor.apply_pre_execution_changes().map_err(failed)?;
+        executor.apply_pre_execution_changes().map_err(ImportError::state)?;
         for tx in self.txs {
             executor.evm_mut().db_mut().bump_bal_index();
-            executor.execute_transaction(tx).map_err(failed)?;
+            executor.execute_transaction(tx).map_err(ImportError::state)?;
         }
         executor.evm_mut().db_mut().bump_bal_index();
-        let (evm, _) = executor.finish().map_err(failed)?;
+        let (evm, _) = executor.finish().map_err(ImportError::state)?;
         let list = evm.into_db().bal_state.take_built_alloy_bal().unwrap_or_default();
         let items = total_bal_items(&list);
         if items > header.gas_limit / ITEM_COST as u64 {
             let detail = format_args!("{items} items");
-            return Err(InvalidBlock::new(Reason::AccessListSize, detail));
+            return Err(InvalidBlock::new(Reason::AccessListSize, detail).into());
         }
         let hash = Some(compute_block_access_list_hash(&list));
-        InvalidBlock::compare(Reason::AccessList, &header.block_access_list_hash, &hash)
+        InvalidBlock::compare(Reason::AccessList, &header.block_access_list_hash, &hash)?;
+        Ok(())
     }
 
-    /// The root of receipts that hold the state root after their transaction, as they did before
-    /// Byzantium. It takes one more execution, committing to the state itself.
-    fn receipts_root_with_states<E: Evms, H: BlockHashes>(
+    /// The roots of the state after every transaction, which receipts held before Byzantium. It
+    /// takes one more execution, committing after each.
+    fn roots_between<E: Evms, P: StateBefore>(
         &self,
         factory: &Factory<E>,
-        parent: Parent<'_, H>,
-        result: &BlockExecutionResult<EthereumReceipt>,
-    ) -> Result<B256, InvalidBlock> {
-        let failed = |error| InvalidBlock::new(Reason::Unexecuted, error);
-        let input = self.input::<E>();
-        let state = Committed { state: parent.state.clone(), hashes: parent.hashes };
-        let evm = factory.evm_factory().create_evm(state, input.env);
-        let mut executor = factory.create_executor(evm, input.ctx);
-        executor.apply_pre_execution_changes().map_err(failed)?;
-        let mut receipts = Vec::with_capacity(result.receipts.len());
-        for (tx, receipt) in self.txs.iter().zip(&result.receipts) {
-            executor.execute_transaction(tx).map_err(failed)?;
-            let root = executor.evm_mut().db_mut().state.root();
-            let receipt = Receipt {
-                status: Eip658Value::PostState(root),
-                cumulative_gas_used: receipt.cumulative_gas_used,
-                logs: receipt.logs.clone(),
-            };
-            receipts.push(ReceiptEnvelope::Legacy(receipt.with_bloom()));
+        parent: &P,
+    ) -> Result<Vec<B256>, ImportError> {
+        if self.txs.is_empty() {
+            return Ok(Vec::new());
         }
-        Ok(calculate_receipt_root(&receipts))
+        let input = self.input::<E>();
+        let mut state = parent.roots()?;
+        let evm = factory.evm_factory().create_evm(Committed::new(parent.open()), input.env);
+        let mut executor = factory.create_executor(evm, input.ctx);
+        executor.apply_pre_execution_changes().map_err(ImportError::state)?;
+        let mut roots = Vec::with_capacity(self.txs.len());
+        for tx in self.txs {
+            executor.execute_transaction(tx).map_err(ImportError::state)?;
+            let changes = executor.evm_mut().db_mut().take_changes();
+            roots.push(state.root_after(&changes)?);
+        }
+        Ok(roots)
     }
 }
 
+/// What came out of a block whose header promises it.
+#[derive(Debug)]
+pub(crate) struct Verified {
+    /// One per transaction.
+    pub(crate) receipts: Vec<EthereumReceipt>,
+    /// Before Byzantium, the root after each transaction; empty from then on.
+    pub(crate) roots: Vec<B256>,
+    /// What the block changed.
+    pub(crate) diff: StateDiff,
+}
+
+/// The state after the DAO's funds have moved.
+fn drain_dao<P: StateBefore>(state: &P) -> Result<Rebalanced<'_, P>, ImportError> {
+    Rebalanced::new(state, &DAO_HARDFORK_ACCOUNTS, DAO_HARDFORK_BENEFICIARY)
+}
+
+/// The root of receipts that hold the state root after their transaction, where there are such.
+fn receipts_root(receipts: &[EthereumReceipt], roots: &[B256]) -> B256 {
+    if roots.is_empty() {
+        let receipts: Vec<_> = receipts.iter().map(TxReceipt::with_bloom_ref).collect();
+        return calculate_receipt_root(&receipts);
+    }
+    let with_root = |(receipt, root): (&EthereumReceipt, &B256)| {
+        let receipt = Receipt {
+            status: Eip658Value::PostState(*root),
+            cumulative_gas_used: receipt.cumulative_gas_used,
+            logs: receipt.logs.clone(),
+        };
+        ReceiptEnvelope::Legacy(receipt.with_bloom())
+    };
+    let receipts: Vec<_> = receipts.iter().zip(roots).map(with_root).collect();
+    calculate_receipt_root(&receipts)
+}
+
 /// From Prague on a block is invalid where the contracts that collect requests are absent.
-fn system_contracts(state: &MemoryState) -> Result<(), InvalidBlock> {
+fn system_contracts(parent: &impl StateBefore, diff: &StateDiff) -> Result<(), ImportError> {
     for address in [WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS] {
-        let account = state.account(&address);
-        if account.is_none_or(|account| account.info().is_empty_code_hash()) {
-            return Err(InvalidBlock::new(Reason::SystemContractAbsent, address));
+        let changed = diff.accounts.iter().find(|account| account.address == address);
+        let code_hash = match changed {
+            Some(account) => account.after.map(|after| after.code_hash),
+            None => before::account(parent, address)?.map(|account| account.code_hash),
+        };
+        if code_hash.is_none_or(|hash| hash == KECCAK256_EMPTY || hash.is_zero()) {
+            return Err(InvalidBlock::new(Reason::SystemContractAbsent, address).into());
         }
     }
     Ok(())

@@ -10,22 +10,31 @@
 //! [`BlockTree`] does this for a whole tree of blocks and chooses its head. What is absent: disks,
 //! wire formats, and seals.
 
+mod before;
 mod body;
+mod committed;
 mod difficulty;
 mod engine;
+mod error;
 mod execution;
 mod header;
 mod invalid;
 mod ommers;
 mod rules;
 mod state;
+mod stored;
 mod transaction;
 mod tree;
 
 pub use difficulty::next_difficulty;
 pub use engine::{Engine, Executed};
+pub use error::{ChainError, ImportError};
 pub use invalid::{InvalidBlock, Reason};
 pub use rules::Rules;
 pub use state::{BlockHashes, MemoryAccount, MemoryState, Parent, Storage};
+pub use stored::{
+    ChainOptions, GenesisBlock, Imported, Incoming, Progress, Stages, StateReport, Stopped,
+    StoredChain, verify_state,
+};
 pub use transaction::{StatelessTransaction, check_transaction};
 pub use tree::{BlockTree, Head};

@@ -1,6 +1,9 @@
 //! Which rules a block follows, on either side of the merge.
 
-use crate::MemoryState;
+use crate::{
+    ImportError,
+    before::{self, StateBefore},
+};
 use alloy_consensus::Header;
 use alloy_eips::{
     eip2935::{HISTORY_STORAGE_ADDRESS, HISTORY_STORAGE_CODE},
@@ -8,11 +11,11 @@ use alloy_eips::{
     eip7002::{WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, WITHDRAWAL_REQUEST_PREDEPLOY_CODE},
     eip7251::{CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS, CONSOLIDATION_REQUEST_PREDEPLOY_CODE},
 };
-use alloy_hardforks::EthereumHardforks;
+use alloy_genesis::ChainConfig;
+use alloy_hardforks::{EthereumHardfork, EthereumHardforks};
 use alloy_primitives::{Address, Bytes, U256};
 use core::ops::Range;
-use std::sync::Arc;
-use warpline_chainspec::ChainSpec;
+use warpline_chainspec::{ChainSpec, ChainSpecError};
 use warpline_executor::UnreachedRules;
 
 /// The rules of a chain whose merge may depend on the total difficulty.
@@ -33,9 +36,82 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// The rules of a built-in network.
+    pub fn network(chain: ChainSpec) -> Self {
+        let merge_at = chain.ethereum_fork_activation(EthereumHardfork::Paris).ttd();
+        Self {
+            before_merge: chain.clone(),
+            after_merge: chain,
+            merge_at,
+            access_lists_from: None,
+            net_gas_metering: 0..0,
+        }
+        .with_access_lists()
+    }
+
+    /// The rules of a chain from the `config` of its genesis, in geth's format.
+    ///
+    /// # Errors
+    /// Forks that are out of order or missing.
+    pub fn from_config(config: &ChainConfig) -> Result<Self, ChainSpecError> {
+        let mut config = config.clone();
+        let mut net_gas_metering = 0..0;
+        if let (Some(from), Some(to)) = (config.constantinople_block, config.petersburg_block)
+            && from < to
+        {
+            // Its fix changes nothing but the gas that it takes back.
+            (net_gas_metering, config.petersburg_block) = (from..to, Some(from));
+        }
+        let stake = ChainConfig {
+            terminal_total_difficulty: Some(U256::ZERO),
+            terminal_total_difficulty_passed: true,
+            ..config.clone()
+        };
+        // Forks by time come after the merge.
+        let work = ChainConfig {
+            terminal_total_difficulty: None,
+            shanghai_time: None,
+            cancun_time: None,
+            prague_time: None,
+            osaka_time: None,
+            amsterdam_time: None,
+            bpo1_time: None,
+            bpo2_time: None,
+            bpo3_time: None,
+            bpo4_time: None,
+            bpo5_time: None,
+            ..config.clone()
+        };
+        let merge_at =
+            config.terminal_total_difficulty.or_else(|| config.shanghai_time.map(|_| U256::ZERO));
+        let after_merge = ChainSpec::from_config(&stake)?;
+        let before_merge = match merge_at {
+            Some(U256::ZERO) => after_merge.clone(),
+            _ => ChainSpec::from_config(&work)?,
+        };
+        let rules =
+            Self { before_merge, after_merge, merge_at, access_lists_from: None, net_gas_metering };
+        Ok(rules.with_access_lists())
+    }
+
+    fn with_access_lists(self) -> Self {
+        let amsterdam = self.after_merge.ethereum_fork_activation(EthereumHardfork::Amsterdam);
+        Self { access_lists_from: amsterdam.as_timestamp(), ..self }
+    }
+
+    /// The chain id of EIP-155.
+    pub fn chain_id(&self) -> u64 {
+        self.after_merge.chain_id()
+    }
+
     /// Whether `SSTORE` costs what EIP-1283 says.
     pub fn net_gas_metering(&self, number: u64) -> bool {
         self.net_gas_metering.contains(&number)
+    }
+
+    /// The rules on one side of the merge.
+    pub(crate) const fn of_side(&self, merged: bool) -> &ChainSpec {
+        if merged { &self.after_merge } else { &self.before_merge }
     }
 
     /// The rules for a block whose parent has this total difficulty.
@@ -66,28 +142,36 @@ impl BlockRules<'_> {
     }
 
     /// What a block on a state needs that alloy-evm's own factory does not know.
-    pub(crate) fn unreached(&self, header: &Header, parent: &MemoryState) -> UnreachedRules {
+    pub(crate) fn unreached(
+        &self,
+        header: &Header,
+        parent: &impl StateBefore,
+    ) -> Result<UnreachedRules, ImportError> {
         let cancun = self.chain.is_cancun_active_at_timestamp(header.timestamp);
-        UnreachedRules {
-            storage_only: Arc::new(parent.storage_only()),
+        Ok(UnreachedRules {
+            storage_only: parent.storage_only(),
             net_gas_metering: self.all.net_gas_metering(header.number),
-            foreign_system_contracts: cancun && !knows_system_contracts(parent),
-        }
+            foreign_system_contracts: cancun && !knows_system_contracts(parent)?,
+        })
     }
 }
 
 /// Whether the contracts that system calls go to, as far as they exist, are those of the EIPs.
-fn knows_system_contracts(state: &MemoryState) -> bool {
+fn knows_system_contracts(state: &impl StateBefore) -> Result<bool, ImportError> {
     let contracts: [(Address, &Bytes); 4] = [
         (BEACON_ROOTS_ADDRESS, &BEACON_ROOTS_CODE),
         (HISTORY_STORAGE_ADDRESS, &HISTORY_STORAGE_CODE),
         (WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, &WITHDRAWAL_REQUEST_PREDEPLOY_CODE),
         (CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS, &CONSOLIDATION_REQUEST_PREDEPLOY_CODE),
     ];
-    contracts.iter().all(|(address, code)| {
-        let there = state.account(address).map(|account| state.code(&account.info().code_hash));
-        there.is_none_or(|there| there.is_empty() || without_stops(&there) == without_stops(code))
-    })
+    for (address, code) in contracts {
+        let Some(account) = before::account(state, address)? else { continue };
+        let there = before::code(state, &account)?.original_bytes();
+        if !there.is_empty() && without_stops(&there) != without_stops(code) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Code stops where it ends, so zeros at the end are as good as none.
@@ -99,8 +183,8 @@ fn without_stops(code: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Storage;
-    use alloy_hardforks::EthereumHardfork;
+    use crate::{MemoryState, Parent, Storage};
+    use alloy_primitives::{B256, map::HashMap};
 
     const A: Address = Address::repeat_byte(0xaa);
 
@@ -116,7 +200,8 @@ mod tests {
             net_gas_metering: metering,
         };
         let header = Header { number, timestamp, ..Header::default() };
-        rules.for_child(U256::ZERO).unreached(&header, state)
+        let parent = Parent { state, hashes: &HashMap::<u64, B256>::default() };
+        rules.for_child(U256::ZERO).unreached(&header, &parent).unwrap()
     }
 
     fn insert(state: &mut MemoryState, address: Address, nonce: u64, code: &[u8], slot: u64) {

@@ -1,5 +1,9 @@
 //! The whole state of a chain in memory, cheap to keep for every block.
 
+use crate::{
+    ImportError,
+    before::{Roots, StateBefore},
+};
 use alloy_primitives::{
     Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256,
     map::{AddressMap, B256Map, HashMap},
@@ -10,8 +14,8 @@ use alloy_trie::{
 };
 use core::convert::Infallible;
 use revm::{
-    Database, DatabaseCommit, DatabaseRef,
-    state::{Account, AccountInfo, Bytecode},
+    DatabaseRef,
+    state::{AccountInfo, Bytecode},
 };
 use std::sync::{Arc, OnceLock};
 use warpline_types::{AccountDiff, StateDiff};
@@ -77,20 +81,6 @@ impl MemoryState {
     /// Removes an account with its storage.
     pub fn remove(&mut self, address: &Address) {
         self.accounts.remove(address);
-    }
-
-    /// Takes all that an account has and leaves it existing or not, as it was.
-    pub(crate) fn take_balance(&mut self, address: &Address) -> U256 {
-        let Some(account) = self.accounts.get_mut(address) else { return U256::ZERO };
-        core::mem::take(&mut Arc::make_mut(account).info.balance)
-    }
-
-    /// Gives to an account, creating it if need be.
-    pub(crate) fn add_balance(&mut self, address: Address, amount: U256) {
-        let fresh = || MemoryAccount::new(AccountInfo::default(), Storage::default());
-        let account = self.accounts.entry(address).or_insert_with(fresh);
-        let balance = &mut Arc::make_mut(account).info.balance;
-        *balance = balance.saturating_add(amount);
     }
 
     /// The account at an address.
@@ -235,62 +225,26 @@ impl<H: BlockHashes> DatabaseRef for Parent<'_, H> {
     }
 }
 
-/// A state that the changes of every transaction are committed to at once, so that its root can
-/// be taken between transactions.
-#[derive(Debug)]
-pub(crate) struct Committed<'a, H> {
-    pub(crate) state: MemoryState,
-    pub(crate) hashes: &'a H,
-}
-
-impl<H: BlockHashes> Committed<'_, H> {
-    const fn parent(&self) -> Parent<'_, H> {
-        Parent { state: &self.state, hashes: self.hashes }
+/// Roots in memory: nothing is shared with the state but what did not change.
+impl Roots for MemoryState {
+    fn root_after(&mut self, changes: &StateDiff) -> Result<B256, ImportError> {
+        self.apply(changes);
+        Ok(self.root())
     }
 }
 
-impl<H: BlockHashes> Database for Committed<'_, H> {
-    type Error = Infallible;
+impl<H: BlockHashes + Sync> StateBefore for Parent<'_, H> {
+    type Roots<'a>
+        = MemoryState
+    where
+        Self: 'a;
 
-    fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, Infallible> {
-        self.parent().basic_ref(address)
+    fn storage_only(&self) -> Arc<AddressMap<U256>> {
+        Arc::new(self.state.storage_only())
     }
 
-    fn code_by_hash(&mut self, code_hash: B256) -> Result<Bytecode, Infallible> {
-        self.parent().code_by_hash_ref(code_hash)
-    }
-
-    fn storage(&mut self, address: Address, index: U256) -> Result<U256, Infallible> {
-        self.parent().storage_ref(address, index)
-    }
-
-    fn block_hash(&mut self, number: u64) -> Result<B256, Infallible> {
-        self.parent().block_hash_ref(number)
-    }
-}
-
-impl<H> DatabaseCommit for Committed<'_, H> {
-    fn commit(&mut self, changes: AddressMap<Account>) {
-        for (address, account) in changes {
-            if !account.is_touched() {
-                continue;
-            }
-            // Empty accounts go (EIP-161); before that rule the journal marks them as created.
-            if account.is_selfdestructed() || (!account.is_created() && account.is_empty()) {
-                self.state.remove(&address);
-                continue;
-            }
-            if let Some(code) = &account.info.code {
-                self.state.insert_code(code.original_bytes());
-            }
-            let kept = self.state.account(&address).filter(|_| !account.is_created());
-            let mut storage = kept.map(|kept| kept.storage.clone()).unwrap_or_default();
-            for (slot, value) in account.changed_storage_slots() {
-                set_slot(&mut storage, *slot, value.present_value());
-            }
-            let info = AccountInfo { code: None, ..account.info };
-            self.state.accounts.insert(address, MemoryAccount::new(info, storage));
-        }
+    fn roots(&self) -> Result<MemoryState, ImportError> {
+        Ok(self.state.clone())
     }
 }
 

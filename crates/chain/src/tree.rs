@@ -1,7 +1,7 @@
 //! The tree of valid blocks, each with the state it leads to, and the choice of its head.
 
 use crate::{
-    Engine, InvalidBlock, MemoryState, Parent, Reason, body,
+    Engine, ImportError, InvalidBlock, MemoryState, Parent, Reason, body,
     execution::Ready,
     header,
     ommers::{self, Ancestor, GENERATIONS},
@@ -98,8 +98,13 @@ impl BlockTree {
         body::check(rules, &block, block.length())?;
         let txs = body::recover(rules, &block)?;
         let hashes = Hashes { tree: self, parent: parent_hash };
-        let state = Parent { state: &parent.state, hashes: &hashes };
-        let state = Ready { rules, block: &block, txs: &txs }.run(engine, state)?;
+        let before = Parent { state: &parent.state, hashes: &hashes };
+        let ready = Ready { rules, block: &block, txs: &txs };
+        let verified = ready.run(engine, &before).map_err(ImportError::into_invalid)?;
+        let mut state = parent.state.clone();
+        state.apply(&verified.diff);
+        InvalidBlock::compare(Reason::StateRoot, &block.header.state_root, &state.root())?;
+        ready.check_access_list(&before).map_err(ImportError::into_invalid)?;
 
         let total_difficulty = parent.total_difficulty.saturating_add(block.header.difficulty);
         let heavier = total_difficulty > self.nodes[&self.head].total_difficulty;

@@ -113,7 +113,7 @@ fn transfers(parent: BlockRef, accounts: usize, rng: &mut StdRng) -> BlockCommit
         storage: vec![],
     };
     let diff = StateDiff { accounts: picked.iter().map(diff).collect(), codes: vec![] };
-    let diff = HashedDiff::new(diff);
+    let diff = HashedDiff::new(&diff);
     let transaction = |pair: &[usize]| {
         let tx = TxLegacy {
             nonce,

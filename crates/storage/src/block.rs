@@ -124,9 +124,9 @@ pub struct HashedSlotDiff {
 
 impl HashedDiff {
     /// Hashes the keys of a diff and sorts it.
-    pub fn new(diff: StateDiff) -> Self {
-        let hashed = |mut account: warpline_types::AccountDiff| {
-            let slots = mem::take(&mut account.storage).into_iter().map(|slot| HashedSlotDiff {
+    pub fn new(diff: &StateDiff) -> Self {
+        let hashed = |account: &warpline_types::AccountDiff| {
+            let slots = account.storage.iter().map(|slot| HashedSlotDiff {
                 hash: keccak256(slot.slot.to_be_bytes::<32>()),
                 slot: slot.slot,
                 before: slot.before,
@@ -143,9 +143,9 @@ impl HashedDiff {
                 storage,
             }
         };
-        let mut accounts: Vec<_> = diff.accounts.into_iter().map(hashed).collect();
+        let mut accounts: Vec<_> = diff.accounts.iter().map(hashed).collect();
         accounts.sort_unstable_by_key(|account| account.hash);
-        Self { accounts, codes: diff.codes }
+        Self { accounts, codes: diff.codes.clone() }
     }
 
     /// The changed accounts, in ascending order of their hashes.

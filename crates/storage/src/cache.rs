@@ -201,7 +201,7 @@ mod tests {
             storage_cleared: cleared,
             storage: vec![slot],
         };
-        HashedDiff::new(warpline_types::StateDiff { accounts: vec![account], codes: vec![] })
+        HashedDiff::new(&warpline_types::StateDiff { accounts: vec![account], codes: vec![] })
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! Going back to an earlier block: change sets put back, records removed.
 
 use crate::{
-    BlockRef, HashedState, StorageError, StoredAccount, Table,
+    BlockRef, HashedState, StateReader, StorageError, StoredAccount, Table,
     codec::{self, block_key},
     engine::{Change, Read, Walk, WriteTx},
     history::{Changes, drop_from, for_account_changes, for_slot_changes, slot_key},
     meta::Progress,
     prune::delete_blocks,
+    snapshot::check_kept,
     tables,
     write::put_slot,
 };
@@ -21,6 +22,24 @@ pub struct Unwound {
     pub accounts: Vec<(B256, Option<AccountState>)>,
     /// Slots by account and key, and their values now.
     pub slots: Vec<(B256, B256, U256)>,
+}
+
+impl StateReader<'_> {
+    /// What [`Storage::unwind`](crate::Storage::unwind) to block `to` would put back, without
+    /// doing it.
+    ///
+    /// # Errors
+    /// The snapshot is of the past or of blocks that are not written, the state after `to` has
+    /// been pruned, or the database cannot be read.
+    pub fn unwound(&self, to: u64) -> Result<Unwound, StorageError> {
+        let (snapshot, what) = (self.snapshot, "what changed since a block");
+        self.view.walkable(what, snapshot)?;
+        if !snapshot.overlay().is_empty() {
+            return Err(StorageError::OnlyValues { what, block: snapshot.block });
+        }
+        check_kept("the state", to, self.view.progress.history_from)?;
+        what_was(self.view.tx()?, to.saturating_add(1), snapshot.block.number)
+    }
 }
 
 /// Puts the state back to what it was after block `to`, and removes what later blocks brought.

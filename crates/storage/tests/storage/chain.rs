@@ -92,7 +92,7 @@ impl Chain {
             senders: transactions.iter().map(|_| address(number)).collect(),
             receipts: (0..count).map(|index| receipt(number, index)).collect(),
             body: BlockBody { transactions, ..Default::default() },
-            diff: HashedDiff::new(diff),
+            diff: HashedDiff::new(&diff),
             trie,
         };
         self.blocks.push(commit.clone());

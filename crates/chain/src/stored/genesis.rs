@@ -1,0 +1,144 @@
+//! The genesis block: what a `genesis.json` in geth's format makes of an empty database.
+
+use super::source;
+use crate::{ChainError, Rules};
+use alloy_consensus::{
+    BlockBody, EMPTY_OMMER_ROOT_HASH, EMPTY_ROOT_HASH, Header, constants::EMPTY_WITHDRAWALS,
+};
+use alloy_eips::{
+    eip1559::INITIAL_BASE_FEE, eip7685::EMPTY_REQUESTS_HASH,
+    eip7928::compute_block_access_list_hash,
+};
+use alloy_genesis::{Genesis, GenesisAccount};
+use alloy_hardforks::EthereumHardforks;
+use alloy_primitives::{
+    Address, B64, B256, KECCAK256_EMPTY, Sealable, U256, keccak256, map::AddressMap,
+};
+use warpline_storage::{BlockCommit, HashedDiff, TrieUpdates};
+use warpline_trie::{MemoryState, StateTrie, TrieConfig};
+use warpline_types::{AccountDiff, AccountState, SlotDiff, StateDiff};
+
+/// What a chain begins with.
+#[derive(Debug, Clone)]
+pub struct GenesisBlock {
+    /// The header, with the root of `state`.
+    pub header: Header,
+    /// The state that it allocates, as changes of an empty one.
+    pub state: StateDiff,
+}
+
+impl GenesisBlock {
+    /// From a genesis file in geth's format.
+    ///
+    /// # Errors
+    /// The root cannot be computed.
+    pub fn new(genesis: &Genesis, rules: &Rules) -> Result<Self, ChainError> {
+        let state = allocation(genesis.alloc.iter());
+        let mut header = header(genesis, rules);
+        header.state_root = commit_state(&state, &TrieConfig::default())?.0;
+        Ok(Self { header, state })
+    }
+
+    /// The accounts that have storage but neither code nor a nonce, each with a slot that is not
+    /// zero (EIP-7610).
+    pub fn storage_only(&self) -> AddressMap<U256> {
+        let bare = |account: &&AccountDiff| {
+            account
+                .after
+                .is_some_and(|after| after.nonce == 0 && after.code_hash == KECCAK256_EMPTY)
+        };
+        let slot = |account: &AccountDiff| Some((account.address, account.storage.first()?.slot));
+        self.state.accounts.iter().filter(bare).filter_map(slot).collect()
+    }
+
+    /// What goes into the database.
+    pub(super) fn commit(&self, config: &TrieConfig) -> Result<BlockCommit, ChainError> {
+        let (computed, trie) = commit_state(&self.state, config)?;
+        let stated = self.header.state_root;
+        if computed != stated {
+            return Err(ChainError::GenesisRoot { computed, stated });
+        }
+        let withdrawals = self.header.withdrawals_root.map(|_| Default::default());
+        Ok(BlockCommit {
+            total_difficulty: self.header.difficulty,
+            header: self.header.clone().seal_slow(),
+            body: BlockBody { withdrawals, ..Default::default() },
+            senders: Vec::new(),
+            receipts: Vec::new(),
+            diff: HashedDiff::new(&self.state),
+            trie,
+        })
+    }
+}
+
+/// Root and trie nodes of a state.
+fn commit_state(state: &StateDiff, config: &TrieConfig) -> Result<(B256, TrieUpdates), ChainError> {
+    let diff = HashedDiff::new(state);
+    let mut trie = StateTrie::open(config.clone(), EMPTY_ROOT_HASH)?;
+    trie.stage(source::changes(&diff));
+    let update = trie.root(&MemoryState::default())?;
+    Ok((update.root, source::to_store(&update.updates, Some(&diff))))
+}
+
+fn allocation<'a>(accounts: impl Iterator<Item = (&'a Address, &'a GenesisAccount)>) -> StateDiff {
+    let mut state = StateDiff::default();
+    for (address, account) in accounts {
+        let code = account.code.clone().unwrap_or_default();
+        let code_hash = keccak256(&code);
+        if !code.is_empty() {
+            state.codes.push((code_hash, code));
+        }
+        let storage = account.storage.iter().flatten().filter(|(_, value)| !value.is_zero());
+        let storage = storage.map(|(slot, value)| SlotDiff {
+            slot: (*slot).into(),
+            before: U256::ZERO,
+            after: (*value).into(),
+        });
+        let nonce = account.nonce.unwrap_or_default();
+        state.accounts.push(AccountDiff {
+            address: *address,
+            before: None,
+            after: Some(AccountState { balance: account.balance, nonce, code_hash }),
+            storage_cleared: false,
+            storage: storage.collect(),
+        });
+    }
+    state
+}
+
+/// The header, but for the state root. Fields that a fork brings are there if it is active.
+fn header(genesis: &Genesis, rules: &Rules) -> Header {
+    let chain = rules.for_child(genesis.difficulty).chain;
+    let (number, timestamp) = (genesis.number.unwrap_or_default(), genesis.timestamp);
+    let london = chain.is_london_active_at_block(number);
+    let cancun = chain.is_cancun_active_at_timestamp(timestamp);
+    let amsterdam = chain.is_amsterdam_active_at_timestamp(timestamp);
+    let base_fee = genesis.base_fee_per_gas.and_then(|fee| fee.try_into().ok());
+    Header {
+        parent_hash: genesis.parent_hash.unwrap_or_default(),
+        ommers_hash: EMPTY_OMMER_ROOT_HASH,
+        beneficiary: genesis.coinbase,
+        transactions_root: EMPTY_ROOT_HASH,
+        receipts_root: EMPTY_ROOT_HASH,
+        difficulty: genesis.difficulty,
+        number,
+        gas_limit: genesis.gas_limit,
+        timestamp,
+        extra_data: genesis.extra_data.clone(),
+        mix_hash: genesis.mix_hash,
+        nonce: B64::from(genesis.nonce),
+        base_fee_per_gas: london.then(|| base_fee.unwrap_or(INITIAL_BASE_FEE)),
+        withdrawals_root: chain
+            .is_shanghai_active_at_timestamp(timestamp)
+            .then_some(EMPTY_WITHDRAWALS),
+        blob_gas_used: cancun.then(|| genesis.blob_gas_used.unwrap_or_default()),
+        excess_blob_gas: cancun.then(|| genesis.excess_blob_gas.unwrap_or_default()),
+        parent_beacon_block_root: cancun.then_some(B256::ZERO),
+        requests_hash: chain
+            .is_prague_active_at_timestamp(timestamp)
+            .then_some(EMPTY_REQUESTS_HASH),
+        block_access_list_hash: amsterdam.then(|| compute_block_access_list_hash(&[])),
+        slot_number: amsterdam.then(|| genesis.slot_number.unwrap_or_default()),
+        ..Header::default()
+    }
+}

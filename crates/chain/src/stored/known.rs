@@ -1,0 +1,216 @@
+//! The blocks that are known: the canonical ones of late and those beside the chain.
+
+use crate::ommers::Ancestor;
+use alloy_consensus::{Block, Header};
+use alloy_primitives::{Address, B256, U256, map::B256Map};
+use core::iter;
+use std::{
+    collections::VecDeque,
+    sync::{Arc, OnceLock},
+};
+use warpline_executor::EthTransaction;
+use warpline_storage::{BlockRef, HashedDiff, Storage, StorageError, StoredReceipt};
+use warpline_types::StateDiff;
+
+/// How many canonical blocks are kept to be asked about, and how far behind the head a block
+/// beside the chain may be.
+pub(crate) const KEPT: u64 = 512;
+
+/// One block.
+#[derive(Debug, Clone)]
+pub(crate) struct Node {
+    pub(crate) hash: B256,
+    pub(crate) header: Header,
+    pub(crate) total_difficulty: U256,
+    /// Hashes of the ommers that it includes.
+    pub(crate) ommers: Vec<B256>,
+    /// What is not in the database, of a block beside the chain.
+    pub(crate) aside: Option<Aside>,
+}
+
+/// A block beside the chain, which may come into it.
+#[derive(Debug, Clone)]
+pub(crate) struct Aside {
+    pub(crate) block: Block<EthTransaction>,
+    /// What came of it; not there for a block that was in the chain once, until it is asked for.
+    pub(crate) outcome: OnceLock<Outcome>,
+}
+
+/// What came of a block, all of which was verified.
+#[derive(Debug, Clone)]
+pub(crate) struct Outcome {
+    pub(crate) senders: Vec<Address>,
+    pub(crate) receipts: Vec<StoredReceipt>,
+    pub(crate) diff: Arc<StateDiff>,
+    pub(crate) hashed: HashedDiff,
+}
+
+impl Node {
+    /// A block of the chain.
+    pub(crate) fn new(hash: B256, total_difficulty: U256, block: &Block<EthTransaction>) -> Self {
+        let header = block.header.clone();
+        let ommers = ommer_hashes(&block.body.ommers);
+        Self { hash, header, total_difficulty, ommers, aside: None }
+    }
+
+    /// The same beside the chain.
+    pub(crate) fn aside(self, block: Block<EthTransaction>, outcome: Option<Outcome>) -> Self {
+        let outcome = outcome.map_or_else(OnceLock::new, OnceLock::from);
+        Self { aside: Some(Aside { block, outcome }), ..self }
+    }
+
+    pub(crate) const fn block(&self) -> BlockRef {
+        BlockRef { number: self.header.number, hash: self.hash }
+    }
+
+    fn ancestor(&self) -> Ancestor<'_> {
+        Ancestor {
+            hash: self.hash,
+            header: &self.header,
+            total_difficulty: self.total_difficulty,
+            ommers: &self.ommers,
+        }
+    }
+}
+
+pub(crate) fn ommer_hashes(ommers: &[Header]) -> Vec<B256> {
+    ommers.iter().map(Header::hash_slow).collect()
+}
+
+/// Known blocks by hash.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    nodes: B256Map<Arc<Node>>,
+    /// The canonical ones, the oldest first.
+    canonical: VecDeque<B256>,
+}
+
+impl Known {
+    /// A block that is at hand or in the database.
+    pub(crate) fn find(
+        &self,
+        storage: &Storage,
+        hash: &B256,
+    ) -> Result<Option<Arc<Node>>, StorageError> {
+        match self.nodes.get(hash) {
+            Some(node) => Ok(Some(Arc::clone(node))),
+            None => stored(storage, hash),
+        }
+    }
+
+    /// A block and its nearest ancestors, the block first.
+    pub(crate) fn lineage(
+        &self,
+        storage: &Storage,
+        from: Arc<Node>,
+        count: usize,
+    ) -> Result<Vec<Arc<Node>>, StorageError> {
+        let mut lineage = vec![from];
+        while lineage.len() < count {
+            let last = lineage.last().filter(|last| last.header.number > 0);
+            let Some(parent) = last.map(|last| last.header.parent_hash) else { break };
+            match self.find(storage, &parent)? {
+                Some(node) => lineage.push(node),
+                None => break,
+            }
+        }
+        Ok(lineage)
+    }
+
+    /// A new head.
+    pub(crate) fn push_canonical(&mut self, node: Node) -> Arc<Node> {
+        let number = node.header.number;
+        let node = Arc::new(node);
+        self.canonical.push_back(node.hash);
+        self.nodes.insert(node.hash, Arc::clone(&node));
+        while self.canonical.len() as u64 > KEPT {
+            if let Some(oldest) = self.canonical.pop_front() {
+                self.nodes.remove(&oldest);
+            }
+        }
+        if number.is_multiple_of(KEPT / 4) {
+            self.nodes.retain(|_, node| {
+                node.aside.is_none() || node.header.number.saturating_add(KEPT) > number
+            });
+        }
+        node
+    }
+
+    /// Takes the canonical blocks above a height out, as blocks that are not known any more.
+    pub(crate) fn truncate(&mut self, to: u64) {
+        while let Some(last) = self.canonical.back() {
+            if self.nodes.get(last).is_some_and(|node| node.header.number <= to) {
+                return;
+            }
+            self.nodes.remove(last);
+            self.canonical.pop_back();
+        }
+    }
+
+    /// A block beside the chain.
+    pub(crate) fn put_aside(&mut self, node: Node) {
+        self.nodes.insert(node.hash, Arc::new(node));
+    }
+
+    /// The blocks from `to` down to where it leaves the chain, the oldest first, and the
+    /// canonical block before them.
+    pub(crate) fn branch(
+        &self,
+        storage: &Storage,
+        to: Arc<Node>,
+    ) -> Result<Option<(Arc<Node>, Vec<Arc<Node>>)>, StorageError> {
+        let mut branch = Vec::new();
+        let mut node = to;
+        while node.aside.is_some() {
+            let parent = node.header.parent_hash;
+            branch.push(node);
+            match self.find(storage, &parent)? {
+                Some(parent) => node = parent,
+                None => return Ok(None),
+            }
+        }
+        branch.reverse();
+        Ok(Some((node, branch)))
+    }
+}
+
+/// The parts of a lineage that rules ask for.
+pub(crate) fn ancestors(lineage: &[Arc<Node>]) -> Vec<Ancestor<'_>> {
+    lineage.iter().map(|node| node.ancestor()).collect()
+}
+
+/// A canonical block in the database.
+fn stored(storage: &Storage, hash: &B256) -> Result<Option<Arc<Node>>, StorageError> {
+    let snapshot = storage.snapshot(1)?;
+    let reader = snapshot.reader()?;
+    let Some(number) = reader.block_number(hash)? else { return Ok(None) };
+    let (Some((header, total_difficulty)), Some(body)) =
+        (reader.header(number)?, reader.body(number)?)
+    else {
+        return Ok(None);
+    };
+    let ommers = ommer_hashes(&body.ommers);
+    Ok(Some(Arc::new(Node { hash: *hash, header, total_difficulty, ommers, aside: None })))
+}
+
+/// The canonical blocks above a height, the oldest first, at most as many as may lie beside a
+/// chain.
+pub(crate) fn stored_above(storage: &Storage, height: u64) -> Result<Vec<Node>, StorageError> {
+    let snapshot = storage.snapshot(1)?;
+    let (reader, head) = (snapshot.reader()?, snapshot.block().number);
+    let mut nodes = Vec::new();
+    let last = head.min(height.saturating_add(KEPT));
+    for number in iter::successors(height.checked_add(1), |number| number.checked_add(1)) {
+        if number > last {
+            break;
+        }
+        let (Some(hash), Some((header, total_difficulty)), Some(body)) =
+            (reader.block_hash(number)?, reader.header(number)?, reader.body(number)?)
+        else {
+            break;
+        };
+        let block = Block { header, body };
+        nodes.push(Node::new(hash, total_difficulty, &block).aside(block, None));
+    }
+    Ok(nodes)
+}

@@ -1,0 +1,28 @@
+//! A chain in a database: importing blocks, choosing the head, going back.
+//!
+//! - `genesis`: what the database begins with.
+//! - `state`: the state that a block executes on; `layer`: blocks that it lies under.
+//! - `source`: what the trie reads and wants written.
+//! - `known`: the blocks at hand, canonical and not.
+//! - `finish`: root and commit of a block that was executed.
+//! - `fork`: validation beside the chain, at any depth, without touching the database.
+//! - `pipeline`: many blocks in a row, their stages overlapping.
+//! - `verify`: the state against its tries.
+//!
+//! [`StoredChain`] ties them together. Only blocks that are valid in every respect are committed.
+
+mod chain;
+mod finish;
+mod fork;
+mod genesis;
+mod known;
+mod layer;
+mod pipeline;
+mod source;
+mod state;
+mod verify;
+
+pub use chain::{ChainOptions, Imported, StoredChain};
+pub use genesis::GenesisBlock;
+pub use pipeline::{Incoming, Progress, Stages, Stopped};
+pub use verify::{StateReport, verify_state};

@@ -1,0 +1,393 @@
+//! Many blocks in a row: while one is executed, the senders of later ones are recovered, the root
+//! of the one before is computed, and those before that are written.
+//!
+//! | stage | thread | works on |
+//! |---|---|---|
+//! | senders | its own, with helpers | blocks n+2 … |
+//! | execution | the caller's, with the engine's | block n+1, on the database and what is on its way there |
+//! | root and commit | its own, with the trie's | block n |
+//! | writing | the database's | blocks up to n−1, as one commit |
+//!
+//! A block that is found invalid, whatever the stage, ends the run; those before it are committed
+//! and nothing that was done for those after it has left the memory.
+
+use super::{
+    chain::{StoredChain, check_without_senders, readers, senders},
+    finish::{self, Finished, HeadTrie},
+    known::{KEPT, Node},
+    layer::Layer,
+    source::SnapshotSource,
+    state::{StoredState, Tries},
+};
+use crate::{
+    Engine, ImportError, InvalidBlock, Rules,
+    body::{self, Tx},
+    execution::Ready,
+    ommers::GENERATIONS,
+};
+use alloy_consensus::{Block, transaction::Recovered};
+use alloy_primitives::{Address, B256};
+use rayon::prelude::*;
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+use warpline_executor::EthTransaction;
+use warpline_storage::{BlockRef, Storage, StoredReceipt};
+use warpline_trie::TrieConfig;
+use warpline_types::StateDiff;
+
+/// Blocks that wait with their senders for being executed.
+const RECOVERED: usize = 4;
+
+/// Blocks that wait executed for their root.
+const EXECUTED: usize = 2;
+
+/// A block to import.
+#[derive(Debug, Clone)]
+pub struct Incoming {
+    /// The block.
+    pub block: Block<EthTransaction>,
+    /// Who sent its transactions, where the caller knows it and vouches for it.
+    pub senders: Option<Vec<Address>>,
+}
+
+/// A block that has been committed.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress {
+    /// The block.
+    pub block: BlockRef,
+    /// Number of transactions.
+    pub transactions: usize,
+    /// Gas used.
+    pub gas_used: u64,
+}
+
+/// How long each stage of a run was busy. They overlap.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Stages {
+    /// Recovering senders, with waiting for the source.
+    pub senders: Duration,
+    /// Checking and executing.
+    pub execution: Duration,
+    /// Hashing what changed and computing roots.
+    pub root: Duration,
+    /// Handing blocks to the database, with waiting for it.
+    pub commit: Duration,
+}
+
+/// Why a run ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum Stopped<E> {
+    /// There was no next block to be had.
+    #[error(transparent)]
+    Source(E),
+    /// A block could not be imported.
+    #[error("block {block}: {error}")]
+    Block {
+        /// The block.
+        block: BlockRef,
+        /// Why not.
+        error: ImportError,
+    },
+}
+
+/// A block with its senders.
+struct Ahead {
+    hash: B256,
+    block: Block<EthTransaction>,
+    txs: Result<Vec<Tx>, InvalidBlock>,
+}
+
+/// A block that was executed.
+struct Executed {
+    node: Node,
+    diff: Arc<StateDiff>,
+    receipts: Vec<StoredReceipt>,
+    senders: Vec<Address>,
+    body: alloy_consensus::BlockBody<EthTransaction>,
+}
+
+impl StoredChain {
+    /// Imports blocks, one after the other as [`StoredChain::import`] would, with the stages of
+    /// consecutive blocks overlapping as long as they extend the chain. `committed` is told of
+    /// every block that the database has accepted.
+    ///
+    /// # Errors
+    /// The first block that cannot be had or imported. All before it are imported.
+    pub fn import_all<E: Send>(
+        &mut self,
+        engine: &Engine,
+        blocks: impl Iterator<Item = Result<Incoming, E>> + Send,
+        committed: &(dyn Fn(Progress) + Sync),
+    ) -> Result<Stages, Stopped<E>> {
+        let rules = self.rules.clone();
+        let mut stages = Stages::default();
+        thread::scope(|scope| {
+            let (ahead, incoming) = sync_channel(RECOVERED);
+            let recovery = scope.spawn(move || recover_all(&rules, blocks, &ahead));
+            let imported = self.import_recovered(engine, &incoming, committed, &mut stages);
+            // Whoever recovers notices with the next block that nobody takes it.
+            drop(incoming);
+            let recovered = recovery.join();
+            imported.map_err(|(block, error)| Stopped::Block { block, error })?;
+            match recovered {
+                Ok((busy, None)) => stages.senders = busy,
+                Ok((_, Some(error))) => return Err(Stopped::Source(error)),
+                Err(_) => {
+                    let (block, error) = (self.head(), ImportError::Panicked);
+                    return Err(Stopped::Block { block, error });
+                }
+            }
+            Ok(stages)
+        })
+    }
+
+    fn import_recovered(
+        &mut self,
+        engine: &Engine,
+        incoming: &Receiver<Ahead>,
+        committed: &(dyn Fn(Progress) + Sync),
+        stages: &mut Stages,
+    ) -> Result<(), (BlockRef, ImportError)> {
+        let mut next = incoming.recv().ok();
+        while let Some(ahead) = next {
+            if ahead.block.header.parent_hash == self.head.hash {
+                next = self.extend_with(engine, ahead, incoming, committed, stages)?;
+                continue;
+            }
+            let block = BlockRef { number: ahead.block.header.number, hash: ahead.hash };
+            let (transactions, gas_used) =
+                (ahead.block.body.transactions.len(), ahead.block.header.gas_used);
+            self.import(engine, ahead.block).map_err(|error| (block, error))?;
+            committed(Progress { block, transactions, gas_used });
+            next = incoming.recv().ok();
+        }
+        Ok(())
+    }
+
+    /// Imports blocks as long as each follows the one before, and returns the first that does
+    /// not.
+    fn extend_with(
+        &mut self,
+        engine: &Engine,
+        first: Ahead,
+        incoming: &Receiver<Ahead>,
+        committed: &(dyn Fn(Progress) + Sync),
+        stages: &mut Stages,
+    ) -> Result<Option<Ahead>, (BlockRef, ImportError)> {
+        let head = self.head();
+        let at_head = |error: ImportError| (head, error);
+        let lineage = self.known.lineage(&self.storage, Arc::clone(&self.head), GENERATIONS);
+        let lineage = lineage.map_err(|error| at_head(error.into()))?;
+        self.trie.at(self.head.header.state_root).map_err(at_head)?;
+        self.leave_fork();
+        let (storage, trie, config) = (&self.storage, &mut self.trie, &self.trie_config);
+        let mut run = Run {
+            engine,
+            rules: &self.rules,
+            storage,
+            codes: &self.codes,
+            storage_only: &self.storage_only,
+            trie: config,
+            lineage: lineage.into(),
+            layers: VecDeque::new(),
+            recent: VecDeque::new(),
+            busy: Duration::ZERO,
+        };
+        let (left, finished) = thread::scope(|scope| {
+            let (executed, jobs) = sync_channel(EXECUTED);
+            let threads = config.threads.max(1);
+            let finisher =
+                scope.spawn(move || finish_all(&jobs, trie, storage, threads, committed));
+            let left = run.execute_all(first, incoming, &executed);
+            drop(executed);
+            (left, finisher.join())
+        });
+        stages.execution += run.busy;
+        let written = self.storage.head().number;
+        for node in run.recent {
+            if node.header.number <= written {
+                self.head = self.known.push_canonical(node);
+            }
+        }
+        match finished {
+            // What comes first in the chain is what failed.
+            Ok((root, commit, outcome)) => {
+                stages.root += root;
+                stages.commit += commit;
+                outcome?;
+            }
+            Err(_) => return Err((head, ImportError::Panicked)),
+        }
+        left
+    }
+}
+
+/// The executing stage.
+struct Run<'a> {
+    engine: &'a Engine,
+    rules: &'a Rules,
+    storage: &'a Storage,
+    codes: &'a super::state::CodeCache,
+    storage_only: &'a Arc<alloy_primitives::map::AddressMap<alloy_primitives::U256>>,
+    trie: &'a TrieConfig,
+    /// The blocks that rules ask for, the newest first.
+    lineage: VecDeque<Arc<Node>>,
+    /// Executed and maybe not in the database yet, the newest first.
+    layers: VecDeque<Arc<Layer>>,
+    /// Blocks of this run, the oldest first.
+    recent: VecDeque<Node>,
+    busy: Duration,
+}
+
+impl Run<'_> {
+    fn execute_all(
+        &mut self,
+        first: Ahead,
+        incoming: &Receiver<Ahead>,
+        executed: &SyncSender<Executed>,
+    ) -> Result<Option<Ahead>, (BlockRef, ImportError)> {
+        let mut next = Some(first);
+        while let Some(ahead) = next {
+            let tip = self.lineage.front().map(|node| node.hash);
+            if tip != Some(ahead.block.header.parent_hash) {
+                return Ok(Some(ahead));
+            }
+            let block = BlockRef { number: ahead.block.header.number, hash: ahead.hash };
+            let start = Instant::now();
+            let done = self.execute(ahead).map_err(|error| (block, error))?;
+            self.busy += start.elapsed();
+            if executed.send(done).is_err() {
+                // The next stage has failed and says why.
+                return Ok(None);
+            }
+            next = incoming.recv().ok();
+        }
+        Ok(None)
+    }
+
+    fn execute(&mut self, ahead: Ahead) -> Result<Executed, ImportError> {
+        let Ahead { hash, block, txs } = ahead;
+        let lineage = self.lineage.make_contiguous();
+        check_without_senders(self.rules, &block, lineage)?;
+        let txs = txs?;
+        let parent = lineage.first().map(|parent| parent.total_difficulty).unwrap_or_default();
+        let rules = self.rules.for_child(parent);
+
+        let snapshot = self.storage.snapshot(readers(self.engine, self.trie))?;
+        let stored = snapshot.block().number;
+        self.layers.retain(|layer| layer.block.number > stored);
+        let before = StoredState {
+            values: &snapshot,
+            layers: self.layers.iter().cloned().collect(),
+            codes: self.codes,
+            storage_only: self.storage_only,
+            tries: Tries { head: &snapshot, undo: &[], config: self.trie },
+        };
+        let ready = Ready { rules, block: &block, txs: &txs };
+        let verified = ready.run(self.engine, &before)?;
+        ready.check_access_list(&before)?;
+
+        let total_difficulty = parent.saturating_add(block.header.difficulty);
+        let node = Node::new(hash, total_difficulty, &block);
+        let receipts = finish::stored_receipts(&verified);
+        let diff = Arc::new(verified.diff);
+        self.layers.push_front(Arc::new(Layer::new(node.block(), Arc::clone(&diff))));
+        self.lineage.push_front(Arc::new(node.clone()));
+        self.lineage.truncate(GENERATIONS);
+        self.recent.push_back(node.clone());
+        if self.recent.len() as u64 > KEPT {
+            self.recent.pop_front();
+        }
+        Ok(Executed { node, diff, receipts, senders: senders(&txs), body: block.body })
+    }
+}
+
+/// The stage of roots and commits. Ends with the first failure.
+fn finish_all(
+    jobs: &Receiver<Executed>,
+    trie: &mut HeadTrie,
+    storage: &Storage,
+    threads: usize,
+    committed: &(dyn Fn(Progress) + Sync),
+) -> (Duration, Duration, Result<(), (BlockRef, ImportError)>) {
+    let (mut root, mut commit) = (Duration::ZERO, Duration::ZERO);
+    let mut finish = |executed: Executed| -> Result<(), ImportError> {
+        let start = Instant::now();
+        let Executed { node, diff, receipts, senders, body } = executed;
+        let (transactions, gas_used) = (body.transactions.len(), node.header.gas_used);
+        let finished = Finished::from_parts(receipts, &diff, senders, body);
+        let snapshot = storage.snapshot(threads)?;
+        let stated = node.header.state_root;
+        let update = trie.root(SnapshotSource(&snapshot), stated, finished.diff())?;
+        root += start.elapsed();
+        let start = Instant::now();
+        trie.store(storage, &node, finished, &update)?;
+        commit += start.elapsed();
+        committed(Progress { block: node.block(), transactions, gas_used });
+        Ok(())
+    };
+    for executed in jobs {
+        let block = executed.node.block();
+        if let Err(error) = finish(executed) {
+            return (root, commit, Err((block, error)));
+        }
+    }
+    (root, commit, Ok(()))
+}
+
+/// The stage of senders: until there are no more blocks, or nobody takes them.
+fn recover_all<E>(
+    rules: &Rules,
+    blocks: impl Iterator<Item = Result<Incoming, E>>,
+    ahead: &SyncSender<Ahead>,
+) -> (Duration, Option<E>) {
+    let mut busy = Duration::ZERO;
+    let mut start = Instant::now();
+    for incoming in blocks {
+        let Incoming { block, senders } = match incoming {
+            Ok(incoming) => incoming,
+            Err(error) => return (busy, Some(error)),
+        };
+        let hash = block.header.hash_slow();
+        let txs = recover(rules, &block, senders);
+        busy += start.elapsed();
+        if ahead.send(Ahead { hash, block, txs }).is_err() {
+            break;
+        }
+        start = Instant::now();
+    }
+    (busy, None)
+}
+
+/// Recovers the senders of a block whose parent may not be known yet: which side of the merge it
+/// is on, it says itself, and that is checked before this is used.
+fn recover(
+    rules: &Rules,
+    block: &Block<EthTransaction>,
+    senders: Option<Vec<Address>>,
+) -> Result<Vec<Tx>, InvalidBlock> {
+    let header = &block.header;
+    let chain = rules.of_side(header.difficulty.is_zero());
+    let transactions = &block.body.transactions;
+    if let Some(senders) = senders.filter(|senders| senders.len() == transactions.len()) {
+        let known = |(tx, sender): (&EthTransaction, Address)| {
+            Tx::new(Recovered::new_unchecked(tx.clone(), sender))
+        };
+        return Ok(transactions.iter().zip(senders).map(known).collect());
+    }
+    let recover = |(index, tx): (usize, &EthTransaction)| {
+        body::recover_one(chain, header, tx)
+            .map_err(|error| InvalidBlock { transaction: Some(index), ..error })
+    };
+    let results: Vec<_> =
+        transactions.par_iter().enumerate().with_min_len(8).map(recover).collect();
+    // In order, so that it is always the first one that is reported.
+    results.into_iter().collect()
+}

@@ -1,0 +1,187 @@
+//! The published chain of the RPC conformance cases: every fork from Frontier to BPO2, mined
+//! blocks with ommers, the merge, and every type of transaction.
+
+use alloy_genesis::Genesis;
+use alloy_primitives::B256;
+use alloy_rlp::Decodable;
+use std::{
+    convert::Infallible,
+    env,
+    path::{Path, PathBuf},
+    sync::Mutex,
+};
+use warpline_chain::{
+    ChainOptions, Engine, GenesisBlock, Imported, Incoming, Reason, Rules, Stopped, StoredChain,
+    verify_state,
+};
+use warpline_executor::ParallelConfig;
+use warpline_storage::BlockRef;
+use warpline_trie::TrieConfig;
+
+type Block = alloy_consensus::Block<warpline_executor::EthTransaction>;
+
+struct Published {
+    rules: Rules,
+    genesis: GenesisBlock,
+    blocks: Vec<Block>,
+}
+
+fn published() -> Option<Published> {
+    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared");
+    let shared = env::var("WARPLINE_SHARED").unwrap_or_else(|_| default.to_owned());
+    let folder = PathBuf::from(shared).join("rpc-compat");
+    if !folder.exists() {
+        println!("SKIPPED 1 chain: there is no {}", folder.display());
+        return None;
+    }
+    let genesis = std::fs::read(folder.join("genesis.json")).unwrap();
+    let genesis: Genesis = serde_json::from_slice(&genesis).unwrap();
+    let rules = Rules::from_config(&genesis.config).unwrap();
+    let genesis = GenesisBlock::new(&genesis, &rules).unwrap();
+    let rlp = std::fs::read(folder.join("chain.rlp")).unwrap();
+    let mut rest = rlp.as_slice();
+    let mut blocks = Vec::new();
+    while !rest.is_empty() {
+        blocks.push(Block::decode(&mut rest).unwrap());
+    }
+    Some(Published { rules, genesis, blocks })
+}
+
+fn engines() -> [Engine; 2] {
+    let config = ParallelConfig { threads: 2, min_gas: 0, ..ParallelConfig::default() };
+    [Engine::Sequential, Engine::parallel(config).unwrap()]
+}
+
+/// Small pages, so that a small state has nodes.
+fn options() -> ChainOptions {
+    let trie = TrieConfig { page_limit: 2, threads: 2, ..TrieConfig::default() };
+    ChainOptions { trie, ..ChainOptions::default() }
+}
+
+fn create(path: &Path, chain: &Published) -> StoredChain {
+    StoredChain::create(path, options(), chain.rules.clone(), &chain.genesis).unwrap()
+}
+
+fn head(block: &Block) -> BlockRef {
+    BlockRef { number: block.header.number, hash: block.header.hash_slow() }
+}
+
+fn incoming(blocks: &[Block]) -> impl Iterator<Item = Result<Incoming, Infallible>> + Send {
+    let incoming = |block: &Block| Ok(Incoming { block: block.clone(), senders: None });
+    blocks.iter().map(incoming).collect::<Vec<_>>().into_iter()
+}
+
+fn verify(chain: &StoredChain) {
+    chain.flush().unwrap();
+    let findings = chain.storage().verify(10, |_| {}).unwrap();
+    assert!(findings.is_empty(), "{findings:?}");
+    let report = verify_state(chain.storage(), &options().trie, 10).unwrap();
+    assert!(report.problems.is_empty(), "{:?}", report.problems);
+    assert_eq!(report.block, chain.head());
+}
+
+#[test]
+fn every_block_imports_and_is_known_then() {
+    let Some(chain) = published() else { return };
+    let last = chain.blocks.last().unwrap();
+    for engine in engines() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut stored = create(folder.path(), &chain);
+        for block in &chain.blocks {
+            let imported = stored.import(&engine, block.clone());
+            assert_eq!(imported.unwrap(), Imported::Head, "{}", block.header.number);
+        }
+        assert_eq!(stored.head(), head(last));
+        assert_eq!(stored.import(&engine, last.clone()).unwrap(), Imported::Known);
+        verify(&stored);
+    }
+}
+
+#[test]
+fn overlapping_stages_lead_to_the_same_chain() {
+    let Some(chain) = published() else { return };
+    for engine in engines() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut stored = create(folder.path(), &chain);
+        let reported = Mutex::new(Vec::new());
+        let report = |progress: warpline_chain::Progress| {
+            reported.lock().unwrap().push(progress.block);
+        };
+        stored.import_all(&engine, incoming(&chain.blocks), &report).unwrap();
+        let all: Vec<_> = chain.blocks.iter().map(head).collect();
+        assert_eq!(reported.into_inner().unwrap(), all);
+        verify(&stored);
+    }
+}
+
+#[test]
+fn a_chain_goes_on_after_a_restart() {
+    let Some(chain) = published() else { return };
+    let engine = &engines()[1];
+    let folder = tempfile::tempdir().unwrap();
+    let mut stored = create(folder.path(), &chain);
+    let (first, second) = chain.blocks.split_at(30);
+    stored.import_all(engine, incoming(first), &|_| {}).unwrap();
+    stored.shutdown().unwrap();
+
+    let genesis = Some(chain.genesis.header.hash_slow());
+    let open = |genesis: Option<B256>| {
+        StoredChain::open(folder.path(), options(), chain.rules.clone(), genesis)
+    };
+    let error = open(Some(B256::ZERO)).unwrap_err().to_string();
+    assert!(error.contains("genesis block"), "{error}");
+    let mut stored = open(genesis).unwrap();
+    assert_eq!(stored.head(), head(&chain.blocks[29]));
+    stored.import_all(engine, incoming(second), &|_| {}).unwrap();
+    assert_eq!(stored.head(), head(chain.blocks.last().unwrap()));
+    verify(&stored);
+}
+
+#[test]
+fn going_back_and_forth_ends_at_the_same_state() {
+    let Some(chain) = published() else { return };
+    let engine = &engines()[1];
+    let folder = tempfile::tempdir().unwrap();
+    let mut stored = create(folder.path(), &chain);
+    stored.import_all(engine, incoming(&chain.blocks), &|_| {}).unwrap();
+    let last = head(chain.blocks.last().unwrap());
+    for to in [53, 37, 20, 9, 0] {
+        let reached = stored.unwind(to).unwrap();
+        assert_eq!(reached.number, to);
+        verify(&stored);
+        // What was left is kept beside the chain, and comes back when it is asked for.
+        stored.set_forkchoice(engine, last.hash, None, None).unwrap();
+        assert_eq!(stored.head(), last);
+        verify(&stored);
+    }
+}
+
+#[test]
+fn a_wrong_block_ends_a_run_and_leaves_what_came_before() {
+    let Some(chain) = published() else { return };
+    for engine in engines() {
+        for (at, change, reason) in wrong_blocks() {
+            let folder = tempfile::tempdir().unwrap();
+            let mut stored = create(folder.path(), &chain);
+            let mut blocks = chain.blocks.clone();
+            change(&mut blocks[at]);
+            let stopped = stored.import_all(&engine, incoming(&blocks), &|_| {}).unwrap_err();
+            let Stopped::Block { block, error } = stopped;
+            let warpline_chain::ImportError::Invalid(invalid) = error else { panic!("{error}") };
+            assert_eq!((block.number, invalid.reason), (at as u64 + 1, reason));
+            assert_eq!(stored.head(), head(&chain.blocks[at - 1]));
+            // The right block and all after it still follow.
+            stored.import_all(&engine, incoming(&chain.blocks[at..]), &|_| {}).unwrap();
+            verify(&stored);
+        }
+    }
+}
+
+fn wrong_blocks() -> [(usize, fn(&mut Block), Reason); 4] {
+    [
+        (1, |block| block.header.state_root = B256::ZERO, Reason::StateRoot),
+        (20, |block| block.header.receipts_root = B256::ZERO, Reason::ReceiptsRoot),
+        (40, |block| block.header.state_root = B256::ZERO, Reason::StateRoot),
+        (53, |block| block.header.gas_limit += block.header.gas_limit, Reason::GasLimit),
+    ]
+}
