@@ -4,7 +4,7 @@ use super::{
     finish::{Finished, HeadTrie},
     fork::{Fork, Tools},
     genesis::GenesisBlock,
-    known::{self, Aside, Known, Node},
+    known::{self, Aside, Branch, Known, Node},
     source::{self, SnapshotSource},
     state::{CodeCache, StoredState, Tries},
 };
@@ -334,11 +334,11 @@ impl StoredChain {
         self.fork = None;
         let unknown = parent.hash;
         let branch = self.known.branch(&self.storage, parent)?;
-        let Some((base, branch)) = branch else {
+        let Some(Branch { base, blocks }) = branch else {
             return Err(InvalidBlock::new(Reason::UnknownParent, unknown).into());
         };
         let mut fork = Fork::open(&self.tools(engine), &self.head, &base)?;
-        for node in branch {
+        for node in blocks {
             let Some(aside) = &node.aside else { continue };
             match aside.outcome.get() {
                 Some(outcome) => fork.apply(node.block(), &node.header, outcome)?,
@@ -377,7 +377,7 @@ impl StoredChain {
         // is given up for it.
         let fork = self.fork_at(engine, Arc::clone(&node))?;
         drop(fork);
-        let Some((base, branch)) = self.known.branch(&self.storage, node)? else {
+        let Some(Branch { base, blocks }) = self.known.branch(&self.storage, node)? else {
             return Err(ImportError::Head { hash, problem: "its branch is not known" });
         };
         if self.finalized.is_some_and(|finalized| base.header.number < finalized.number) {
@@ -391,7 +391,7 @@ impl StoredChain {
             self.unwind_storage(base.header.number)?;
             above.into_iter().for_each(|node| self.known.put_aside(node));
         }
-        for node in branch {
+        for node in blocks {
             let Some(Aside { block, outcome }) = &node.aside else { continue };
             let Some(outcome) = outcome.get() else { continue };
             let finished = Finished::again(outcome, block.body.clone());

@@ -77,6 +77,14 @@ pub(crate) fn ommer_hashes(ommers: &[Header]) -> Vec<B256> {
     ommers.iter().map(Header::hash_slow).collect()
 }
 
+/// Blocks beside the chain, each following the one before.
+pub(crate) struct Branch {
+    /// The canonical block that the first of them follows.
+    pub(crate) base: Arc<Node>,
+    /// The blocks, the oldest first.
+    pub(crate) blocks: Vec<Arc<Node>>,
+}
+
 /// Known blocks by hash.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
@@ -152,25 +160,24 @@ impl Known {
         self.nodes.insert(node.hash, Arc::new(node));
     }
 
-    /// The blocks from `to` down to where it leaves the chain, the oldest first, and the
-    /// canonical block before them.
+    /// The blocks down from `to` to where they leave the chain; none where one is not known.
     pub(crate) fn branch(
         &self,
         storage: &Storage,
         to: Arc<Node>,
-    ) -> Result<Option<(Arc<Node>, Vec<Arc<Node>>)>, StorageError> {
-        let mut branch = Vec::new();
+    ) -> Result<Option<Branch>, StorageError> {
+        let mut blocks = Vec::new();
         let mut node = to;
         while node.aside.is_some() {
             let parent = node.header.parent_hash;
-            branch.push(node);
+            blocks.push(node);
             match self.find(storage, &parent)? {
                 Some(parent) => node = parent,
                 None => return Ok(None),
             }
         }
-        branch.reverse();
-        Ok(Some((node, branch)))
+        blocks.reverse();
+        Ok(Some(Branch { base: node, blocks }))
     }
 }
 

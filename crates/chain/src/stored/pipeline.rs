@@ -17,7 +17,7 @@ use super::{
     known::{KEPT, Node},
     layer::Layer,
     source::SnapshotSource,
-    state::{StoredState, Tries},
+    state::{CodeCache, StoredState, Tries},
 };
 use crate::{
     Engine, ImportError, InvalidBlock, Rules,
@@ -25,8 +25,8 @@ use crate::{
     execution::Ready,
     ommers::GENERATIONS,
 };
-use alloy_consensus::{Block, transaction::Recovered};
-use alloy_primitives::{Address, B256};
+use alloy_consensus::{Block, BlockBody, transaction::Recovered};
+use alloy_primitives::{Address, B256, U256, map::AddressMap};
 use rayon::prelude::*;
 use std::{
     collections::VecDeque,
@@ -93,9 +93,12 @@ pub enum Stopped<E> {
         /// The block.
         block: BlockRef,
         /// Why not.
-        error: ImportError,
+        error: Box<ImportError>,
     },
 }
+
+/// A block that could not be imported, and why.
+type Failed = (BlockRef, Box<ImportError>);
 
 /// A block with its senders.
 struct Ahead {
@@ -110,7 +113,7 @@ struct Executed {
     diff: Arc<StateDiff>,
     receipts: Vec<StoredReceipt>,
     senders: Vec<Address>,
-    body: alloy_consensus::BlockBody<EthTransaction>,
+    body: BlockBody<EthTransaction>,
 }
 
 impl StoredChain {
@@ -140,7 +143,7 @@ impl StoredChain {
                 Ok((busy, None)) => stages.senders = busy,
                 Ok((_, Some(error))) => return Err(Stopped::Source(error)),
                 Err(_) => {
-                    let (block, error) = (self.head(), ImportError::Panicked);
+                    let (block, error) = (self.head(), Box::new(ImportError::Panicked));
                     return Err(Stopped::Block { block, error });
                 }
             }
@@ -154,7 +157,7 @@ impl StoredChain {
         incoming: &Receiver<Ahead>,
         committed: &(dyn Fn(Progress) + Sync),
         stages: &mut Stages,
-    ) -> Result<(), (BlockRef, ImportError)> {
+    ) -> Result<(), Failed> {
         let mut next = incoming.recv().ok();
         while let Some(ahead) = next {
             if ahead.block.header.parent_hash == self.head.hash {
@@ -164,7 +167,7 @@ impl StoredChain {
             let block = BlockRef { number: ahead.block.header.number, hash: ahead.hash };
             let (transactions, gas_used) =
                 (ahead.block.body.transactions.len(), ahead.block.header.gas_used);
-            self.import(engine, ahead.block).map_err(|error| (block, error))?;
+            self.import(engine, ahead.block).map_err(|error| (block, Box::new(error)))?;
             committed(Progress { block, transactions, gas_used });
             next = incoming.recv().ok();
         }
@@ -180,9 +183,9 @@ impl StoredChain {
         incoming: &Receiver<Ahead>,
         committed: &(dyn Fn(Progress) + Sync),
         stages: &mut Stages,
-    ) -> Result<Option<Ahead>, (BlockRef, ImportError)> {
+    ) -> Result<Option<Ahead>, Failed> {
         let head = self.head();
-        let at_head = |error: ImportError| (head, error);
+        let at_head = |error: ImportError| (head, Box::new(error));
         let lineage = self.known.lineage(&self.storage, Arc::clone(&self.head), GENERATIONS);
         let lineage = lineage.map_err(|error| at_head(error.into()))?;
         self.trie.at(self.head.header.state_root).map_err(at_head)?;
@@ -223,7 +226,7 @@ impl StoredChain {
                 stages.commit += commit;
                 outcome?;
             }
-            Err(_) => return Err((head, ImportError::Panicked)),
+            Err(_) => return Err((head, Box::new(ImportError::Panicked))),
         }
         left
     }
@@ -234,8 +237,8 @@ struct Run<'a> {
     engine: &'a Engine,
     rules: &'a Rules,
     storage: &'a Storage,
-    codes: &'a super::state::CodeCache,
-    storage_only: &'a Arc<alloy_primitives::map::AddressMap<alloy_primitives::U256>>,
+    codes: &'a CodeCache,
+    storage_only: &'a Arc<AddressMap<U256>>,
     trie: &'a TrieConfig,
     /// The blocks that rules ask for, the newest first.
     lineage: VecDeque<Arc<Node>>,
@@ -252,7 +255,7 @@ impl Run<'_> {
         first: Ahead,
         incoming: &Receiver<Ahead>,
         executed: &SyncSender<Executed>,
-    ) -> Result<Option<Ahead>, (BlockRef, ImportError)> {
+    ) -> Result<Option<Ahead>, Failed> {
         let mut next = Some(first);
         while let Some(ahead) = next {
             let tip = self.lineage.front().map(|node| node.hash);
@@ -261,7 +264,7 @@ impl Run<'_> {
             }
             let block = BlockRef { number: ahead.block.header.number, hash: ahead.hash };
             let start = Instant::now();
-            let done = self.execute(ahead).map_err(|error| (block, error))?;
+            let done = self.execute(ahead).map_err(|error| (block, Box::new(error)))?;
             self.busy += start.elapsed();
             if executed.send(done).is_err() {
                 // The next stage has failed and says why.
@@ -316,7 +319,7 @@ fn finish_all(
     storage: &Storage,
     threads: usize,
     committed: &(dyn Fn(Progress) + Sync),
-) -> (Duration, Duration, Result<(), (BlockRef, ImportError)>) {
+) -> (Duration, Duration, Result<(), Failed>) {
     let (mut root, mut commit) = (Duration::ZERO, Duration::ZERO);
     let mut finish = |executed: Executed| -> Result<(), ImportError> {
         let start = Instant::now();
@@ -336,7 +339,7 @@ fn finish_all(
     for executed in jobs {
         let block = executed.node.block();
         if let Err(error) = finish(executed) {
-            return (root, commit, Err((block, error)));
+            return (root, commit, Err((block, Box::new(error))));
         }
     }
     (root, commit, Ok(()))

@@ -185,12 +185,14 @@ pub(crate) fn to_store(updates: &TrieUpdates, diff: Option<&HashedDiff>) -> Stor
     let node = |path: &Nibbles, node: Option<&[u8]>| {
         (Bytes::from(path.to_vec()), node.map(Bytes::copy_from_slice))
     };
-    let mut stored = StoredUpdates::default();
-    stored.accounts = updates.account_nodes().map(|(path, bytes)| node(path, bytes)).collect();
     let wiped = updates.wiped_storages().iter();
-    stored.storages = wiped
-        .map(|account| (*account, StorageTrieUpdates { cleared: true, nodes: Vec::new() }))
-        .collect();
+    let wiped =
+        wiped.map(|account| (*account, StorageTrieUpdates { cleared: true, nodes: Vec::new() }));
+    let mut stored = StoredUpdates {
+        accounts: updates.account_nodes().map(|(path, bytes)| node(path, bytes)).collect(),
+        storages: wiped.collect(),
+        storage_roots: storage_roots(updates, diff),
+    };
     let wiped = stored.storages.len();
     for (account, path, bytes) in updates.storage_nodes() {
         let node = node(path, bytes);
@@ -208,7 +210,6 @@ pub(crate) fn to_store(updates: &TrieUpdates, diff: Option<&HashedDiff>) -> Stor
             }
         }
     }
-    stored.storage_roots = storage_roots(updates, diff);
     stored
 }
 

@@ -126,7 +126,7 @@ fn a_chain_goes_on_after_a_restart() {
 
     let genesis = Some(chain.genesis.header.hash_slow());
     let open = |genesis: Option<B256>| {
-        StoredChain::open(folder.path(), options(), chain.rules.clone(), genesis)
+        StoredChain::open(folder.path(), options(), chain.rules.clone(), genesis).map_err(Box::new)
     };
     let error = open(Some(B256::ZERO)).unwrap_err().to_string();
     assert!(error.contains("genesis block"), "{error}");
@@ -167,7 +167,7 @@ fn a_wrong_block_ends_a_run_and_leaves_what_came_before() {
             change(&mut blocks[at]);
             let stopped = stored.import_all(&engine, incoming(&blocks), &|_| {}).unwrap_err();
             let Stopped::Block { block, error } = stopped;
-            let warpline_chain::ImportError::Invalid(invalid) = error else { panic!("{error}") };
+            let warpline_chain::ImportError::Invalid(invalid) = *error else { panic!("{error}") };
             assert_eq!((block.number, invalid.reason), (at as u64 + 1, reason));
             assert_eq!(stored.head(), head(&chain.blocks[at - 1]));
             // The right block and all after it still follow.
@@ -177,7 +177,9 @@ fn a_wrong_block_ends_a_run_and_leaves_what_came_before() {
     }
 }
 
-fn wrong_blocks() -> [(usize, fn(&mut Block), Reason); 4] {
+type Change = fn(&mut Block);
+
+fn wrong_blocks() -> [(usize, Change, Reason); 4] {
     [
         (1, |block| block.header.state_root = B256::ZERO, Reason::StateRoot),
         (20, |block| block.header.receipts_root = B256::ZERO, Reason::ReceiptsRoot),
