@@ -1,6 +1,7 @@
 //! The executor over a factory of one's own: Ethereum with one more precompile.
 //!
-//! `ParallelExecutor::new` assumes nothing of the factory beyond alloy-evm's traits.
+//! `ParallelExecutor::new` takes any factory of alloy-evm's traits that keeps to what
+//! `ParallelExecutor::execute_block` asks of it.
 //!
 //! ```text
 //! cargo run --release -p warpline-executor --example custom_precompile

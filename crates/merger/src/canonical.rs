@@ -338,5 +338,6 @@ impl<DB, S: CommitSink> DatabaseCommit for CanonicalState<DB, S> {
         for (address, account) in changes {
             self.commit_account(address, account);
         }
+        self.adjustments.clear();
     }
 }

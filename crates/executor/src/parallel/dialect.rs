@@ -1,6 +1,7 @@
 //! What the executor may assume of a factory beyond alloy-evm's traits.
 //!
-//! [`AnyFactory`] assumes nothing. [`Ethereum`] knows revm's mainnet EVM: it watches balances
+//! [`AnyFactory`] assumes no more than
+//! [`ParallelExecutor::execute_block`](crate::ParallelExecutor::execute_block) demands. [`Ethereum`] knows revm's mainnet EVM: it watches balances
 //! from inside the few instructions that matter instead of through an inspector, and executes
 //! plain transfers without an EVM.
 

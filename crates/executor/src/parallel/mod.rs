@@ -81,8 +81,8 @@ pub struct BlockOutput<R> {
 
 /// Executes blocks on a long-lived pool of threads.
 ///
-/// `D` is what may be assumed of the factory: nothing for [`AnyFactory`], revm's mainnet EVM for
-/// [`Ethereum`].
+/// `D` is what may be assumed of the factory: for [`AnyFactory`] no more than
+/// [`execute_block`](Self::execute_block) says, for [`Ethereum`] that its EVM is revm's mainnet EVM.
 #[derive(Debug)]
 pub struct ParallelExecutor<D = AnyFactory> {
     dialect: PhantomData<D>,
@@ -129,8 +129,12 @@ impl<D> ParallelExecutor<D> {
     /// Executes a block. The output is the same for any number of threads and any schedule, and
     /// equal to what [`execute_sequential`](crate::execute_sequential) gives.
     ///
-    /// Transactions must observe balances only through the EVM's own opcodes: a factory whose
-    /// precompiles or handler look at other balances than the sender's is not supported.
+    /// Balances are compared only as far as a transaction looks at them, so it must look only
+    /// through the EVM's own opcodes, and at the sender's to see that it covers value, gas and
+    /// blobs. Not supported is a factory that charges the sender more than these (a fee for data,
+    /// say), whose precompiles or handler look at balances otherwise, or whose
+    /// [`commit_transaction`](alloy_evm::block::BlockExecutor::commit_transaction) commits
+    /// anything but the result, once.
     ///
     /// # Errors
     /// Those of the sequential execution, at the same place.
@@ -152,7 +156,7 @@ impl<D> ParallelExecutor<D> {
         self.execute_with::<F, P, T, D>(factory, input, parent)
     }
 
-    /// Executes a block of any factory on the same threads, assuming nothing of it.
+    /// Executes a block of any factory on the same threads, as one of [`AnyFactory`].
     ///
     /// # Errors
     /// Those of the sequential execution, at the same place.

@@ -12,7 +12,7 @@ use crate::{
 use alloy_consensus::Transaction;
 use alloy_evm::{
     Evm, EvmFactory, RecoveredTx,
-    block::{BlockExecutor, BlockExecutorFactory, ExecutableTxParts},
+    block::{BlockExecutor, BlockExecutorFactory, ExecutableTxParts, TxResult},
 };
 use alloy_primitives::Address;
 use core::{marker::PhantomData, panic::AssertUnwindSafe};
@@ -203,6 +203,10 @@ where
         }
         let watch = S::take_watch(executor.evm_mut());
         let (log, waited) = executor.evm().db().take_log().ok_or(Failure::GivenUp)?;
+        // As many reads as accounts in the result: none was read twice.
+        if log.accounts.len() > result.result().state.len() && log.is_torn() {
+            return Err(Failure::Outdated);
+        }
         let changes = S::boil_down(&mut result, |address| log.found(address));
         Ok((Outcome { result, changes, log, watch, waited: false }, waited))
     }

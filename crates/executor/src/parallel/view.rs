@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use warpline_block_stm::{Ahead, Scheduler};
 
 /// The account fields a transaction found.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) balance: U256,
     pub(crate) nonce: u64,
@@ -67,6 +67,14 @@ impl ReadLog {
             account_id: None,
             code: None,
         })
+    }
+
+    /// Whether an account was found in two ways, because it was written between two reads. revm
+    /// reads each account of a transaction once; a block executor may look at one beside it.
+    pub(crate) fn is_torn(&self) -> bool {
+        let mut reads: Vec<_> = self.accounts.iter().collect();
+        reads.sort_unstable_by_key(|read| read.address);
+        reads.windows(2).any(|two| two[0].address == two[1].address && two[0].seen != two[1].seen)
     }
 }
 
@@ -276,5 +284,25 @@ impl<Db: Database> revm::Database for View<'_, Db> {
 impl<Db> DatabaseCommit for View<'_, Db> {
     fn commit(&mut self, _: AddressMap<Account>) {
         self.spoiled = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_reads_of_an_account_that_differ_tear_the_log() {
+        let seen = |wei| Seen { balance: U256::from(wei), nonce: 0, code_hash: B256::ZERO };
+        let read = |byte, seen| AccountRead {
+            address: Address::repeat_byte(byte),
+            seen,
+            from_parent: false,
+        };
+        let log = |accounts| ReadLog { accounts, slots: Vec::new() };
+        let [five, six] = [5, 6].map(|wei| Some(seen(wei)));
+        assert!(!log(vec![read(1, five), read(2, six), read(1, five)]).is_torn());
+        assert!(log(vec![read(1, five), read(2, six), read(1, six)]).is_torn());
+        assert!(log(vec![read(1, None), read(1, six)]).is_torn());
     }
 }
