@@ -2,6 +2,7 @@
 
 mod seal;
 
+use crate::limits::{THREADS, TRANSACTIONS, up_to};
 use eyre::WrapErr;
 use indicatif::{ProgressBar, ProgressStyle};
 use seal::seal;
@@ -31,7 +32,7 @@ pub(crate) struct BenchArgs {
     list: bool,
 
     /// Transactions per block
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = up_to::<TRANSACTIONS, usize>)]
     txs: usize,
 
     /// Share of transactions that meet in one place, 0 to 1; several make several blocks
@@ -47,7 +48,7 @@ pub(crate) struct BenchArgs {
     rules: Fork,
 
     /// Threads of the parallel execution, the calling one included [default: all cores]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = up_to::<THREADS, NonZeroUsize>)]
     threads: Option<NonZeroUsize>,
 
     /// Timed runs of each execution; the report shows medians
@@ -144,13 +145,18 @@ impl Job {
         self.spec.rules == Rules::Osaka || self.workload.runs_under_homestead()
     }
 
+    /// The hot ratio in percent, as many digits as there are: no two blocks share a name.
+    fn percent(&self) -> f64 {
+        (self.spec.hot_ratio * 1e12).round() / 1e10
+    }
+
     /// What the report calls the block.
     fn label(&self) -> String {
-        format!("{} {:.0}% hot", self.workload, self.spec.hot_ratio * 100.0)
+        format!("{} {}% hot", self.workload, self.percent())
     }
 
     fn file_name(&self) -> String {
-        format!("{}-{:.0}-hot.json.zst", self.workload, self.spec.hot_ratio * 100.0)
+        format!("{}-{}-hot.json.zst", self.workload, self.percent())
     }
 
     /// The command that makes the block.
@@ -280,6 +286,19 @@ mod tests {
             assert_eq!(before, after, "{file:?}: run scripts/make-testdata.sh");
         }
         assert_eq!(ours, 7);
+    }
+
+    #[test]
+    fn close_hot_ratios_are_told_apart() {
+        let name = |hot_ratio| {
+            let job = job(Workload::Dex, Rules::Osaka);
+            Job { spec: BlockSpec { hot_ratio, ..job.spec }, ..job }.file_name()
+        };
+        assert_eq!([0.0, 0.07, 0.3, 1.0].map(name), ["0", "7", "30", "100"].map(file));
+        assert_eq!([0.301, 0.304].map(name), ["30.1", "30.4"].map(file));
+        fn file(percent: &str) -> String {
+            format!("dex-{percent}-hot.json.zst")
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What `warpline statetest`, `blocktest` and `txtest` have in common.
 
+use crate::limits::{THREADS, up_to};
 use clap::Args;
 use eyre::{Result, WrapErr};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -20,7 +21,7 @@ pub(crate) struct ConformanceArgs {
     paths: Vec<PathBuf>,
 
     /// Threads of the parallel execution; 0 for the sequential oracle [default: all cores].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = up_to::<THREADS, usize>)]
     threads: Option<usize>,
 
     /// In parallel mode, assume no more of Ethereum's own factory than of any other.
@@ -28,7 +29,7 @@ pub(crate) struct ConformanceArgs {
     any_factory: bool,
 
     /// Cases that run at the same time [default: all cores].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = up_to::<THREADS, NonZeroUsize>)]
     workers: Option<NonZeroUsize>,
 
     /// Run only this fork or network, e.g. Cancun or ShanghaiToCancunAtTime15k.

@@ -3,6 +3,7 @@
 mod bench;
 mod blocktest;
 mod conformance;
+mod limits;
 mod replay;
 mod statetest;
 mod txtest;

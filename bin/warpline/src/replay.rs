@@ -1,5 +1,6 @@
 //! `warpline replay`: real blocks, sequentially and in parallel, verified and timed.
 
+use crate::limits::{THREADS, up_to};
 use clap::{Args, ValueEnum};
 use eyre::{Result, WrapErr};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -20,7 +21,7 @@ pub(crate) struct ReplayArgs {
     paths: Vec<PathBuf>,
 
     /// Threads of the parallel execution, the calling one included [default: all cores].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = up_to::<THREADS, NonZeroUsize>)]
     threads: Option<NonZeroUsize>,
 
     /// Timed runs of each execution; the report shows medians.

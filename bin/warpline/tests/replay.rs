@@ -108,6 +108,43 @@ fn the_json_has_the_documented_fields() {
     assert!(rates.iter().all(|field| report["summary"][field].as_f64().unwrap() > 0.0));
 }
 
+/// Fields by path, in order, except where the names are data or a value may be absent.
+fn fields(value: &Value, at: &str, all: &mut Vec<String>) {
+    const BY_CHECK: [&str; 2] = [".blocks.checks", ".blocks.checkDetails"];
+    match value {
+        Value::Object(object) if !BY_CHECK.contains(&at) => {
+            for (name, field) in object {
+                let at = format!("{at}.{name}");
+                all.push(at.clone());
+                fields(field, &at, all);
+            }
+        }
+        Value::Array(items) => items.iter().take(1).for_each(|item| fields(item, at, all)),
+        _ => {}
+    }
+}
+
+/// The example in the README is the one place that says what programs may rely on.
+#[test]
+fn the_readme_shows_every_field_of_the_json() {
+    let readme = include_str!("../../../README.md");
+    let example = readme.split("```json").nth(1).and_then(|rest| rest.split("```").next());
+    let example: Value = serde_json::from_str(example.unwrap()).unwrap();
+    let outcome = replay(&["--threads", "2"], &[&testdata().join("46147.json")]);
+    let [mut shown, mut written] = [Vec::new(), Vec::new()];
+    fields(&example, "", &mut shown);
+    fields(&outcome.report, "", &mut written);
+    for field in &shown {
+        assert!(written.contains(field), "the README shows {field}, which is not written");
+    }
+    let described = |field: &String| {
+        let name = field.rsplit('.').next().unwrap_or_default();
+        shown.contains(field) || readme.contains(&format!("`{name}`"))
+    };
+    let missing: Vec<_> = written.iter().filter(|field| !described(field)).collect();
+    assert!(missing.is_empty(), "the README does not describe {missing:?}");
+}
+
 #[test]
 fn one_mode_alone_leaves_the_other_out() {
     let file = testdata().join("46147.json");
@@ -173,7 +210,8 @@ fn unusable_files_are_named_with_the_field() {
     let signature = replay_changed("5.json", |value| {
         value["block"]["transactions"][0]["v"] = json!("0x1b");
     });
-    assert_fails(&signature, &["5.json", "transaction 0", "signed it"]);
+    assert_fails(&signature, &["5.json", "transaction 0", "`from`", "signed it"]);
+    assert_fails(&replay_bytes("5.json", b"[]", &[]), &["5.json", "an object: a block fixture"]);
 }
 
 #[test]
@@ -224,9 +262,10 @@ fn paths_without_blocks_fail() {
 #[test]
 fn wrong_usage_is_exit_code_2() {
     let file = testdata().join("46147.json");
-    let wrong: [(&[&str], &[&Path]); 5] = [
+    let wrong: [(&[&str], &[&Path]); 6] = [
         (&[], &[]),
         (&["--threads", "0"], &[&file]),
+        (&["--threads", "100000"], &[&file]),
         (&["--mode", "sideways"], &[&file]),
         (&["--chain", "nochain"], &[&file]),
         (&["--runs", "none"], &[&file]),
