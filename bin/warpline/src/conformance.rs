@@ -2,7 +2,7 @@
 
 use crate::limits::{THREADS, up_to};
 use clap::Args;
-use eyre::{Result, WrapErr};
+use eyre::{Result, WrapErr, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use regex::Regex;
 use std::{
@@ -12,6 +12,9 @@ use std::{
     process::ExitCode,
 };
 use warpline_conformance::{Failure, Kind, Observer, RunConfig, SourceError};
+
+/// More threads than any machine has use for; with many more the system runs out of them.
+const MAX_THREADS: usize = 4096;
 
 /// Which fixtures to run and how.
 #[derive(Debug, Args)]
@@ -54,12 +57,19 @@ pub(crate) fn run(kind: Kind, args: ConformanceArgs) -> Result<ExitCode> {
     // A report that cannot be written is better noticed before the work than after it.
     write_json(args.json.as_deref(), "")?;
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let threads = args.threads.unwrap_or(cores);
+    let workers = args.workers.map_or(cores, NonZeroUsize::get);
+    let together = workers.saturating_mul(threads.max(1));
+    ensure!(
+        together <= MAX_THREADS,
+        "{workers} workers with {threads} threads each are {together}, more than {MAX_THREADS}"
+    );
     let config = RunConfig {
         kind,
         paths: args.paths,
-        threads: args.threads.unwrap_or(cores),
+        threads,
         any_factory: args.any_factory,
-        workers: args.workers.map_or(cores, NonZeroUsize::get),
+        workers,
         fork: args.fork,
         filter: args.filter,
         sample: args.sample.map_or(1, NonZeroU32::get),

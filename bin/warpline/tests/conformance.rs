@@ -101,7 +101,7 @@ const STATE_REGRESSIONS: &[&str] = &[
     // The gas of EIP-1283.
     "Constantinople/GeneralStateTests/stSStoreTest",
     // Whether a rejected transaction touches the beneficiary.
-    "test_eip2930_tx_validity",
+    "test_eip(2930|1559)_tx_validity",
     "Constantinople/GeneralStateTests/stTransactionTest",
     // Values that no encoding holds.
     "ValueOverflow",
@@ -192,6 +192,26 @@ fn broken_files_are_named_and_the_others_still_run() {
         assert!(outcome.stderr.contains(part), "{part}: {}", outcome.stderr);
     }
     assert!(outcome.stderr.contains("1 fixtures of other kinds passed over"), "{}", outcome.stderr);
+}
+
+#[test]
+fn arguments_that_make_no_sense_are_errors() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("t.json");
+    fs::write(&file, STATE_TEST).unwrap();
+    let wrong: [(&[&str], i32, &str); 6] = [
+        (&["--fork", "Gotham"], 1, "unknown fork or network `Gotham`"),
+        (&["--threads", "100000"], 2, "1024"),
+        (&["--workers", "1000", "--threads", "5"], 1, "more than 4096"),
+        (&["--filter", "["], 2, "unclosed"),
+        (&["--sample", "0"], 2, "--sample"),
+        (&["--json", "/no/such/folder/report.json"], 1, "/no/such/folder/report.json"),
+    ];
+    for (args, code, problem) in wrong {
+        let outcome = warpline(&[&["statetest"], args].concat(), &[&file]);
+        assert_eq!(outcome.code, Some(code), "{args:?}: {}", outcome.stderr);
+        assert!(outcome.stderr.contains(problem), "{args:?}: {}", outcome.stderr);
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use crate::json::{Accounts, ConfigJson, Dropped};
 use alloy_consensus::Header;
 use alloy_primitives::{B256, Bytes};
+use alloy_rlp::Decodable;
 use serde::Deserialize;
 
 /// One fixture.
@@ -14,6 +15,19 @@ pub(crate) struct BlockTest {
     pub(crate) genesis: Header,
     pub(crate) blocks: Vec<BlockJson>,
     pub(crate) end: End,
+}
+
+impl BlockTest {
+    /// Whether headers have slot numbers, after a transition if not from the start.
+    pub(crate) fn has_slot_numbers(&self) -> bool {
+        self.genesis.slot_number.is_some()
+            || self.network.contains("To")
+                && self.blocks.iter().filter_map(BlockJson::decode_header).any(has_slot_number)
+    }
+}
+
+fn has_slot_number(header: Header) -> bool {
+    header.slot_number.is_some()
 }
 
 /// What is expected at the end.
@@ -83,6 +97,13 @@ pub(crate) struct BlockJson {
 }
 
 impl BlockJson {
+    /// The header, where the bytes begin with one.
+    fn decode_header(&self) -> Option<Header> {
+        let mut block = &self.rlp[..];
+        let mut fields = alloy_rlp::Header::decode_bytes(&mut block, true).ok()?;
+        Header::decode(&mut fields).ok()
+    }
+
     /// What must become of the block on a network.
     pub(crate) fn expected(&self, network: &str) -> Expected<'_> {
         match self.exception(network) {

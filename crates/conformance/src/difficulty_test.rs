@@ -7,6 +7,9 @@ use serde::Deserialize;
 use warpline_chain::next_difficulty;
 use warpline_chainspec::ChainSpec;
 
+/// The network that is not called after a fork.
+pub(crate) const MAINNET: &str = "mainnet";
+
 /// One case.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -25,7 +28,7 @@ pub(crate) struct DifficultyTest {
 pub(crate) fn network_of(file: &str) -> Option<&'static str> {
     match file.rsplit('/').next().unwrap_or(file) {
         "difficulty.json" | "difficultyMainNetwork.json" | "difficultyCustomMainNetwork.json" => {
-            Some("mainnet")
+            Some(MAINNET)
         }
         "difficultyCustomHomestead.json" => Some("Homestead"),
         _ => None,
@@ -36,7 +39,7 @@ impl DifficultyTest {
     /// Runs the case on a network, of which `mainnet` is the only one that is not a fork.
     pub(crate) fn run(&self, network: &str) -> Result<(), String> {
         let chain = match network {
-            "mainnet" => ChainSpec::mainnet(),
+            MAINNET => ChainSpec::mainnet(),
             fork => {
                 let rules = network::rules(fork, &Default::default());
                 rules.map_err(|error| error.to_string())?.before_merge

@@ -4,7 +4,7 @@ use crate::{
     block_test::{BlockJson, BlockTest},
     difficulty_test::{self, DifficultyTest},
     engine_test::{EngineTest, PayloadJson},
-    json::{Accounts, ConfigJson, Dropped, HeaderJson},
+    json::{Accounts, ConfigJson, Dropped, HeaderJson, unique},
     network,
     rlp_test::RlpTest,
     source::{Document, SourceError},
@@ -20,7 +20,10 @@ use serde::{
     de::{self, IgnoredAny, MapAccess, Visitor},
 };
 use serde_json::Value;
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt,
+};
 use warpline_executor::EthTransaction;
 
 /// One test, of a kind that we run or not.
@@ -38,13 +41,36 @@ pub(crate) enum Test {
     Other,
 }
 
+impl Test {
+    /// More gas than any of its transactions can use.
+    pub(crate) fn gas_limit(&self) -> u64 {
+        match self {
+            Self::State(test) => test.transaction.max_gas_limit(),
+            Self::Block(test) => test.genesis.gas_limit,
+            Self::Engine(test) => test.genesis.gas_limit,
+            _ => 0,
+        }
+    }
+
+    /// Whether headers have slot numbers (EIP-7843), which no fork that we run has.
+    pub(crate) fn has_slot_numbers(&self) -> bool {
+        match self {
+            Self::Block(test) => test.has_slot_numbers(),
+            Self::Engine(test) => test.has_slot_numbers(),
+            _ => false,
+        }
+    }
+}
+
 /// The tests of a file by name.
 pub(crate) fn parse(document: &Document) -> Result<Vec<(String, Test)>, SourceError> {
     let mut json = serde_json::Deserializer::from_slice(&document.json);
     let tests = serde_path_to_error::deserialize::<_, Tests>(&mut json).map_err(|error| {
-        let place = error.path().to_string();
-        let message = error.into_inner();
-        SourceError::new(&document.name, format!("at `{place}`: {message}"))
+        let place = match error.path().iter().next() {
+            None => String::new(),
+            Some(_) => format!("at `{}`: ", error.path()),
+        };
+        SourceError::new(&document.name, format!("{place}{}", error.into_inner()))
     })?;
     json.end().map_err(|error| SourceError::new(&document.name, error))?;
     let mut known = Vec::with_capacity(tests.0.len());
@@ -76,8 +102,11 @@ impl<'de> Deserialize<'de> for Tests {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tests, A::Error> {
-                let mut tests = Vec::new();
+                let (mut tests, mut names) = (Vec::new(), HashSet::new());
                 while let Some(name) = map.next_key::<String>()? {
+                    if !names.insert(name.clone()) {
+                        return Err(de::Error::custom(format_args!("duplicate test `{name}`")));
+                    }
                     tests.push((name, map.next_value::<Fields>()?));
                 }
                 Ok(Tests(tests))
@@ -117,8 +146,15 @@ struct Fields {
     /// By fork and name.
     difficulties: BTreeMap<String, BTreeMap<String, DifficultyTest>>,
     info: Info,
-    unknown: Option<String>,
+    /// What is wrong with the set of fields: one that nobody knows, or one that is there twice.
+    problem: Option<String>,
+    /// Of a kind that is none of ours for all that it shares with them.
+    foreign: bool,
 }
+
+/// What is expected under each fork.
+#[derive(Deserialize)]
+struct Post(#[serde(deserialize_with = "unique")] BTreeMap<String, Vec<PostJson>>);
 
 /// What a fixture says of itself. Only who filled it matters.
 #[derive(Debug, Default, Deserialize)]
@@ -131,13 +167,14 @@ impl Fields {
     /// A file with two kinds' worth of fields, or one kind's and a field nobody knows, is not
     /// what it seems.
     fn into_test(self, file: &str) -> Result<Test, String> {
+        if self.foreign {
+            return Ok(Test::Other);
+        }
         let ours = self.post.is_some() || self.blocks.is_some() || self.payloads.is_some();
         if !ours {
             return self.into_basic_test(file);
         }
-        if let Some(field) = self.unknown {
-            return Err(format!("unknown field `{field}`"));
-        }
+        self.check()?;
         let need = |field: &str| format!("missing field `{field}`");
         let pre = self.pre.ok_or_else(|| need("pre"))?;
         let config = self.config.unwrap_or_default();
@@ -170,8 +207,16 @@ impl Fields {
 }
 
 impl Fields {
+    fn check(&self) -> Result<(), String> {
+        self.problem.clone().map_or(Ok(()), Err)
+    }
+
     /// A test that takes no chain and no state.
     fn into_basic_test(self, file: &str) -> Result<Test, String> {
+        let ours = self.tx_bytes.is_some() || self.root.is_some() || !self.difficulty.is_empty();
+        if ours {
+            self.check()?;
+        }
         let test = match self {
             Self { tx_bytes: Some(bytes), result: Some(result), .. } => {
                 let result = serde_path_to_error::deserialize(result);
@@ -183,12 +228,9 @@ impl Fields {
                 Test::Trie(TrieTest::new(file, &input, root)?)
             }
             Self {
-                input: Some(input), output: Some(Value::String(output)), unknown: None, ..
+                input: Some(input), output: Some(Value::String(output)), problem: None, ..
             } => Test::Rlp(RlpTest::new(&input, &output)?),
-            Self { difficulty, unknown, .. } if !difficulty.is_empty() => {
-                if let Some(field) = unknown {
-                    return Err(format!("unknown field `{field}`"));
-                }
+            Self { difficulty, .. } if !difficulty.is_empty() => {
                 let Some(network) = difficulty_test::network_of(file) else {
                     return Ok(Test::Other);
                 };
@@ -202,9 +244,7 @@ impl Fields {
 
     /// The cases of a test that lists them by fork.
     fn into_difficulty_tests(self, name: &str) -> Result<Vec<(String, Test)>, String> {
-        if let Some(field) = self.unknown {
-            return Err(format!("unknown field `{field}`"));
-        }
+        self.check()?;
         let of_fork = |(fork, cases): (String, BTreeMap<String, DifficultyTest>)| {
             cases.into_iter().map(move |(case, test)| {
                 (format!("{name} {case}"), Test::Difficulty(fork.clone(), test))
@@ -235,12 +275,15 @@ impl<'de> Visitor<'de> for FieldsVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
-        let mut fields = Fields::default();
+        let (mut fields, mut keys) = (Fields::default(), HashSet::new());
         while let Some(key) = map.next_key::<String>()? {
+            if !keys.insert(key.clone()) {
+                fields.problem.get_or_insert_with(|| format!("duplicate field `{key}`"));
+            }
             match key.as_str() {
                 "env" => fields.env = Some(map.next_value()?),
                 "pre" => fields.pre = Some(map.next_value()?),
-                "post" => fields.post = Some(map.next_value()?),
+                "post" => fields.post = Some(map.next_value::<Post>()?.0),
                 "transaction" => fields.transaction = Some(map.next_value()?),
                 "config" => fields.config = Some(map.next_value()?),
                 "network" => fields.network = Some(map.next_value()?),
@@ -264,12 +307,18 @@ impl<'de> Visitor<'de> for FieldsVisitor {
                     fields.difficulties.insert(key, map.next_value()?);
                 }
                 "_info" => fields.info = map.next_value()?,
-                "sealEngine" => {
+                // What is hexadecimal says so itself.
+                "sealEngine" | "hexEncoded" => {
                     map.next_value::<Dropped>()?;
+                }
+                // `blockchain_test_sync` and `blockchain_test_engine_x`.
+                "syncPayload" | "preHash" | "postStateDiff" => {
+                    map.next_value::<IgnoredAny>()?;
+                    fields.foreign = true;
                 }
                 _ => {
                     map.next_value::<IgnoredAny>()?;
-                    fields.unknown.get_or_insert(key);
+                    fields.problem.get_or_insert_with(|| format!("unknown field `{key}`"));
                 }
             }
         }
@@ -321,6 +370,8 @@ mod tests {
             r#"{"difficulty": {"parentTimestamp": "1"}}"#,
             r#"[1, {"a": 2}]"#,
             r#"{"a": "text", "b": 1, "c": null, "d": [true]}"#,
+            r#"{"a": {"engineNewPayloads": [], "syncPayload": {}}}"#,
+            r#"{"a": {"preHash": "0x00", "postStateDiff": {}, "engineNewPayloads": []}}"#,
         ] {
             let tests = parse_text(json).unwrap();
             assert!(tests.iter().all(|(_, test)| matches!(test, Test::Other)), "{json}");
@@ -331,7 +382,7 @@ mod tests {
     fn errors_name_file_and_place() {
         let cases = [
             (r#"{"a": {"#, "EOF"),
-            ("nonsense", "line 1"),
+            ("nonsense", "f.json: expected"),
             (r#"{"a": {}} x"#, "trailing"),
             (r#"{"a": {"post": {}, "pre": 5}}"#, "`a.pre`"),
             (r#"{"a": {"post": {}}}"#, "missing field `pre`"),
@@ -342,6 +393,11 @@ mod tests {
             (r#"{"a": {"in": ["dog"], "out": "0xzz"}}"#, "`out`"),
             (r#"{"a": {"txbytes": "0x", "result": {"London": {"x": 1}}}}"#, "`result.London"),
             (r#"{"a": {"London": {"b": {"parentTimestamp": 1}}}}"#, "`a.London.b"),
+            (r#"{"a": {"txbytes": "0x", "result": {}, "more": 1}}"#, "unknown field `more`"),
+            (r#"{"a": {"post": {}, "pre": {}, "pre": {}}}"#, "duplicate field `pre`"),
+            (r#"{"a": {"pre": {"0x1": {}}}}"#, "`a.pre.0x1`"),
+            (r#"{"a": {"post": {"London": [], "London": []}}}"#, "duplicate key \"London\""),
+            (r#"{"a": {}, "a": {}}"#, "duplicate test `a`"),
         ];
         for (json, expected) in cases {
             let error = parse_text(json).unwrap_err().to_string();

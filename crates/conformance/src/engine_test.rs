@@ -32,6 +32,14 @@ pub(crate) struct EngineTest {
     pub(crate) end: End,
 }
 
+impl EngineTest {
+    /// Whether payloads have slot numbers.
+    pub(crate) fn has_slot_numbers(&self) -> bool {
+        let of_payload = |payload: &PayloadJson| payload.params.first()?.get("slotNumber").cloned();
+        self.genesis.slot_number.is_some() || self.payloads.iter().any(|p| of_payload(p).is_some())
+    }
+}
+
 /// One call of `engine_newPayload`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -68,6 +76,7 @@ struct ExecutionPayload {
     blob_gas_used: Option<U64>,
     excess_blob_gas: Option<U64>,
     block_access_list: Option<Bytes>,
+    slot_number: Option<U64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -197,6 +206,7 @@ impl PayloadJson {
             parent_beacon_block_root,
             requests_hash: requests.map(|list| Requests::new(list).requests_hash()),
             block_access_list_hash: payload.block_access_list.as_ref().map(keccak256),
+            slot_number: payload.slot_number.map(|slot| slot.to()),
             ..Header::default()
         };
         let hash = header.hash_slow();

@@ -2,13 +2,18 @@
 
 use alloy_consensus::Header;
 use alloy_primitives::{Address, B64, B256, Bloom, Bytes, U64, U256};
-use serde::{Deserialize, Deserializer, de, de::IgnoredAny};
-use std::{collections::BTreeMap, marker::PhantomData};
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, IgnoredAny, MapAccess, Visitor},
+};
+use std::{collections::BTreeMap, fmt, marker::PhantomData};
 use warpline_chain::MemoryState;
 
 /// Accounts by address: `pre`, `postState`.
 #[derive(Debug, Clone, Default, Deserialize)]
-pub(crate) struct Accounts(pub(crate) BTreeMap<Address, AccountJson>);
+pub(crate) struct Accounts(
+    #[serde(deserialize_with = "unique")] pub(crate) BTreeMap<Address, AccountJson>,
+);
 
 /// An account with its whole storage.
 #[derive(Debug, Clone, Deserialize)]
@@ -17,6 +22,7 @@ pub(crate) struct AccountJson {
     pub(crate) balance: U256,
     pub(crate) nonce: U64,
     pub(crate) code: Bytes,
+    #[serde(deserialize_with = "unique")]
     pub(crate) storage: BTreeMap<U256, U256>,
 }
 
@@ -30,6 +36,41 @@ impl Accounts {
         }
         state
     }
+}
+
+/// A map in which no key is written twice, in whatever way.
+pub(crate) fn unique<'de, D, K, V>(deserializer: D) -> Result<BTreeMap<K, V>, D::Error>
+where
+    D: Deserializer<'de>,
+    K: Deserialize<'de> + Ord + fmt::Debug,
+    V: Deserialize<'de>,
+{
+    struct Unique<K, V>(PhantomData<(K, V)>);
+
+    impl<'de, K, V> Visitor<'de> for Unique<K, V>
+    where
+        K: Deserialize<'de> + Ord + fmt::Debug,
+        V: Deserialize<'de>,
+    {
+        type Value = BTreeMap<K, V>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a map")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+            let mut map = BTreeMap::new();
+            while let Some(key) = entries.next_key::<K>()? {
+                if map.contains_key(&key) {
+                    return Err(de::Error::custom(format_args!("duplicate key {key:?}")));
+                }
+                map.insert(key, entries.next_value()?);
+            }
+            Ok(map)
+        }
+    }
+
+    deserializer.deserialize_map(Unique(PhantomData))
 }
 
 /// A number that may be too large for the protocol: `0x:bigint 0x1…` does not fit into 256 bits.
@@ -63,7 +104,7 @@ impl<'de> Deserialize<'de> for Number {
 pub(crate) struct ConfigJson {
     #[serde(default)]
     pub(crate) chainid: Option<U64>,
-    #[serde(default, rename = "blobSchedule")]
+    #[serde(default, rename = "blobSchedule", deserialize_with = "unique")]
     pub(crate) blob_schedule: BTreeMap<String, BlobJson>,
     #[serde(default, rename = "network")]
     pub(crate) _network: Dropped,

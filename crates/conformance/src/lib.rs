@@ -7,8 +7,10 @@
 //! - `block_test`, `engine_test`, `run_block`: chains of blocks, valid and not.
 //! - `network`, `exceptions`, `skips`: what fixtures call forks and reasons, and what is not
 //!   expected to pass.
-//! - `run`: all cores over all cases; `report` and `table`: what came out.
+//! - `run`: all cores over all cases; `blake2f`: what would take a minute each time; `report` and
+//!   `table`: what came out.
 
+mod blake2f;
 mod block_test;
 mod difficulty_test;
 mod document;
@@ -28,6 +30,6 @@ mod table;
 mod trie_test;
 mod tx_test;
 
-pub use report::{Counts, Failure, Report};
+pub use report::{Counts, Failure, Report, Timed};
 pub use run::{Kind, Observer, RunConfig, run};
 pub use source::SourceError;

@@ -86,6 +86,11 @@ fn position(fork: &str) -> Option<usize> {
     FORKS.iter().position(|name| *name == fork)
 }
 
+/// Whether a name is that of a network, if perhaps of one that needs a `config`.
+pub(crate) fn is_network(name: &str) -> bool {
+    !matches!(rules(name, &ConfigJson::default()), Err(NetworkError::Unknown(_)))
+}
+
 /// Whether fixtures call a fork so.
 pub(crate) fn is_fork(name: &str) -> bool {
     position(name).is_some()
@@ -222,6 +227,7 @@ mod tests {
     #[test]
     fn every_fork_alone() {
         for fork in FORKS {
+            assert!(is_network(fork), "{fork}");
             match named(fork) {
                 Ok(rules) => {
                     assert_eq!(rules.merge_at.is_some(), position(fork) >= position("Paris"))
@@ -268,6 +274,7 @@ mod tests {
     fn names_that_mean_nothing_are_errors() {
         for name in ["", "Gotham", "LondonToGothamAt5", "LondonToParis", "CancunToPragueAtTimeX"] {
             assert!(matches!(named(name), Err(NetworkError::Unknown(_))), "{name}");
+            assert!(!is_network(name), "{name}");
         }
     }
 }

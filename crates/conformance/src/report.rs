@@ -27,9 +27,15 @@ pub struct Failure {
     pub problem: String,
 }
 
+impl Failure {
+    fn name(&self) -> String {
+        format!("{} {} [{}]", self.file, self.test, self.fork)
+    }
+}
+
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "FAIL {} {} [{}]: {}", self.file, self.test, self.fork, self.problem)
+        write!(f, "FAIL {}: {}", self.name(), self.problem)
     }
 }
 
@@ -43,6 +49,18 @@ pub struct Counts {
     /// Cases that are not expected to pass.
     pub skipped: u64,
 }
+
+/// How long a case took.
+#[derive(Debug, Clone, PartialEq, PartialOrd, Serialize)]
+pub struct Timed {
+    /// Seconds, from start to end: other cases may have had the core in between.
+    pub seconds: f64,
+    /// File, test and fork.
+    pub case: String,
+}
+
+/// How many of the slowest cases a report names.
+const SLOWEST: usize = 20;
 
 /// What a run found.
 #[derive(Debug, Default, Serialize)]
@@ -60,6 +78,8 @@ pub struct Report {
     pub suites: BTreeMap<String, BTreeMap<String, Counts>>,
     /// Every failure.
     pub failures: Vec<Failure>,
+    /// The cases that took longest, the longest first.
+    pub slowest: Vec<Timed>,
     /// How many cases were skipped for each reason.
     pub skips: BTreeMap<String, u64>,
     /// Every skipped case: file, test and fork, by reason.
@@ -69,7 +89,8 @@ pub struct Report {
 }
 
 impl Report {
-    pub(crate) fn add(&mut self, suite: &str, case: Failure, verdict: &Verdict) {
+    pub(crate) fn add(&mut self, suite: &str, case: Failure, verdict: &Verdict, took: Duration) {
+        self.note_time(&case, took.as_secs_f64());
         let forks = self.suites.entry(suite.to_owned()).or_default();
         let of_fork = forks.entry(case.fork.clone()).or_default();
         for counts in [of_fork, &mut self.counts] {
@@ -84,9 +105,16 @@ impl Report {
             Verdict::Failed(_) => self.failures.push(case),
             Verdict::Skipped(reason) => {
                 *self.skips.entry((*reason).to_owned()).or_default() += 1;
-                let name = format!("{} {} [{}]", case.file, case.test, case.fork);
-                self.skipped_cases.entry((*reason).to_owned()).or_default().push(name);
+                self.skipped_cases.entry((*reason).to_owned()).or_default().push(case.name());
             }
+        }
+    }
+
+    fn note_time(&mut self, case: &Failure, seconds: f64) {
+        let at = self.slowest.partition_point(|other| other.seconds >= seconds);
+        if at < SLOWEST {
+            self.slowest.insert(at, Timed { seconds, case: case.name() });
+            self.slowest.truncate(SLOWEST);
         }
     }
 

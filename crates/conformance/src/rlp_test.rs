@@ -4,6 +4,9 @@ use alloy_primitives::{Bytes, U512, hex};
 use alloy_rlp::{Encodable, Header};
 use serde_json::Value;
 
+/// Nothing of Ethereum nests lists as deeply.
+const MAX_DEPTH: usize = 1024;
+
 /// One fixture.
 #[derive(Debug)]
 pub(crate) struct RlpTest {
@@ -81,14 +84,17 @@ impl Item {
     }
 
     fn decode_exact(mut bytes: &[u8]) -> alloy_rlp::Result<Self> {
-        let item = Self::decode(&mut bytes)?;
+        let item = Self::decode(&mut bytes, 0)?;
         match bytes.is_empty() {
             true => Ok(item),
             false => Err(alloy_rlp::Error::UnexpectedLength),
         }
     }
 
-    fn decode(bytes: &mut &[u8]) -> alloy_rlp::Result<Self> {
+    fn decode(bytes: &mut &[u8], depth: usize) -> alloy_rlp::Result<Self> {
+        if depth > MAX_DEPTH {
+            return Err(alloy_rlp::Error::Custom("lists nested too deeply"));
+        }
         let header = Header::decode(bytes)?;
         let (mut payload, rest) =
             bytes.split_at_checked(header.payload_length).ok_or(alloy_rlp::Error::InputTooShort)?;
@@ -98,7 +104,7 @@ impl Item {
         }
         let mut items = Vec::new();
         while !payload.is_empty() {
-            items.push(Self::decode(&mut payload)?);
+            items.push(Self::decode(&mut payload, depth + 1)?);
         }
         Ok(Self::List(items))
     }
@@ -121,6 +127,18 @@ mod tests {
         RlpTest::new(&input, output)?.run()
     }
 
+    /// An empty list in a list in a list, in hexadecimal.
+    fn deeply_nested(depth: usize) -> String {
+        let mut reversed = Vec::new();
+        for _ in 0..depth {
+            let mut header = Vec::new();
+            Header { list: true, payload_length: reversed.len() }.encode(&mut header);
+            reversed.extend(header.into_iter().rev());
+        }
+        reversed.reverse();
+        hex::encode(reversed)
+    }
+
     #[test]
     fn values_have_one_encoding() {
         let nested = serde_json::json!(["dog", [1024, "#256"], 0]);
@@ -131,5 +149,7 @@ mod tests {
         assert_eq!(run(serde_json::json!("INVALID"), "8100"), Ok(()));
         assert!(run(serde_json::json!("INVALID"), "80").is_err());
         assert_eq!(run(serde_json::json!("INVALID"), "8080"), Ok(()));
+        let deep = deeply_nested(100_000);
+        assert!(run(serde_json::json!("VALID"), &deep).unwrap_err().contains("too deeply"));
     }
 }

@@ -1,8 +1,10 @@
 //! All cores over all cases.
 
 use crate::{
-    Failure, Report, SourceError,
+    Failure, Report, SourceError, blake2f,
+    difficulty_test::MAINNET,
     document::{self, Test},
+    network,
     report::Verdict,
     run_block, run_state,
     skips::{self, Expect, Skip},
@@ -15,7 +17,7 @@ use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
-    sync::{Arc, Condvar, Mutex, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 use warpline_chain::Engine;
@@ -23,6 +25,9 @@ use warpline_executor::ParallelConfig;
 
 /// Content that may be waiting for a core.
 const MAX_WAITING: usize = 256 << 20;
+
+/// Gas that pays for calls of BLAKE2 F which take seconds.
+const LONG: u64 = 1 << 28;
 
 /// The fork of tests that are about none.
 const ANY_FORK: &str = "any";
@@ -83,11 +88,19 @@ pub trait Observer: Sync {
 /// Runs everything.
 ///
 /// # Errors
-/// The operating system refuses a thread, or the data file of skips is broken.
+/// The operating system refuses a thread, nothing can have the fork's name, or the data file of
+/// skips is broken.
 pub fn run(config: &RunConfig, observer: &dyn Observer) -> io::Result<Report> {
     if let Some(problem) = skips::problem() {
         return Err(io::Error::other(format!("skips.json: {problem}")));
     }
+    if let Some(fork) = &config.fork
+        && ![ANY_FORK, MAINNET].contains(&fork.as_str())
+        && !network::is_network(fork)
+    {
+        return Err(io::Error::other(format!("unknown fork or network `{fork}`")));
+    }
+    blake2f::install();
     let started = Instant::now();
     let pool =
         ThreadPoolBuilder::new().num_threads(config.workers).build().map_err(io::Error::other)?;
@@ -97,7 +110,8 @@ pub fn run(config: &RunConfig, observer: &dyn Observer) -> io::Result<Report> {
         engines: Mutex::default(),
         report: Mutex::new(Report { threads: config.threads, ..Report::default() }),
         errors: Mutex::default(),
-        room: Room::default(),
+        room: Arc::default(),
+        postponed: Mutex::default(),
     };
     run.spare_engine(run.new_engine()?);
     let (files, errors) = source::find(&config.paths);
@@ -128,11 +142,20 @@ struct Run<'a> {
     engines: Mutex<Vec<Engine>>,
     report: Mutex<Report>,
     errors: Mutex<Vec<SourceError>>,
-    room: Room,
+    room: Arc<Room>,
+    postponed: Mutex<Vec<Job>>,
 }
 
-impl<'a> Run<'a> {
-    fn document<'s>(&'s self, scope: &rayon::Scope<'s>, document: Document, ticket: Ticket<'s>) {
+/// A test to run, with all its cases.
+struct Job {
+    file: Arc<str>,
+    name: String,
+    test: Test,
+    _ticket: Arc<Ticket>,
+}
+
+impl Run<'_> {
+    fn document<'s>(&'s self, scope: &rayon::Scope<'s>, document: Document, ticket: Ticket) {
         if !self.config.samples(&document.name) {
             return;
         }
@@ -159,45 +182,58 @@ impl<'a> Run<'a> {
                 continue;
             }
             let (file, ticket) = (Arc::clone(&file), Arc::clone(&ticket));
-            scope.spawn(move |_| {
-                self.test(&file, &name, &test);
-                drop(ticket);
-            });
+            let job = Job { file, name, test, _ticket: ticket };
+            scope.spawn(move |scope| self.job(scope, job));
         }
     }
 
-    fn test(&self, file: &str, name: &str, test: &Test) {
-        match test {
+    /// Runs a test, or postpones it if it may have to wait for what another one is computing.
+    fn job<'s>(&'s self, scope: &rayon::Scope<'s>, job: Job) {
+        if job.test.gas_limit() > LONG && blake2f::under_way() {
+            self.lock_postponed().push(job);
+        } else {
+            self.test(&job);
+        }
+        if !blake2f::under_way() {
+            for job in self.lock_postponed().drain(..) {
+                scope.spawn(move |scope| self.job(scope, job));
+            }
+        }
+    }
+
+    fn test(&self, job: &Job) {
+        let name = &job.name;
+        match &job.test {
             Test::State(test) => {
                 for (fork, cases) in &test.post {
                     for post in cases {
                         let at = post.indexes;
                         let name = format!("{name} (d{} g{} v{})", at.data, at.gas, at.value);
-                        self.case(file, name, fork, |engine| {
+                        self.case(job, name, fork, |engine| {
                             run_state::run(engine, test, fork, post)
                         });
                     }
                 }
             }
             Test::Block(test) => {
-                self.case(file, name.to_owned(), &test.network, |engine| {
+                self.case(job, name.clone(), &test.network, |engine| {
                     run_block::run_blocks(engine, test)
                 });
             }
             Test::Engine(test) => {
-                self.case(file, name.to_owned(), &test.network, |engine| {
+                self.case(job, name.clone(), &test.network, |engine| {
                     run_block::run_payloads(engine, test)
                 });
             }
             Test::Tx(test) => {
                 for (fork, expected) in &test.result {
-                    self.case(file, name.to_owned(), fork, |_| test.run(fork, expected));
+                    self.case(job, name.clone(), fork, |_| test.run(fork, expected));
                 }
             }
-            Test::Rlp(test) => self.case(file, name.to_owned(), ANY_FORK, |_| test.run()),
-            Test::Trie(test) => self.case(file, name.to_owned(), ANY_FORK, |_| test.run()),
+            Test::Rlp(test) => self.case(job, name.clone(), ANY_FORK, |_| test.run()),
+            Test::Trie(test) => self.case(job, name.clone(), ANY_FORK, |_| test.run()),
             Test::Difficulty(network, test) => {
-                self.case(file, name.to_owned(), network, |_| test.run(network));
+                self.case(job, name.clone(), network, |_| test.run(network));
             }
             Test::Other => {}
         }
@@ -205,7 +241,7 @@ impl<'a> Run<'a> {
 
     fn case(
         &self,
-        file: &str,
+        job: &Job,
         test: String,
         fork: &str,
         run: impl FnOnce(&Engine) -> Result<(), String>,
@@ -213,7 +249,9 @@ impl<'a> Run<'a> {
         if self.config.fork.as_deref().is_some_and(|wanted| wanted != fork) {
             return;
         }
-        let skip = skips::find(file, &test, fork);
+        let started = Instant::now();
+        let file = &*job.file;
+        let skip = skips::find(file, &test, fork, job.test.has_slot_numbers());
         let verdict = match skip {
             Some(Skip { expect: Expect::NotRunnable, reason }) => Verdict::Skipped(reason),
             _ => judge(skip, self.with_engine(run)),
@@ -226,7 +264,7 @@ impl<'a> Run<'a> {
         if matches!(verdict, Verdict::Failed(_)) {
             self.observer.failed(&case);
         }
-        self.lock_report().add(suite(file), case, &verdict);
+        self.lock_report().add(suite(file), case, &verdict, started.elapsed());
     }
 
     /// Runs a case on an engine that nobody else uses. A panic is that case's failure, and the
@@ -279,7 +317,11 @@ impl<'a> Run<'a> {
         self.errors.lock().unwrap_or_else(PoisonError::into_inner).push(error);
     }
 
-    fn lock_report(&self) -> std::sync::MutexGuard<'_, Report> {
+    fn lock_postponed(&self) -> MutexGuard<'_, Vec<Job>> {
+        self.postponed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_report(&self) -> MutexGuard<'_, Report> {
         self.report.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -311,23 +353,23 @@ struct Room {
 }
 
 impl Room {
-    fn enter(&self, size: usize) -> Ticket<'_> {
+    fn enter(self: &Arc<Self>, size: usize) -> Ticket {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         while *waiting > 0 && *waiting + size > MAX_WAITING {
             waiting = self.left.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
         *waiting += size;
-        Ticket { room: self, size }
+        Ticket { room: Arc::clone(self), size }
     }
 }
 
 /// The right to be in memory.
-struct Ticket<'a> {
-    room: &'a Room,
+struct Ticket {
+    room: Arc<Room>,
     size: usize,
 }
 
-impl Drop for Ticket<'_> {
+impl Drop for Ticket {
     fn drop(&mut self) {
         *self.room.waiting.lock().unwrap_or_else(PoisonError::into_inner) -= self.size;
         self.room.left.notify_one();

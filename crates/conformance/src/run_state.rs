@@ -64,13 +64,12 @@ pub(crate) fn run(
     let Case { tx: Some(tx), .. } = &case else {
         return verdict_on_rejection(post, Reason::Encoding);
     };
-    case.check(engine, post, std::slice::from_ref(tx), 0)?;
+    let gas_used = case.check(engine, post, std::slice::from_ref(tx), 0)?;
     if engine.threads() > 1
-        && post.expect_exception.is_none()
-        && let Some(around) = case.surroundings(tx)
+        && gas_used.is_some_and(|gas| gas < TOO_MUCH)
+        && let Some((txs, index)) = case.among_others(tx)
     {
-        let [before, after] = around;
-        case.check(engine, post, &[before, tx.clone(), after], 1)
+        case.check(engine, post, &txs, index)
             .map_err(|problem| format!("among other transactions: {problem}"))?;
     }
     Ok(())
@@ -96,8 +95,8 @@ struct Case {
     touches_beneficiary: bool,
 }
 
-/// A transaction with more gas may take minutes, and runs alone only.
-const TOO_LONG: u64 = 1 << 32;
+/// A transaction that uses so much gas takes seconds, and runs alone only.
+const TOO_MUCH: u64 = 1 << 28;
 
 /// Gas that the transactions around a test's use up.
 const GAS_BEFORE: u64 = 200_000;
@@ -137,13 +136,13 @@ impl Case {
         Ok(Self { env, header, state, tx, unreached, touches_beneficiary })
     }
 
-    /// One transaction before and one after, that share nothing with the test's but the
-    /// beneficiary, whom they pay nothing. Before empty accounts were removed at the end of a
-    /// transaction even touching the beneficiary would be a change.
-    fn surroundings(&self, tx: &Tx) -> Option<[Tx; 2]> {
+    /// The test's transaction with one before and one after it, and its index. They share nothing
+    /// but the beneficiary, whom the others pay nothing. Before empty accounts were removed at the
+    /// end of a transaction, touching the beneficiary made an account, which the test's
+    /// transaction might see: then there is none before it.
+    fn among_others(&self, tx: &Tx) -> Option<(Vec<Tx>, usize)> {
         let room = self.header.gas_limit.checked_sub(GAS_BEFORE + GAS_AFTER)?;
-        let spec = self.env.cfg_env.spec;
-        if tx.env.gas_limit > room.min(TOO_LONG) || spec < SpecId::SPURIOUS_DRAGON {
+        if tx.env.gas_limit > room {
             return None;
         }
         let make = |index: u8, gas_limit: u64| {
@@ -157,17 +156,22 @@ impl Case {
             };
             PreparedTx { tx: Recovered::new_unchecked(envelope(&env), env.caller), env }
         };
-        Some([make(0, GAS_BEFORE), make(1, GAS_AFTER)])
+        let (tx, after) = (tx.clone(), make(1, GAS_AFTER));
+        match self.env.cfg_env.spec < SpecId::SPURIOUS_DRAGON {
+            true => Some((vec![tx, after], 0)),
+            false => Some((vec![make(0, GAS_BEFORE), tx, after], 1)),
+        }
     }
 
-    /// Executes transactions of which the test's is number `index`, and compares.
+    /// Executes transactions of which the test's is number `index`, and compares. Returns the gas
+    /// that all of them use, if they are valid.
     fn check(
         &self,
         engine: &Engine,
         post: &PostJson,
         txs: &[Tx],
         index: usize,
-    ) -> Result<(), String> {
+    ) -> Result<Option<u64>, String> {
         let mut state = self.state.clone();
         if txs.len() > 1 {
             self.add_fillers(&mut state);
@@ -181,7 +185,8 @@ impl Case {
                     return Err(error.to_string());
                 }
                 verdict_on_rejection(post, error.reason)?;
-                return expect("state root", post.hash, self.root_after_rejection());
+                expect("state root", post.hash, self.root_after_rejection())?;
+                return Ok(None);
             }
         };
         if let Some(expected) = &post.expect_exception {
@@ -195,7 +200,8 @@ impl Case {
         let logs = result.receipts.get(index).map(|receipt| receipt.logs()).unwrap_or_default();
         let mut rlp = Vec::new();
         alloy_rlp::encode_list::<Log, Log>(logs, &mut rlp);
-        expect("logs hash", post.logs, keccak256(rlp))
+        expect("logs hash", post.logs, keccak256(rlp))?;
+        Ok(Some(result.gas_used))
     }
 
     fn execute(

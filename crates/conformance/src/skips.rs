@@ -9,7 +9,7 @@ const FILE: &str = include_str!("../skips.json");
 
 /// One entry of the data file. All fields that it gives must match.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct SkipJson {
     reason: String,
     /// Regular expression on the file's path.
@@ -18,6 +18,8 @@ struct SkipJson {
     test: Option<String>,
     /// Regular expression on the whole name of the network or fork.
     fork: Option<String>,
+    /// Whether headers have slot numbers (EIP-7843).
+    slot_numbers: Option<bool>,
     expect: Expect,
 }
 
@@ -60,12 +62,13 @@ fn parse(file: &str) -> Result<Vec<Rule>, String> {
 }
 
 /// Whether a test is not expected to pass.
-pub(crate) fn find(file: &str, test: &str, fork: &str) -> Option<Skip> {
+pub(crate) fn find(file: &str, test: &str, fork: &str, slot_numbers: bool) -> Option<Skip> {
     let rules = RULES.as_deref().unwrap_or_default();
     let matches = |rule: &&Rule| {
         rule.file.as_ref().is_none_or(|regex| regex.is_match(file))
             && rule.test.as_ref().is_none_or(|regex| regex.is_match(test))
             && rule.fork.as_ref().is_none_or(|regex| regex.is_match(fork))
+            && rule.json.slot_numbers.is_none_or(|wanted| wanted == slot_numbers)
     };
     let rule = rules.iter().find(matches)?;
     Some(Skip { reason: &rule.json.reason, expect: rule.json.expect })
@@ -91,9 +94,16 @@ mod tests {
 
     #[test]
     fn a_skip_needs_every_field_to_match() {
-        let file = "eest-bal-v5.7.0/for_amsterdam/x.json";
-        let skip = find(file, "any", "Amsterdam").unwrap();
-        assert!(skip.expect == Expect::NotRunnable && skip.reason.contains("devnet"));
-        assert_eq!(find("eels-filled/for_amsterdam/x.json", "any", "Amsterdam"), None);
+        let file = "any.tar.zst:eels/for_amsterdam/x.json";
+        for fork in ["Amsterdam", "BPO2ToAmsterdamAtTime15k"] {
+            let skip = find(file, "any", fork, true).unwrap();
+            assert!(skip.expect == Expect::NotRunnable && skip.reason.contains("devnet"));
+            assert_eq!(find(file, "any", fork, false), None);
+        }
+        assert_eq!(find(file, "any", "Osaka", true), None);
+        let skip = |test, fork| find("TransactionTests/x.json", test, fork, false);
+        assert!(skip("V_equals38", "London").is_some());
+        assert_eq!(skip("V_equals38", "Homestead"), None);
+        assert_eq!(skip("V_equals380", "London"), None);
     }
 }

@@ -43,14 +43,13 @@ impl SourceError {
 pub(crate) fn find(paths: &[PathBuf]) -> (Vec<(PathBuf, u64)>, Vec<SourceError>) {
     let (mut files, mut errors) = (Vec::new(), Vec::new());
     for path in paths {
+        let before = files.len() + errors.len();
         match fs::metadata(path) {
-            Ok(meta) if meta.is_dir() => search(path, &mut files, &mut errors),
+            Ok(meta) if meta.is_dir() => search(path, &mut Vec::new(), &mut files, &mut errors),
             Ok(meta) => files.push((path.clone(), meta.len())),
             Err(error) => errors.push(SourceError::at(path, &error)),
         }
-    }
-    if files.is_empty() && errors.is_empty() {
-        for path in paths {
+        if files.len() + errors.len() == before {
             let message = "no fixtures in this folder: expected *.json or *.tar.zst";
             errors.push(SourceError::new(path.display().to_string(), message));
         }
@@ -58,21 +57,37 @@ pub(crate) fn find(paths: &[PathBuf]) -> (Vec<(PathBuf, u64)>, Vec<SourceError>)
     (files, errors)
 }
 
-fn search(folder: &Path, files: &mut Vec<(PathBuf, u64)>, errors: &mut Vec<SourceError>) {
+/// Searches a folder and those in it. `above` are the folders that it lies in, which a link in it
+/// may lead back to.
+fn search(
+    folder: &Path,
+    above: &mut Vec<PathBuf>,
+    files: &mut Vec<(PathBuf, u64)>,
+    errors: &mut Vec<SourceError>,
+) {
+    match fs::canonicalize(folder) {
+        Ok(real) if above.contains(&real) => return,
+        Ok(real) => above.push(real),
+        Err(error) => return errors.push(SourceError::at(folder, &error)),
+    }
     let entries = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
     let mut paths: Vec<_> = match entries {
         Ok(entries) => entries.into_iter().map(|entry| entry.path()).collect(),
-        Err(error) => return errors.push(SourceError::at(folder, &error)),
+        Err(error) => {
+            above.pop();
+            return errors.push(SourceError::at(folder, &error));
+        }
     };
     paths.sort();
     for path in paths {
         match fs::metadata(&path) {
-            Ok(meta) if meta.is_dir() => search(&path, files, errors),
+            Ok(meta) if meta.is_dir() => search(&path, above, files, errors),
             Ok(meta) if is_archive(&path) || is_json(&path) => files.push((path, meta.len())),
             Ok(_) => {}
             Err(error) => errors.push(SourceError::at(&path, &error)),
         }
     }
+    above.pop();
 }
 
 fn is_archive(path: &Path) -> bool {
@@ -100,9 +115,19 @@ pub(crate) fn read(
 }
 
 fn read_file(path: &Path, read: &dyn Fn(u64)) -> Result<Document, SourceError> {
-    let json = fs::read(path).map_err(|error| SourceError::at(path, &error))?;
+    let mut json = Vec::new();
+    let file = File::open(path).map_err(|error| SourceError::at(path, &error))?;
+    file.take(MAX_FIXTURE + 1)
+        .read_to_end(&mut json)
+        .map_err(|error| SourceError::at(path, &error))?;
     read(json.len() as u64);
-    Ok(Document { name: path.display().to_string(), json })
+    let name = path.display().to_string();
+    match json.len() as u64 > MAX_FIXTURE {
+        true => {
+            Err(SourceError::new(name, format!("more than {MAX_FIXTURE} bytes are no fixture")))
+        }
+        false => Ok(Document { name, json }),
+    }
 }
 
 fn read_archive(
@@ -212,6 +237,12 @@ mod tests {
         for name in ["sub/b.json", "a.json", "c.txt"] {
             fs::write(dir.path().join(name), "{}").unwrap();
         }
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(dir.path(), dir.path().join("sub/back")).unwrap();
+        let empty = tempfile::tempdir().unwrap();
+        let (files, errors) = find(&[dir.path().to_owned(), empty.path().to_owned()]);
+        assert!(files.len() == 2 && errors.len() == 1, "{files:?} {errors:?}");
+        assert!(errors[0].message.contains("no fixtures"), "{errors:?}");
         let (files, errors) = find(&[dir.path().to_owned(), dir.path().join("absent")]);
         let found: Vec<_> =
             files.iter().map(|(path, _)| path.strip_prefix(dir.path()).unwrap()).collect();

@@ -208,6 +208,11 @@ impl TransactionJson {
         Ok(PreparedTx { env, tx })
     }
 
+    /// The largest gas limit that an encoding can hold.
+    pub(crate) fn max_gas_limit(&self) -> u64 {
+        self.gas_limit.iter().filter_map(|limit| fits(*limit)).max().unwrap_or_default()
+    }
+
     const fn tx_type(&self, access_list: bool) -> u8 {
         if self.authorization_list.is_some() {
             4

@@ -47,6 +47,7 @@ fn row(suite: &str, fork: &str, counts: &Counts) -> [String; 5] {
 mod tests {
     use super::*;
     use crate::{Failure, report::Verdict};
+    use std::time::Duration;
 
     #[test]
     fn a_row_for_every_suite_and_fork_and_the_total() {
@@ -58,7 +59,7 @@ mod tests {
                 fork: fork.into(),
                 problem: String::new(),
             };
-            report.add(suite, case, &verdict);
+            report.add(suite, case, &verdict, Duration::ZERO);
         };
         add("old", "Berlin", Verdict::Passed);
         add("old", "Berlin", Verdict::Failed("x".into()));
