@@ -204,8 +204,12 @@ pub enum OpenError {
         expected: B256,
     },
     /// Making the database was interrupted before the genesis state was complete.
-    #[error("{} was never completed: delete it and make it again", .0.display())]
+    #[error("{} was never completed: make it again", .0.display())]
     Incomplete(PathBuf),
+    /// The process that wrote last was killed, and what it had begun can only be undone by opening
+    /// the database for writing.
+    #[error("{} was not closed in order: open it for writing once", .0.display())]
+    Unrecovered(PathBuf),
     /// The file is damaged.
     #[error("{} is damaged: {detail}", path.display())]
     Damaged {

@@ -58,6 +58,15 @@ impl GenesisLoader {
         tx.commit()
     }
 
+    /// Keeps what the caller has to say about the chain, its configuration for instance, for
+    /// [`Storage::description`] to give back. The bytes mean nothing to the database.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub fn description(&self, description: &[u8]) -> Result<(), StorageError> {
+        self.commit(|tx| meta::set_description(tx, description))
+    }
+
     /// Adds accounts, by the Keccak-256 of their addresses, in ascending order within and across
     /// calls.
     ///

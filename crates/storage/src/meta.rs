@@ -5,13 +5,14 @@ use crate::{
     codec::{DecodeError, Input},
     engine::{Change, Read, WriteTx},
 };
-use alloy_primitives::B256;
+use alloy_primitives::{B256, Bytes};
 
 const SCHEMA: &[u8] = b"schema";
 const IDENTITY: &[u8] = b"identity";
 const HEAD: &[u8] = b"head";
 const PROGRESS: &[u8] = b"progress";
 const CLEAN: &[u8] = b"clean";
+const DESCRIPTION: &[u8] = b"description";
 
 /// Which chain a database holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +114,16 @@ pub(crate) fn clean(tx: &impl Read) -> Result<bool, StorageError> {
 
 pub(crate) fn set_clean(tx: &WriteTx, clean: bool) -> Result<(), StorageError> {
     write(tx, CLEAN, &[u8::from(clean)])
+}
+
+/// What whoever made the database wrote about its chain.
+pub(crate) fn description(tx: &impl Read) -> Result<Option<Bytes>, StorageError> {
+    let found = tx.get(Table::Metadata, DESCRIPTION)?;
+    Ok(found.map(|bytes| Bytes::copy_from_slice(&bytes)))
+}
+
+pub(crate) fn set_description(tx: &WriteTx, description: &[u8]) -> Result<(), StorageError> {
+    write(tx, DESCRIPTION, description)
 }
 
 fn missing(name: &'static [u8]) -> StorageError {

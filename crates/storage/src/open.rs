@@ -2,7 +2,7 @@
 
 use crate::{
     Identity, OpenError, SCHEMA_VERSION, StorageError, StorageOptions,
-    engine::{DATA_FILE, Engine, OpenFailure},
+    engine::{DATA_FILE, Engine, OpenFailure, READERS_FILE},
     meta,
 };
 use std::{
@@ -78,6 +78,9 @@ pub(crate) fn existing(
         }
         Err(error) => return Err(io_error(folder, "open", error)),
     };
+    if length == 0 {
+        return Err(OpenError::Incomplete(folder.to_owned()));
+    }
     if length < SMALLEST_FILE {
         let detail = format!("it ends after {length} bytes");
         return Err(OpenError::Damaged { path: file, detail });
@@ -91,9 +94,28 @@ pub(crate) fn fresh(folder: &Path, options: &StorageOptions) -> Result<(Engine, 
     fs::create_dir_all(folder).map_err(|error| io_error(folder, "create", error))?;
     let lock = Lock::take(folder)?;
     if folder.join(DATA_FILE).exists() {
-        return Err(OpenError::Exists(folder.to_owned()));
+        if !abandoned(folder, options) {
+            return Err(OpenError::Exists(folder.to_owned()));
+        }
+        for name in [DATA_FILE, READERS_FILE] {
+            let removed = fs::remove_file(folder.join(name));
+            removed
+                .or_else(|e| if e.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(e) })
+                .map_err(|error| io_error(folder, "remove", error))?;
+        }
     }
     Ok((open_engine(folder, options, false)?, lock))
+}
+
+/// Whether a file is what an interrupted [`GenesisLoader`](crate::GenesisLoader) has left: it
+/// never held a chain.
+fn abandoned(folder: &Path, options: &StorageOptions) -> bool {
+    let empty = |engine: Engine| {
+        let tx = engine.read().ok()?;
+        let (head, schema) = (meta::head(&tx).ok()?, meta::schema(&tx).ok()?);
+        Some(head.is_none() && schema.is_none())
+    };
+    open_engine(folder, options, false).ok().and_then(empty).unwrap_or(false)
 }
 
 fn open_engine(
@@ -109,6 +131,7 @@ fn open_engine(
             OpenError::Permission { path: folder.to_owned(), detail }
         }
         OpenFailure::Incomplete => OpenError::Incomplete(folder.to_owned()),
+        OpenFailure::Unrecovered => OpenError::Unrecovered(folder.to_owned()),
         OpenFailure::Other(source) => in_folder(folder)(source),
     })
 }

@@ -10,6 +10,7 @@ use crate::{
     pending::PendingBlock,
     unwind, write, writer,
 };
+use alloy_primitives::Bytes;
 use parking_lot::{Condvar, Mutex};
 use std::{
     collections::VecDeque,
@@ -145,6 +146,15 @@ impl Storage {
     /// The chain of the database.
     pub fn identity(&self) -> Identity {
         self.identity
+    }
+
+    /// What [`GenesisLoader::description`](crate::GenesisLoader::description) was given when the
+    /// database was made.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn description(&self) -> Result<Option<Bytes>, StorageError> {
+        meta::description(&self.shared.engine.read()?)
     }
 
     /// Whether the process that wrote last has shut down in order. Where not, blocks that it had

@@ -63,6 +63,9 @@ struct Tables {
 /// Name of the file that MDBX makes in its folder.
 pub(crate) const DATA_FILE: &str = "mdbx.dat";
 
+/// And of the one beside it, which lists its readers.
+pub(crate) const READERS_FILE: &str = "mdbx.lck";
+
 /// Size of a page, in bytes. Random changes copy whole pages: the smallest size that the
 /// operating system writes at once is the best.
 const PAGE: usize = 4096;
@@ -78,6 +81,8 @@ pub(crate) enum OpenFailure {
     Permission(String),
     /// It has no tables.
     Incomplete,
+    /// A process was killed in the middle, and reading only cannot undo what it began.
+    Unrecovered,
     /// Anything else.
     Other(StorageError),
 }
@@ -92,8 +97,8 @@ impl OpenFailure {
             | MdbxError::Panic
             | MdbxError::Problem
             | MdbxError::TooLarge
-            | MdbxError::Incompatible
-            | MdbxError::WannaRecovery => Self::Damaged(words),
+            | MdbxError::Incompatible => Self::Damaged(words),
+            MdbxError::WannaRecovery => Self::Unrecovered,
             MdbxError::Access | MdbxError::Permission => Self::Permission(words),
             MdbxError::NotFound => Self::Incomplete,
             MdbxError::Other(code)

@@ -7,7 +7,9 @@ mod validation;
 use crate::{StorageError, Table};
 use std::borrow::Cow;
 
-pub(crate) use mdbx::{DATA_FILE, Engine, EngineOptions, OpenFailure, ReadTx, WriteTx};
+pub(crate) use mdbx::{
+    DATA_FILE, Engine, EngineOptions, OpenFailure, READERS_FILE, ReadTx, WriteTx,
+};
 
 /// The bytes of a key or value: borrowed from the file, unless the page is being changed.
 pub(crate) type Slice<'a> = Cow<'a, [u8]>;
