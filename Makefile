@@ -65,9 +65,11 @@ fuzz: setup ## Random blocks in parallel against sequential (FUZZ_SECONDS=600, S
 		$(CARGO) test --locked --release --package warpline-executor --test fuzz \
 		-- --ignored --nocapture
 
-torture: ## Kill a process that writes a database 200 times (KILLS=1000 for more), and damage one
+torture: setup ## Kill processes that write a database 200 times (KILLS=1000 for more), and damage some
 	STORAGE_KILLS=$(KILLS) STORAGE_FLIPS=2000 $(CARGO) test --locked --package warpline-storage \
 		--test storage -- --nocapture crash opening::flipped
+	IMPORT_KILLS=$(KILLS) IMPORT_FLIPS=500 $(CARGO) test --locked --package warpline --test chain \
+		-- --nocapture crash failures::flipped
 
 doc: ## Build the documentation, warnings are errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps

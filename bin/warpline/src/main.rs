@@ -1,11 +1,20 @@
 //! The `warpline` command: arguments and wiring, one file per subcommand.
 
 mod bench;
+mod block_file;
 mod blocktest;
 mod conformance;
+mod datadir;
+mod db;
+mod export;
+mod import;
+mod init;
+mod json;
 mod limits;
+mod network;
 mod replay;
 mod statetest;
+mod stop;
 mod txtest;
 
 use clap::{Parser, Subcommand};
@@ -29,6 +38,10 @@ enum Command {
     Statetest(statetest::StatetestArgs),
     Blocktest(blocktest::BlocktestArgs),
     Txtest(txtest::TxtestArgs),
+    Init(init::InitArgs),
+    Import(import::ImportArgs),
+    Export(export::ExportArgs),
+    Db(db::DbArgs),
 }
 
 fn main() -> eyre::Result<ExitCode> {
@@ -39,5 +52,9 @@ fn main() -> eyre::Result<ExitCode> {
         Command::Statetest(args) => statetest::run(args),
         Command::Blocktest(args) => blocktest::run(args),
         Command::Txtest(args) => txtest::run(args),
+        Command::Init(args) => init::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Db(args) => db::run(&args),
     }
 }

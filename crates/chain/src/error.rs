@@ -92,4 +92,7 @@ pub enum ChainError {
         /// The root of the header.
         stated: alloy_primitives::B256,
     },
+    /// What the database says about its chain cannot be read.
+    #[error("the chain configuration in the database cannot be read: {0}")]
+    Record(#[source] serde_json::Error),
 }

@@ -20,6 +20,12 @@ pub enum ChainSpecError {
         /// The id that was asked for.
         chain_id: u64,
     },
+    /// The genesis state of a network is not in this program.
+    #[error("the genesis state of {name} is not built in: give its genesis file with --chain")]
+    NoGenesis {
+        /// The network.
+        name: String,
+    },
     /// The genesis file cannot be read.
     #[error("{}: {source}", path.display())]
     Read {

@@ -41,15 +41,7 @@ impl ChainSpec {
 
     /// The rules of a chain from a genesis file.
     pub fn from_genesis_file(path: &Path) -> Result<Self, ChainSpecError> {
-        let bytes = std::fs::read(path)
-            .map_err(|source| ChainSpecError::Read { path: path.to_owned(), source })?;
-        let parse = |source| ChainSpecError::Parse { path: path.to_owned(), source };
-        let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(parse)?;
-        if value.pointer("/config/chainId").is_none() {
-            return Err(ChainSpecError::MissingChainId { path: path.to_owned() });
-        }
-        let genesis = serde_json::from_slice(&bytes).map_err(parse)?;
-        Self::from_genesis(&genesis)
+        Self::from_genesis(&read_genesis(path)?)
     }
 
     /// A built-in network by name, or else a genesis file by path.
@@ -61,6 +53,21 @@ impl ChainSpec {
             other => other,
         }
     }
+}
+
+/// Reads a genesis file in geth's format.
+///
+/// # Errors
+/// The file cannot be read, or is something else: where, and what is wrong there.
+pub fn read_genesis(path: &Path) -> Result<Genesis, ChainSpecError> {
+    let bytes = std::fs::read(path)
+        .map_err(|source| ChainSpecError::Read { path: path.to_owned(), source })?;
+    let parse = |source| ChainSpecError::Parse { path: path.to_owned(), source };
+    let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(parse)?;
+    if value.pointer("/config/chainId").is_none() {
+        return Err(ChainSpecError::MissingChainId { path: path.to_owned() });
+    }
+    serde_json::from_slice(&bytes).map_err(parse)
 }
 
 /// The forks before the merge, each needing all before it but the optional ones.

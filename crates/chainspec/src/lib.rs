@@ -15,6 +15,7 @@ mod genesis;
 mod networks;
 
 pub use error::ChainSpecError;
+pub use genesis::read_genesis;
 
 use alloy_eips::eip7840::BlobParams;
 use alloy_evm::eth::spec::EthExecutorSpec;

@@ -1,17 +1,28 @@
 //! The built-in networks.
 
 use crate::{ChainSpec, ChainSpecError, Rules, forks::ForkTable};
+use alloy_consensus::constants::{
+    HOLESKY_GENESIS_HASH, HOODI_GENESIS_HASH, MAINNET_GENESIS_HASH, SEPOLIA_GENESIS_HASH,
+};
 use alloy_eips::{eip6110::MAINNET_DEPOSIT_CONTRACT_ADDRESS, eip7840::BlobParams};
+use alloy_genesis::Genesis;
 use alloy_hardforks::{EthereumHardfork, ForkCondition};
-use alloy_primitives::{Address, address};
+use alloy_primitives::{Address, B256, address};
 use std::sync::Arc;
+
+// What the build script has found of `MAINNET_GENESIS`, `SEPOLIA_GENESIS` and `HOLESKY_GENESIS`.
+include!(concat!(env!("OUT_DIR"), "/genesis_states.rs"));
 
 const SEPOLIA_DEPOSIT_CONTRACT: Address = address!("0x7f02c3e3c98b133055b8b348b2ac625669ed295d");
 const HOLESKY_DEPOSIT_CONTRACT: Address = address!("0x4242424242424242424242424242424242424242");
 
-/// Name and chain id of every built-in network.
-const NETWORKS: [(&str, u64); 4] =
-    [("mainnet", 1), ("sepolia", 11_155_111), ("holesky", 17_000), ("hoodi", 560_048)];
+/// Name, chain id and hash of the genesis block of every built-in network.
+const NETWORKS: [(&str, u64, B256); 4] = [
+    ("mainnet", 1, MAINNET_GENESIS_HASH),
+    ("sepolia", 11_155_111, SEPOLIA_GENESIS_HASH),
+    ("holesky", 17_000, HOLESKY_GENESIS_HASH),
+    ("hoodi", 560_048, HOODI_GENESIS_HASH),
+];
 
 impl ChainSpec {
     /// Ethereum mainnet.
@@ -43,17 +54,47 @@ impl ChainSpec {
             "hoodi" => Ok(Self::hoodi()),
             _ => Err(ChainSpecError::UnknownChain {
                 name: name.to_owned(),
-                known: NETWORKS.map(|(name, _)| name).join(", "),
+                known: NETWORKS.map(|(name, ..)| name).join(", "),
             }),
         }
     }
 
     /// The built-in network of that chain id.
     pub fn by_chain_id(chain_id: u64) -> Result<Self, ChainSpecError> {
-        match NETWORKS.iter().find(|(_, id)| *id == chain_id) {
-            Some((name, _)) => Self::by_name(name),
+        match NETWORKS.iter().find(|(_, id, _)| *id == chain_id) {
+            Some((name, ..)) => Self::by_name(name),
             None => Err(ChainSpecError::UnknownChainId { chain_id }),
         }
+    }
+
+    /// The built-in network that begins with a block.
+    pub fn by_genesis(chain_id: u64, genesis: B256) -> Option<Self> {
+        let of = |network: &&(&str, u64, B256)| (network.1, network.2) == (chain_id, genesis);
+        NETWORKS.iter().find(of).and_then(|(name, ..)| Self::by_name(name).ok())
+    }
+
+    /// The genesis block of a built-in network with the state that it allocates, as far as it is
+    /// built in. That of Hoodi is not.
+    ///
+    /// # Errors
+    /// It is not, or this is no built-in network.
+    pub fn genesis(&self) -> Result<Genesis, ChainSpecError> {
+        let json = match self.name() {
+            "mainnet" => MAINNET_GENESIS,
+            "sepolia" => SEPOLIA_GENESIS,
+            "holesky" => HOLESKY_GENESIS,
+            _ => None,
+        };
+        let json =
+            json.ok_or_else(|| ChainSpecError::NoGenesis { name: self.name().to_owned() })?;
+        let path = format!("built-in genesis of {}", self.name());
+        serde_json::from_str(json)
+            .map_err(|source| ChainSpecError::Parse { path: path.into(), source })
+    }
+
+    /// The hash of the genesis block of a built-in network.
+    pub fn genesis_hash(&self) -> Option<B256> {
+        NETWORKS.iter().find(|(name, ..)| *name == self.name()).map(|(.., genesis)| *genesis)
     }
 }
 
@@ -62,7 +103,7 @@ fn network(
     forks: &[(EthereumHardfork, ForkCondition)],
     deposit_contract: Address,
 ) -> ChainSpec {
-    let (name, chain_id) = NETWORKS[index];
+    let (name, chain_id, _) = NETWORKS[index];
     let blob_schedule = forks
         .iter()
         .filter_map(|(fork, at)| Some((at.as_timestamp()?, default_blob_params(*fork)?)))
@@ -142,8 +183,11 @@ mod tests {
 
     #[test]
     fn every_network_by_name_and_id() {
-        for (name, id) in NETWORKS {
+        for (name, id, genesis) in NETWORKS {
             let chain = ChainSpec::by_name(name).unwrap();
+            assert_eq!(chain.genesis_hash(), Some(genesis));
+            assert_eq!(ChainSpec::by_genesis(id, genesis).as_ref(), Some(&chain));
+            assert_eq!(ChainSpec::by_genesis(id + 1, genesis), None);
             assert_eq!((chain.name(), chain.chain_id()), (name, id));
             assert_eq!(ChainSpec::by_chain_id(id).unwrap(), chain);
             assert!(chain.is_prague_active_at_timestamp(HOODI_PRAGUE_TIMESTAMP + 100_000_000));
@@ -151,6 +195,16 @@ mod tests {
         let error = ChainSpec::by_name("ropsten").unwrap_err().to_string();
         assert!(error.contains("`ropsten`") && error.contains("sepolia"), "{error}");
         assert!(ChainSpec::by_chain_id(3).is_err());
+    }
+
+    #[test]
+    fn three_genesis_states_are_built_in() {
+        for (name, accounts) in [("mainnet", 8893), ("sepolia", 15), ("holesky", 317)] {
+            let genesis = ChainSpec::by_name(name).unwrap().genesis().unwrap();
+            assert_eq!(genesis.alloc.len(), accounts, "{name}");
+        }
+        let error = ChainSpec::hoodi().genesis().unwrap_err().to_string();
+        assert!(error.contains("genesis state of hoodi"), "{error}");
     }
 
     #[test]

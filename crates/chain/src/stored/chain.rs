@@ -5,6 +5,8 @@ use super::{
     fork::{Fork, Tools},
     genesis::GenesisBlock,
     known::{self, Aside, Branch, Known, Node},
+    options::ChainOptions,
+    record::ChainRecord,
     source::{self, SnapshotSource},
     state::{CodeCache, StoredState, Tries},
 };
@@ -20,33 +22,8 @@ use alloy_primitives::{Address, B256, Bytes, U256, map::AddressMap};
 use alloy_rlp::Encodable;
 use std::{path::Path, sync::Arc};
 use warpline_executor::EthTransaction;
-use warpline_storage::{BlockRef, Identity, Storage, StorageError, StorageOptions, Table};
+use warpline_storage::{BlockRef, GenesisLoader, Identity, Storage, StorageError, Table};
 use warpline_trie::TrieConfig;
-
-/// How a [`StoredChain`] works.
-#[derive(Debug, Clone)]
-pub struct ChainOptions {
-    /// The database.
-    pub storage: StorageOptions,
-    /// The state trie. Its page limit is that which the database was made with.
-    pub trie: TrieConfig,
-    /// Bytes of analysed code to keep in memory.
-    pub code_cache: u64,
-    /// The accounts of the genesis block that [`GenesisBlock::storage_only`] lists. No chain has
-    /// ever asked for them; without them, EIP-7610 is not observed.
-    pub storage_only: AddressMap<U256>,
-}
-
-impl Default for ChainOptions {
-    fn default() -> Self {
-        Self {
-            storage: StorageOptions::default(),
-            trie: TrieConfig::default(),
-            code_cache: 128 << 20,
-            storage_only: AddressMap::default(),
-        }
-    }
-}
 
 /// What became of a valid block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,8 +68,13 @@ impl StoredChain {
         genesis: &GenesisBlock,
     ) -> Result<Self, ChainError> {
         let commit = genesis.commit(&options.trie)?;
-        let storage = Storage::create(path, options.storage.clone(), rules.chain_id(), commit)?;
         let options = ChainOptions { storage_only: genesis.storage_only(), ..options };
+        let loader = GenesisLoader::new(path, options.storage.clone())?;
+        if let Some(config) = &options.config {
+            let record = ChainRecord::new(config.clone(), &options.storage_only);
+            loader.description(&record.to_bytes()?)?;
+        }
+        let storage = loader.finish(rules.chain_id(), commit)?;
         Self::new(storage, options, rules)
     }
 

@@ -1,6 +1,7 @@
 //! A chain in a database: importing blocks, choosing the head, going back.
 //!
 //! - `genesis`: what the database begins with.
+//! - `record`: what the database says about the chain beside that.
 //! - `state`: the state that a block executes on; `layer`: blocks that it lies under.
 //! - `source`: what the trie reads and wants written.
 //! - `known`: the blocks at hand, canonical and not.
@@ -17,12 +18,16 @@ mod fork;
 mod genesis;
 mod known;
 mod layer;
+mod options;
 mod pipeline;
+mod record;
 mod source;
 mod state;
 mod verify;
 
-pub use chain::{ChainOptions, Imported, StoredChain};
+pub use chain::{Imported, StoredChain};
 pub use genesis::GenesisBlock;
+pub use options::ChainOptions;
 pub use pipeline::{Incoming, Progress, Stages, Stopped};
+pub use record::ChainRecord;
 pub use verify::{StateReport, verify_state};

@@ -12,7 +12,7 @@
 //! and nothing that was done for those after it has left the memory.
 
 use super::{
-    chain::{StoredChain, check_without_senders, readers, senders},
+    chain::{Imported, StoredChain, check_without_senders, readers, senders},
     finish::{self, Finished, HeadTrie},
     known::{KEPT, Node},
     layer::Layer,
@@ -66,6 +66,8 @@ pub struct Progress {
     pub transactions: usize,
     /// Gas used.
     pub gas_used: u64,
+    /// The last block that is in the file of the database: nothing but its loss takes that away.
+    pub written: u64,
 }
 
 /// How long each stage of a run was busy. They overlap.
@@ -119,7 +121,7 @@ struct Executed {
 impl StoredChain {
     /// Imports blocks, one after the other as [`StoredChain::import`] would, with the stages of
     /// consecutive blocks overlapping as long as they extend the chain. `committed` is told of
-    /// every block that the database has accepted.
+    /// every block that has become the head.
     ///
     /// # Errors
     /// The first block that cannot be had or imported. All before it are imported.
@@ -167,8 +169,11 @@ impl StoredChain {
             let block = BlockRef { number: ahead.block.header.number, hash: ahead.hash };
             let (transactions, gas_used) =
                 (ahead.block.body.transactions.len(), ahead.block.header.gas_used);
-            self.import(engine, ahead.block).map_err(|error| (block, Box::new(error)))?;
-            committed(Progress { block, transactions, gas_used });
+            let imported = self.import(engine, ahead.block);
+            if imported.map_err(|error| (block, Box::new(error)))? == Imported::Head {
+                let written = self.storage.written().number;
+                committed(Progress { block, transactions, gas_used, written });
+            }
             next = incoming.recv().ok();
         }
         Ok(())
@@ -333,7 +338,8 @@ fn finish_all(
         let start = Instant::now();
         trie.store(storage, &node, finished, &update)?;
         commit += start.elapsed();
-        committed(Progress { block: node.block(), transactions, gas_used });
+        let written = storage.written().number;
+        committed(Progress { block: node.block(), transactions, gas_used, written });
         Ok(())
     };
     for executed in jobs {

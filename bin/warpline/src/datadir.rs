@@ -1,0 +1,149 @@
+//! Where the data lies, and opening the database there with the rules of its chain.
+
+use crate::network::Network;
+use clap::Args;
+use etcetera::BaseStrategy;
+use eyre::{Result, WrapErr, bail, eyre};
+use std::path::{Path, PathBuf};
+use warpline_chain::{ChainOptions, ChainRecord, Rules, StoredChain};
+use warpline_chainspec::ChainSpec;
+use warpline_storage::{OpenError, Storage, StorageOptions};
+
+/// Where the data lies.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DatadirArgs {
+    /// Folder of the database [default: warpline in the user's folder for data, e.g.
+    /// ~/.local/share/warpline].
+    #[arg(long, value_name = "DIR")]
+    datadir: Option<PathBuf>,
+}
+
+impl DatadirArgs {
+    /// The folder of the database itself.
+    pub(crate) fn database(&self) -> Result<PathBuf> {
+        let folder = match &self.datadir {
+            Some(folder) => folder.clone(),
+            None => {
+                let user = etcetera::choose_base_strategy()
+                    .wrap_err("there is no folder for the user's data: give one with --datadir")?;
+                user.data_dir().join("warpline")
+            }
+        };
+        Ok(folder.join("db"))
+    }
+
+    /// Opens the database for reading only, even while another process writes.
+    pub(crate) fn open_read_only(&self) -> Result<Storage> {
+        let path = self.database()?;
+        let options = StorageOptions::default;
+        let read = || Storage::open_read_only(&path, options(), None);
+        let opened = match read() {
+            Err(OpenError::Unrecovered(_)) => {
+                Storage::open(&path, options(), None).map(drop).and_then(|()| read())
+            }
+            opened => opened,
+        };
+        opened.map_err(explained)
+    }
+
+    /// Opens the chain, which must be there.
+    pub(crate) fn open(&self, options: ChainOptions) -> Result<StoredChain> {
+        let path = self.database()?;
+        open(&path, None, options)?.ok_or_else(|| missing(&path))
+    }
+}
+
+/// Says how to get a database.
+pub(crate) fn missing(path: &Path) -> eyre::Report {
+    explained(OpenError::NotFound(path.to_owned()))
+}
+
+fn explained(error: OpenError) -> eyre::Report {
+    match error {
+        OpenError::NotFound(_) | OpenError::Incomplete(_) => {
+            eyre!("{error} (`warpline init --chain NAME|FILE` makes one)")
+        }
+        error => error.into(),
+    }
+}
+
+/// Opens a chain that must be the given one; none where there is no database.
+pub(crate) fn open(
+    path: &Path,
+    network: Option<&Network>,
+    options: ChainOptions,
+) -> Result<Option<StoredChain>> {
+    let expected = network.map(|network| network.identity);
+    let storage = match Storage::open(path, options.storage.clone(), expected.as_ref()) {
+        Err(OpenError::NotFound(_) | OpenError::Incomplete(_)) => return Ok(None),
+        opened => opened?,
+    };
+    let record =
+        ChainRecord::read(&storage).wrap_err_with(|| format!("database {}", path.display()))?;
+    let rules = rules(&storage, record.as_ref(), network)?;
+    let storage_only = record.map(|record| record.storage_only()).unwrap_or_default();
+    let options = ChainOptions { storage_only, ..options };
+    let chain = StoredChain::new(storage, options, rules);
+    chain.map(Some).wrap_err_with(|| format!("database {}", path.display()))
+}
+
+/// Makes the database of a chain.
+pub(crate) fn create(path: &Path, network: &Network, options: ChainOptions) -> Result<StoredChain> {
+    let options = ChainOptions { config: network.config.clone(), ..options };
+    let genesis = network.genesis_block()?;
+    Ok(StoredChain::create(path, options, network.rules.clone(), &genesis)?)
+}
+
+/// The rules of the chain in a database: those of this program for a network that it knows, and
+/// else those of the configuration that the database was made with.
+fn rules(
+    storage: &Storage,
+    record: Option<&ChainRecord>,
+    network: Option<&Network>,
+) -> Result<Rules> {
+    let identity = storage.identity();
+    if let Some(chain) = ChainSpec::by_genesis(identity.chain_id, identity.genesis) {
+        return Ok(Rules::network(chain));
+    }
+    let path = storage.path().display();
+    let given = network.and_then(|network| network.config.as_ref().zip(Some(&network.rules)));
+    match (record, given) {
+        (Some(record), None) => Rules::from_config(&record.config)
+            .wrap_err_with(|| format!("the chain configuration in {path}")),
+        (Some(record), Some((config, rules))) => {
+            let differences = differences(&record.config, config)?;
+            if differences.is_empty() {
+                return Ok(rules.clone());
+            }
+            bail!("{path} was made with another chain configuration: {differences}");
+        }
+        (None, Some((_, rules))) => Ok(rules.clone()),
+        (None, None) => {
+            bail!("{path} does not say which rules its chain follows: give them with --chain FILE")
+        }
+    }
+}
+
+/// Which fields of two configurations differ, and how.
+fn differences(
+    stored: &alloy_genesis::ChainConfig,
+    given: &alloy_genesis::ChainConfig,
+) -> Result<String> {
+    use serde_json::Value;
+    if stored == given {
+        return Ok(String::new());
+    }
+    let (stored, given) = (serde_json::to_value(stored)?, serde_json::to_value(given)?);
+    let fields = |value: &Value| value.as_object().cloned().unwrap_or_default();
+    let (stored, given) = (fields(&stored), fields(&given));
+    let mut names: Vec<_> = stored.keys().chain(given.keys()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let shown = |value: Option<&Value>| value.map_or_else(|| "not set".into(), Value::to_string);
+    let different = names.into_iter().filter(|name| stored.get(*name) != given.get(*name));
+    let different = different.map(|name| {
+        let (stored, given) = (shown(stored.get(name)), shown(given.get(name)));
+        format!("`{name}` is {stored} there and {given} in what --chain gives")
+    });
+    Ok(different.collect::<Vec<_>>().join(", "))
+}

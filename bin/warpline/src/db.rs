@@ -1,0 +1,32 @@
+//! `warpline db`: looking at the database, checking it, and going back in it.
+
+mod stats;
+mod unwind;
+mod verify;
+
+use clap::{Args, Subcommand};
+use eyre::Result;
+use std::process::ExitCode;
+
+/// Look at the database, check it, or go back in it.
+#[derive(Debug, Args)]
+pub(crate) struct DbArgs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Stats(stats::StatsArgs),
+    Verify(verify::VerifyArgs),
+    Unwind(unwind::UnwindArgs),
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &DbArgs) -> Result<ExitCode> {
+    match &args.command {
+        Command::Stats(args) => stats::run(args),
+        Command::Verify(args) => verify::run(args),
+        Command::Unwind(args) => unwind::run(args),
+    }
+}

@@ -1,0 +1,193 @@
+//! `warpline export`: blocks from the database into a file.
+
+use crate::{datadir::DatadirArgs, stop::Stop};
+use alloy_consensus::Block;
+use alloy_primitives::B256;
+use alloy_rlp::Encodable;
+use clap::Args;
+use eyre::{Result, WrapErr, bail, eyre};
+use flate2::{Compression, write::GzEncoder};
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use std::{
+    fs::{self, File},
+    io::{self, BufWriter, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+use warpline_storage::Storage;
+
+/// Write blocks of the chain to a file.
+///
+/// The file is the RLP of the blocks one after the other, as `geth export` writes it, gzipped if
+/// its name ends in .gz. It appears when it is complete. Another process may use the database at
+/// the same time.
+///
+/// Exit code 0: written. 1: the database or the file cannot be used. 2: wrong usage. 130, 143:
+/// ended by SIGINT or SIGTERM.
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    #[command(flatten)]
+    datadir: DatadirArgs,
+
+    /// The file to write.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// Number of the first block [default: 0].
+    #[arg(value_name = "FIRST", requires = "last")]
+    first: Option<u64>,
+
+    /// Number of the last block [default: that of the head].
+    #[arg(value_name = "LAST")]
+    last: Option<u64>,
+}
+
+/// Blocks that are read in one view of the database, so that none is kept for long.
+const CHUNK: u64 = 1000;
+
+/// Runs the command.
+pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode> {
+    let storage = args.datadir.open_read_only()?;
+    let head = storage.head();
+    let (first, last) = (args.first.unwrap_or(0), args.last.unwrap_or(head.number));
+    if first > last {
+        bail!("the first block, {first}, comes after the last, {last}");
+    }
+    if last > head.number {
+        bail!("block {last} is not in the database, which ends with block {head}");
+    }
+    let stop = Stop::on_signals()?;
+    let file = || args.file.display();
+    let mut output = Output::create(&args.file).wrap_err_with(|| format!("creating {}", file()))?;
+    let bytes = write_blocks(&storage, first, last, &mut output, &stop)?;
+    if let Some(code) = stop.exit_code() {
+        eprintln!("ended by a signal: {} was not written", file());
+        return Ok(code);
+    }
+    output.finish().wrap_err_with(|| format!("writing {}", file()))?;
+    let blocks = HumanCount(last - first + 1);
+    eprintln!("wrote {blocks} blocks, {first} to {last}, {bytes} bytes of RLP, to {}", file());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes blocks until the last, or until the user wants it to end.
+fn write_blocks(
+    storage: &Storage,
+    first: u64,
+    last: u64,
+    output: &mut Output,
+    stop: &Stop,
+) -> Result<u64> {
+    let progress = ProgressBar::new(last - first + 1);
+    progress.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} blocks, {eta} left")?);
+    let (mut bytes, mut parent, mut rlp) = (0, None, Vec::new());
+    for start in (first..=last).step_by(CHUNK as usize) {
+        let snapshot = storage.snapshot(1)?;
+        let reader = snapshot.reader()?;
+        for number in start..=last.min(start.saturating_add(CHUNK - 1)) {
+            if stop.requested() {
+                return Ok(bytes);
+            }
+            let (header, body) = (reader.header(number)?, reader.body(number)?);
+            let (Some((header, _)), Some(body)) = (header, body) else {
+                return Err(gone(number));
+            };
+            let hash: B256 = reader.block_hash(number)?.ok_or_else(|| gone(number))?;
+            if parent.is_some_and(|parent| parent != header.parent_hash) {
+                bail!("the chain was reorganised at block {number} meanwhile: export it again");
+            }
+            parent = Some(hash);
+            rlp.clear();
+            Block { header, body }.encode(&mut rlp);
+            bytes += rlp.len() as u64;
+            output.write_all(&rlp).wrap_err("writing the file")?;
+            progress.inc(1);
+        }
+    }
+    progress.finish_and_clear();
+    Ok(bytes)
+}
+
+fn gone(number: u64) -> eyre::Report {
+    eyre!("block {number} is not in the database any more: the chain was unwound meanwhile")
+}
+
+/// The file under another name until it is complete. What is no file, a pipe for instance, is
+/// written to directly.
+struct Output {
+    writer: Option<Writer>,
+    partial: Option<PathBuf>,
+    path: PathBuf,
+}
+
+enum Writer {
+    Plain(BufWriter<File>),
+    Gzip(GzEncoder<BufWriter<File>>),
+}
+
+impl Output {
+    fn create(path: &Path) -> io::Result<Self> {
+        let special = fs::metadata(path).is_ok_and(|found| !found.is_file());
+        let partial = match path.file_name() {
+            Some(name) if !special => {
+                let mut name = name.to_os_string();
+                name.push(".partial");
+                Some(path.with_file_name(name))
+            }
+            _ => None,
+        };
+        let file = match &partial {
+            Some(partial) => File::create(partial)?,
+            None => fs::OpenOptions::new().write(true).open(path)?,
+        };
+        let writer = BufWriter::with_capacity(1 << 20, file);
+        let gzip = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
+        let writer = match gzip {
+            true => Writer::Gzip(GzEncoder::new(writer, Compression::default())),
+            false => Writer::Plain(writer),
+        };
+        Ok(Self { writer: Some(writer), partial, path: path.to_owned() })
+    }
+
+    /// Brings everything to the disk and gives the file its name.
+    fn finish(mut self) -> io::Result<()> {
+        let Some(writer) = self.writer.take() else { return Ok(()) };
+        let plain = match writer {
+            Writer::Plain(writer) => writer,
+            Writer::Gzip(encoder) => encoder.finish()?,
+        };
+        let file = plain.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let Some(partial) = &self.partial else { return Ok(()) };
+        file.sync_all()?;
+        fs::rename(partial, &self.path)?;
+        self.partial = None;
+        Ok(())
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.writer {
+            Some(Writer::Plain(writer)) => writer.write(bytes),
+            Some(Writer::Gzip(writer)) => writer.write(bytes),
+            None => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.writer {
+            Some(Writer::Plain(writer)) => writer.flush(),
+            Some(Writer::Gzip(writer)) => writer.flush(),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Output {
+    /// What is not complete does not stay.
+    fn drop(&mut self) {
+        if let Some(partial) = &self.partial {
+            let _unreported = fs::remove_file(partial);
+        }
+    }
+}

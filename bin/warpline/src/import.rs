@@ -1,0 +1,248 @@
+//! `warpline import`: blocks from files into the database.
+
+mod meter;
+mod source;
+
+use crate::{
+    block_file::{BlockFile, RawBlock},
+    datadir::{self, DatadirArgs},
+    json,
+    limits::{THREADS, up_to},
+    network::ChainArg,
+    stop::Stop,
+};
+use clap::{Args, ValueEnum};
+use eyre::{Result, WrapErr, eyre};
+use meter::{Meter, Summary};
+use source::{Source, Trail};
+use std::{
+    fs,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+use warpline_chain::{ChainOptions, Engine, ImportError, Reason, Stopped, StoredChain};
+use warpline_executor::ParallelConfig;
+use warpline_storage::{BlockRef, CacheSizes, Durability, PrunePolicy, StorageOptions};
+use warpline_trie::TrieConfig;
+
+/// Import blocks from files, with full validation.
+///
+/// A file is the RLP of blocks one after the other, as `geth export` and `warpline export` write
+/// it, plain or gzipped. Blocks that the chain has already are passed over, so an import that was
+/// interrupted, however it was, goes on where it was when it is started again.
+///
+/// SIGINT and SIGTERM end an import in order after the blocks that are being executed; a second
+/// one ends it at once, which the database survives as well.
+///
+/// Exit code 0: all blocks are in the database. 1: a block is invalid, or a file or the database
+/// cannot be used; all blocks before are in the database. 2: wrong usage. 130, 143: ended by
+/// SIGINT or SIGTERM.
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// Files of blocks, in the order of the chain.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    datadir: DatadirArgs,
+
+    /// The chain: mainnet, sepolia, holesky, hoodi, or the path of a genesis file in geth's
+    /// format. Makes the database where there is none; otherwise the database must be of this
+    /// chain.
+    #[arg(long, value_name = "NAME|FILE", value_parser = ChainArg::parse)]
+    chain: Option<ChainArg>,
+
+    /// Threads of the parallel execution, the calling one included; 0 to execute in order
+    /// [default: all cores].
+    #[arg(long, value_name = "N", value_parser = up_to::<THREADS, usize>)]
+    threads: Option<usize>,
+
+    /// What is kept of the past: `archive` for everything, `full` for the state, receipts and
+    /// senders of the last 10064 blocks, or a number of blocks. What was pruned before stays
+    /// away.
+    #[arg(long, visible_alias = "gcmode", value_name = "POLICY", default_value = "archive",
+          value_parser = parse_prune)]
+    prune: PrunePolicy,
+
+    /// When commits are on the disk. Both survive a killed process without loss, and leave a
+    /// database that opens after a power cut.
+    #[arg(long = "db.sync-mode", value_name = "MODE", value_enum, default_value = "durable")]
+    sync_mode: SyncMode,
+
+    /// Memory for caches, in megabytes [default: 1440].
+    #[arg(long, value_name = "MB")]
+    cache: Option<u64>,
+
+    /// Seconds between lines of progress where standard error is no terminal; 0 for a line per
+    /// block.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    log_interval: u64,
+
+    /// Also write the summary as JSON (`-` for standard output).
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum SyncMode {
+    /// Every commit waits for the disk.
+    Durable,
+    /// The disk is waited for now and then; a power cut takes the blocks since.
+    SafeNoSync,
+}
+
+/// How many blocks `full` keeps: what reth keeps at least.
+const FULL: u64 = 10_064;
+
+fn parse_prune(policy: &str) -> Result<PrunePolicy, String> {
+    match policy {
+        "archive" => Ok(PrunePolicy::ARCHIVE),
+        "full" => Ok(PrunePolicy::full(FULL)),
+        number => match number.parse() {
+            Ok(blocks) if blocks > 0 => Ok(PrunePolicy::full(blocks)),
+            _ => Err("expected `archive`, `full`, or a number of blocks".to_owned()),
+        },
+    }
+}
+
+impl ImportArgs {
+    fn options(&self, threads: usize) -> ChainOptions {
+        let durability = match self.sync_mode {
+            SyncMode::Durable => Durability::EveryCommit,
+            SyncMode::SafeNoSync => {
+                Durability::Periodic { bytes: 256 << 20, period: Duration::from_secs(30) }
+            }
+        };
+        let storage = StorageOptions { durability, prune: self.prune, ..Default::default() };
+        let trie = TrieConfig { threads: threads.max(1), ..TrieConfig::default() };
+        let options = ChainOptions { storage, trie, ..ChainOptions::default() };
+        match self.cache {
+            Some(megabytes) => with_cache(options, megabytes.saturating_mul(1 << 20)),
+            None => options,
+        }
+    }
+}
+
+/// Shares memory out as the defaults do, for which see [`CacheSizes`], [`ChainOptions`] and
+/// [`TrieConfig`]: two thirds for the trie, a sixth for values, the rest for code.
+fn with_cache(mut options: ChainOptions, bytes: u64) -> ChainOptions {
+    let share = |part: u64, of: u64, each: u64| (bytes / of * part / each) as usize;
+    options.storage.cache = CacheSizes {
+        accounts: share(1, 18, 150),
+        slots: share(2, 18, 130),
+        code_bytes: bytes / 18,
+    };
+    options.code_cache = bytes / 9;
+    options.trie.memory_limit = share(2, 3, 1);
+    options
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &ImportArgs) -> Result<ExitCode> {
+    json::check_writable(args.json.as_deref())?;
+    let bytes = args.files.iter().map(|file| readable(file)).sum::<Result<u64>>()?;
+    let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let threads = args.threads.unwrap_or_else(cores);
+    let engine = match threads {
+        0 => Engine::Sequential,
+        threads => Engine::parallel(ParallelConfig { threads, ..ParallelConfig::default() })
+            .wrap_err("starting the threads")?,
+    };
+    let stop = Stop::on_signals()?;
+    let mut chain = open_or_create(args, args.options(threads))?;
+
+    let meter = Meter::new(bytes, Duration::from_secs(args.log_interval))?;
+    let mut session = Session { chain: &mut chain, engine: &engine, stop: &stop, meter };
+    let imported = args.files.iter().try_for_each(|file| session.import(file));
+    let meter = session.meter;
+    meter.finish();
+    let flushed = chain.flush().wrap_err("writing the last blocks");
+    let mut summary = Summary::new(&meter, threads, &chain, stop.requested())?;
+    let closed = chain.shutdown().wrap_err("closing the database");
+    let done = imported.and(flushed).and(closed);
+    summary.error = done.as_ref().err().map(|error| format!("{error:#}"));
+    eprint!("{summary}");
+    json::write(args.json.as_deref(), &summary)?;
+    done?;
+    Ok(stop.exit_code().unwrap_or(ExitCode::SUCCESS))
+}
+
+/// The size of a file that can be opened, in bytes.
+fn readable(file: &Path) -> Result<u64> {
+    let opened = fs::File::open(file).and_then(|file| file.metadata());
+    opened.map(|found| found.len()).map_err(|error| eyre!("{}: {error}", file.display()))
+}
+
+fn open_or_create(args: &ImportArgs, options: ChainOptions) -> Result<StoredChain> {
+    let path = args.datadir.database()?;
+    let network = args.chain.as_ref().map(ChainArg::network).transpose()?;
+    let there = datadir::open(&path, network.as_ref(), options.clone())?;
+    match (there, &network) {
+        (Some(chain), _) => Ok(chain),
+        (None, Some(network)) => datadir::create(&path, network, options),
+        (None, None) => Err(datadir::missing(&path)),
+    }
+}
+
+/// An import that is going on.
+struct Session<'a> {
+    chain: &'a mut StoredChain,
+    engine: &'a Engine,
+    stop: &'a Stop,
+    meter: Meter,
+}
+
+impl Session<'_> {
+    /// Imports a file, from the first block on that is not in the chain.
+    fn import(&mut self, path: &Path) -> Result<()> {
+        let mut file = BlockFile::open(path, self.meter.bar())?;
+        let Some(first) = self.pass_over(&mut file)? else { return Ok(()) };
+        let genesis = self.chain.storage().identity().genesis;
+        let trail = Trail::default();
+        let blocks = Source::new(file, first, genesis, self.stop, &self.meter, &trail);
+        let committed = |progress| self.meter.committed(progress);
+        match self.chain.import_all(self.engine, blocks, &committed) {
+            Ok(stages) => {
+                self.meter.file_done(&stages);
+                Ok(())
+            }
+            Err(Stopped::Source(error)) => Err(error.into()),
+            Err(Stopped::Block { block, error }) => {
+                Err(self.explain(path, block, trail.offset(&block.hash), &error))
+            }
+        }
+    }
+
+    /// Reads as far as the blocks are those of the chain, and returns the first that is not.
+    fn pass_over(&self, file: &mut BlockFile) -> Result<Option<RawBlock>> {
+        let snapshot = self.chain.storage().snapshot(1)?;
+        let reader = snapshot.reader()?;
+        while let Some(block) = file.next_block()?.filter(|_| !self.stop.requested()) {
+            let known = block.hash().map(|hash| reader.block_number(&hash)).transpose()?.flatten();
+            let Some(number) = known else { return Ok(Some(block)) };
+            file.passed(number);
+            self.meter.passed_over();
+        }
+        Ok(None)
+    }
+
+    /// Says of which file and place a block was, and what may have gone wrong.
+    fn explain(
+        &self,
+        path: &Path,
+        block: BlockRef,
+        offset: Option<u64>,
+        error: &ImportError,
+    ) -> eyre::Report {
+        let place = offset.map_or_else(String::new, |offset| format!(" at byte {offset}"));
+        let hint = match error {
+            ImportError::Invalid(invalid) if invalid.reason == Reason::UnknownParent => {
+                format!("; the chain ends with block {}", self.chain.head())
+            }
+            _ => String::new(),
+        };
+        eyre!("{}: block {block}{place}: {error}{hint}", path.display())
+    }
+}

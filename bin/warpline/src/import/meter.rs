@@ -1,0 +1,229 @@
+//! What an import has done so far, and how fast.
+
+use alloy_primitives::B256;
+use core::fmt;
+use eyre::Result;
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use serde::Serialize;
+use std::{
+    io::{IsTerminal, stderr},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+use warpline_chain::{Progress, Stages, StoredChain};
+
+/// How often the message of the bar changes.
+const BAR_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Counts blocks, and shows how it goes: a bar on a terminal, lines elsewhere.
+#[derive(Debug)]
+pub(super) struct Meter {
+    bar: ProgressBar,
+    interval: Duration,
+    start: Instant,
+    counts: Mutex<Counts>,
+    stages: Stages,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Counts {
+    /// Blocks that did not become the head.
+    passed_over: u64,
+    /// Blocks that were handed to the import and are not counted elsewhere yet.
+    handed: u64,
+    blocks: u64,
+    transactions: u64,
+    gas: u64,
+    /// When was shown how it goes, and where it stood then.
+    shown: Instant,
+    shown_blocks: u64,
+    shown_gas: u64,
+}
+
+impl Meter {
+    /// For files of so many bytes together.
+    pub(super) fn new(bytes: u64, log_interval: Duration) -> Result<Self> {
+        let bar = ProgressBar::new(bytes);
+        bar.set_style(ProgressStyle::with_template(
+            "{bar:40} {bytes}/{total_bytes}, {eta} left: {msg}",
+        )?);
+        let interval = if stderr().is_terminal() { BAR_INTERVAL } else { log_interval };
+        let start = Instant::now();
+        let counts = Counts {
+            passed_over: 0,
+            handed: 0,
+            blocks: 0,
+            transactions: 0,
+            gas: 0,
+            shown: start,
+            shown_blocks: 0,
+            shown_gas: 0,
+        };
+        let (counts, stages) = (Mutex::new(counts), Stages::default());
+        Ok(Self { bar, interval, start, counts, stages })
+    }
+
+    /// The bar, for the bytes that are read.
+    pub(super) fn bar(&self) -> &ProgressBar {
+        &self.bar
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A block was known.
+    pub(super) fn passed_over(&self) {
+        self.counts().passed_over += 1;
+    }
+
+    /// A block goes into the import.
+    pub(super) fn handed(&self) {
+        self.counts().handed += 1;
+    }
+
+    /// A block has become the head.
+    pub(super) fn committed(&self, progress: Progress) {
+        let mut counts = self.counts();
+        counts.blocks += 1;
+        counts.handed = counts.handed.saturating_sub(1);
+        counts.transactions += progress.transactions as u64;
+        counts.gas += progress.gas_used;
+        let passed = counts.shown.elapsed();
+        if passed < self.interval {
+            return;
+        }
+        let seconds = passed.as_secs_f64().max(1e-9);
+        let blocks = (counts.blocks - counts.shown_blocks) as f64 / seconds;
+        let gas = (counts.gas - counts.shown_gas) as f64 / seconds / 1e6;
+        counts.shown = Instant::now();
+        (counts.shown_blocks, counts.shown_gas) = (counts.blocks, counts.gas);
+        drop(counts);
+        let number = progress.block.number;
+        let speed = format!("{blocks:.1} blocks/s, {gas:.1} Mgas/s");
+        if stderr().is_terminal() {
+            self.bar.set_message(format!("block {number}, {speed}"));
+        } else {
+            eprintln!("block {number} imported, block {} written, {speed}", progress.written);
+        }
+    }
+
+    /// A file is through: what did not become the head was known or lies beside the chain.
+    pub(super) fn file_done(&mut self, stages: &Stages) {
+        let mut counts = self.counts();
+        counts.passed_over += core::mem::take(&mut counts.handed);
+        drop(counts);
+        self.stages.senders += stages.senders;
+        self.stages.execution += stages.execution;
+        self.stages.root += stages.root;
+        self.stages.commit += stages.commit;
+    }
+
+    /// Takes the bar away.
+    pub(super) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// The end of an import; `--json` has the same.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Summary {
+    /// 0 for sequential execution.
+    threads: usize,
+    /// Blocks that became the head, and what was in them.
+    blocks: u64,
+    transactions: u64,
+    gas_used: u64,
+    /// Blocks that were in the files and in the chain already, or lie beside it.
+    passed_over: u64,
+    /// Until the last block was written.
+    seconds: f64,
+    blocks_per_second: f64,
+    mgas_per_second: f64,
+    /// How many seconds each stage was busy, in files that came to their end; they overlap.
+    stages: StageSeconds,
+    /// The last block in the database.
+    head: HeadBlock,
+    /// Whether a signal ended it.
+    interrupted: bool,
+    /// What else did.
+    pub(super) error: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StageSeconds {
+    senders: f64,
+    execution: f64,
+    root: f64,
+    commit: f64,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HeadBlock {
+    number: u64,
+    hash: B256,
+    state_root: Option<B256>,
+}
+
+impl Summary {
+    /// Of an import that has written what it could.
+    pub(super) fn new(
+        meter: &Meter,
+        threads: usize,
+        chain: &StoredChain,
+        interrupted: bool,
+    ) -> Result<Self> {
+        let (counts, stages) = (*meter.counts(), meter.stages);
+        let seconds = meter.start.elapsed().as_secs_f64();
+        let head = chain.storage().written();
+        let snapshot = chain.storage().snapshot(1)?;
+        let header = snapshot.reader()?.header(head.number)?;
+        let state_root = header.map(|(header, _)| header.state_root);
+        Ok(Self {
+            threads,
+            blocks: counts.blocks,
+            transactions: counts.transactions,
+            gas_used: counts.gas,
+            passed_over: counts.passed_over,
+            seconds,
+            blocks_per_second: counts.blocks as f64 / seconds,
+            mgas_per_second: counts.gas as f64 / seconds / 1e6,
+            stages: StageSeconds {
+                senders: stages.senders.as_secs_f64(),
+                execution: stages.execution.as_secs_f64(),
+                root: stages.root.as_secs_f64(),
+                commit: stages.commit.as_secs_f64(),
+            },
+            head: HeadBlock { number: head.number, hash: head.hash, state_root },
+            interrupted,
+            error: None,
+        })
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (blocks, transactions) = (HumanCount(self.blocks), HumanCount(self.transactions));
+        let gas = self.gas_used as f64 / 1e6;
+        write!(f, "imported {blocks} blocks, {transactions} transactions, {gas:.1} Mgas")?;
+        write!(f, " in {:.1} s: ", self.seconds)?;
+        writeln!(f, "{:.1} blocks/s, {:.1} Mgas/s", self.blocks_per_second, self.mgas_per_second)?;
+        if self.passed_over > 0 {
+            let passed_over = HumanCount(self.passed_over);
+            writeln!(
+                f,
+                "passed over {passed_over} blocks that were known or are not in the chain"
+            )?;
+        }
+        let HeadBlock { number, hash, state_root } = &self.head;
+        let root = state_root.map_or_else(String::new, |root| format!(", state root {root}"));
+        writeln!(f, "head: block {number} ({hash}){root}")?;
+        if self.interrupted {
+            writeln!(f, "ended by a signal; the same command goes on from here")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,48 @@
+//! `warpline init`: a database with the genesis block of a chain.
+
+use crate::{
+    datadir::{self, DatadirArgs},
+    network::ChainArg,
+};
+use clap::Args;
+use eyre::Result;
+use indicatif::HumanCount;
+use std::process::ExitCode;
+use warpline_chain::ChainOptions;
+use warpline_storage::Table;
+
+/// Make a database that begins with the genesis block of a chain.
+///
+/// Where there is one of the same chain already, nothing happens. Exit code 0: the database is
+/// there. 1: it could not be made, or holds another chain. 2: wrong usage.
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    #[command(flatten)]
+    datadir: DatadirArgs,
+
+    /// The chain: mainnet, sepolia, holesky, hoodi, or the path of a genesis file in geth's
+    /// format.
+    #[arg(long, value_name = "NAME|FILE", value_parser = ChainArg::parse)]
+    chain: ChainArg,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &InitArgs) -> Result<ExitCode> {
+    let path = args.datadir.database()?;
+    let network = args.chain.network()?;
+    let there = datadir::open(&path, Some(&network), ChainOptions::default())?;
+    if let Some(chain) = there {
+        eprintln!("{} is there already, with head block {}", path.display(), chain.head());
+        chain.shutdown()?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let chain = datadir::create(&path, &network, ChainOptions::default())?;
+    let (id, genesis) = (network.identity.chain_id, network.identity.genesis);
+    let accounts = chain.storage().stats()?.tables;
+    let accounts = accounts.iter().find(|table| table.table == Table::HashedAccounts);
+    let accounts = accounts.map_or(0, |table| table.entries);
+    eprintln!("made {}: chain {id}, genesis block {genesis}", path.display());
+    eprintln!("{} accounts, state root {}", HumanCount(accounts), chain.head_header().state_root);
+    chain.shutdown()?;
+    Ok(ExitCode::SUCCESS)
+}

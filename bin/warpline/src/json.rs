@@ -1,0 +1,24 @@
+//! Reports as JSON, in a file or on standard output.
+
+use eyre::{Result, WrapErr};
+use serde::Serialize;
+use std::{fs, path::Path};
+
+/// Fails early where a report could not be written later.
+pub(crate) fn check_writable(path: Option<&Path>) -> Result<()> {
+    match path.filter(|path| path.as_os_str() != "-") {
+        Some(path) => fs::write(path, "").wrap_err_with(|| format!("writing {}", path.display())),
+        None => Ok(()),
+    }
+}
+
+/// Writes a report; `-` is standard output.
+pub(crate) fn write(path: Option<&Path>, report: &impl Serialize) -> Result<()> {
+    let Some(path) = path else { return Ok(()) };
+    let json = serde_json::to_string_pretty(report)?;
+    if path.as_os_str() == "-" {
+        println!("{json}");
+        return Ok(());
+    }
+    fs::write(path, json + "\n").wrap_err_with(|| format!("writing {}", path.display()))
+}

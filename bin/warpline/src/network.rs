@@ -1,0 +1,80 @@
+//! `--chain`: a built-in network by name, or any chain by its genesis file.
+
+use alloy_genesis::{ChainConfig, Genesis};
+use eyre::{Result, WrapErr, bail, eyre};
+use std::{path::Path, sync::Arc};
+use warpline_chain::{GenesisBlock, Rules};
+use warpline_chainspec::{ChainSpec, ChainSpecError, read_genesis};
+use warpline_storage::Identity;
+
+/// A chain that the user names.
+#[derive(Debug, Clone)]
+pub(crate) enum ChainArg {
+    /// One that this program knows.
+    Network(ChainSpec),
+    /// One of which a file says everything.
+    File(Arc<Genesis>),
+}
+
+/// What is known of a chain.
+#[derive(Debug)]
+pub(crate) struct Network {
+    /// Which one it is.
+    pub(crate) identity: Identity,
+    /// The rules that its blocks follow.
+    pub(crate) rules: Rules,
+    /// The configuration in its genesis file, where the user gave one.
+    pub(crate) config: Option<ChainConfig>,
+    /// A built-in network, or the first block of the one in the file.
+    genesis: Result<GenesisBlock, ChainSpec>,
+}
+
+impl ChainArg {
+    /// Reads the argument.
+    pub(crate) fn parse(name: &str) -> Result<Self, ChainSpecError> {
+        match ChainSpec::by_name(name) {
+            Err(ChainSpecError::UnknownChain { .. }) if Path::new(name).exists() => {
+                Ok(Self::File(Arc::new(read_genesis(Path::new(name))?)))
+            }
+            network => network.map(Self::Network),
+        }
+    }
+
+    /// Looks into the chain.
+    pub(crate) fn network(&self) -> Result<Network> {
+        match self {
+            Self::Network(chain) => {
+                let genesis = chain.genesis_hash().ok_or_else(|| eyre!("an unknown network"))?;
+                let identity = Identity { chain_id: chain.chain_id(), genesis };
+                let rules = Rules::network(chain.clone());
+                Ok(Network { identity, rules, config: None, genesis: Err(chain.clone()) })
+            }
+            Self::File(genesis) => from_genesis(genesis),
+        }
+    }
+}
+
+fn from_genesis(genesis: &Genesis) -> Result<Network> {
+    let rules = Rules::from_config(&genesis.config)?;
+    let block = GenesisBlock::new(genesis, &rules).wrap_err("the genesis block")?;
+    let identity = Identity { chain_id: rules.chain_id(), genesis: block.header.hash_slow() };
+    let known = ChainSpec::by_genesis(identity.chain_id, identity.genesis);
+    let rules = known.map_or(rules, Rules::network);
+    Ok(Network { identity, rules, config: Some(genesis.config.clone()), genesis: Ok(block) })
+}
+
+impl Network {
+    /// The first block, with the state that it allocates.
+    pub(crate) fn genesis_block(&self) -> Result<GenesisBlock> {
+        let chain = match &self.genesis {
+            Ok(block) => return Ok(block.clone()),
+            Err(chain) => chain,
+        };
+        let block = GenesisBlock::new(&chain.genesis()?, &self.rules)?;
+        let (made, known) = (block.header.hash_slow(), self.identity.genesis);
+        if made != known {
+            bail!("the built-in genesis block of {} is {made} instead of {known}", chain.name());
+        }
+        Ok(block)
+    }
+}

@@ -1,0 +1,45 @@
+//! Ending early and in order when the user or the system asks for it.
+
+use eyre::{Result, WrapErr};
+use signal_hook::{
+    consts::{SIGINT, SIGTERM},
+    flag,
+};
+use std::{
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+/// Whether SIGINT or SIGTERM has come. A second one ends the process at once, which no database
+/// minds.
+#[derive(Debug)]
+pub(crate) struct Stop(Arc<AtomicUsize>);
+
+impl Stop {
+    /// Takes over the two signals.
+    pub(crate) fn on_signals() -> Result<Self> {
+        let (signal, again) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        for number in [SIGINT, SIGTERM] {
+            flag::register_conditional_shutdown(number, 128 + number, Arc::clone(&again))
+                .and_then(|_| flag::register(number, Arc::clone(&again)))
+                .and_then(|_| flag::register_usize(number, Arc::clone(&signal), number as usize))
+                .wrap_err("waiting for signals")?;
+        }
+        Ok(Self(signal))
+    }
+
+    /// Whether to stop.
+    pub(crate) fn requested(&self) -> bool {
+        self.0.load(Ordering::Relaxed) != 0
+    }
+
+    /// What a process exits with that has stopped for it: 128 and the signal.
+    pub(crate) fn exit_code(&self) -> Option<ExitCode> {
+        let signal = self.0.load(Ordering::Relaxed);
+        let code = u8::try_from(signal).ok().filter(|signal| *signal != 0)?;
+        Some(ExitCode::from(128 + code))
+    }
+}

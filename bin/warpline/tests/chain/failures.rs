@@ -1,0 +1,237 @@
+//! Databases that are damaged or in use, and disks that are full or cannot be written: a clear
+//! error, and no more damage.
+
+use crate::{
+    chains::{Chain, long, made},
+    program::{Outcome, command, import, init, stats, verify, warpline},
+};
+use std::{
+    env, fs,
+    fs::OpenOptions,
+    os::unix::{
+        fs::{MetadataExt, PermissionsExt},
+        process::CommandExt,
+    },
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+const NOTHING: [&str; 0] = [];
+
+/// A folder with some blocks of a chain in it.
+fn imported(chain: &Chain, blocks: usize) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    init(folder.path(), &chain.genesis).ok();
+    import(folder.path(), &[&chain.file(..blocks, "some.rlp")]).ok();
+    folder
+}
+
+fn data_file(datadir: &Path) -> PathBuf {
+    datadir.join("db/mdbx.dat")
+}
+
+#[test]
+fn a_database_in_use_says_by_whom_and_can_be_read_meanwhile() {
+    let chain = made();
+    let folder = imported(chain, 20);
+    let pipe = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut import_command = command(&["import"], folder.path());
+    let child = import_command.arg(&pipe).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = child.spawn().unwrap();
+    // It waits for blocks as long as somebody may write some.
+    let writer = OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
+    let said = format!("is in use by process {}", child.id());
+    let unwind = || warpline(&["db", "unwind"], folder.path(), ["20"]);
+    let refused = (0..200).find_map(|_| {
+        thread::sleep(Duration::from_millis(20));
+        Some(unwind()).filter(|outcome| outcome.code == Some(1))
+    });
+    refused.unwrap().failed(&[&said]);
+    import(folder.path(), &[&chain.file(.., "all.rlp")]).failed(&[&said]);
+    init(folder.path(), &chain.genesis).failed(&[&said]);
+    warpline(&["db", "verify"], folder.path(), NOTHING).failed(&[&said]);
+    assert_eq!(stats(folder.path())["head"]["number"], 20);
+    let out = folder.path().join("out.rlp");
+    warpline(&["export"], folder.path(), [out.as_os_str(), "1".as_ref(), "20".as_ref()]).ok();
+    assert_eq!(fs::read(&out).unwrap(), chain.bytes(..20));
+    // One block more comes through the pipe.
+    use std::io::Write;
+    (&writer).write_all(&chain.blocks[20]).unwrap();
+    thread::sleep(Duration::from_millis(200));
+    drop(writer);
+    Outcome::new(child.wait_with_output().unwrap()).ok();
+    assert_eq!(verify(folder.path()), 21);
+}
+
+/// Permissions do not bind root, so a child gives its rights up.
+#[test]
+fn a_folder_that_cannot_be_written_is_an_error() {
+    let chain = made();
+    let folder = imported(chain, 20);
+    let all = chain.file(.., "all.rlp");
+    let as_nobody = |subcommand: &[&str], args: &[&Path]| {
+        let mut command = command(subcommand, folder.path());
+        if fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0) {
+            command.uid(65_534).gid(65_534);
+        }
+        command.args(args).output().map(Outcome::new)
+    };
+    let permissions = |folder_mode, file_mode| {
+        for folder in [folder.path().to_owned(), folder.path().join("db")] {
+            fs::set_permissions(&folder, fs::Permissions::from_mode(folder_mode)).unwrap();
+        }
+        for file in fs::read_dir(folder.path().join("db")).unwrap() {
+            let file = file.unwrap().path();
+            fs::set_permissions(file, fs::Permissions::from_mode(file_mode)).unwrap();
+        }
+    };
+    permissions(0o555, 0o444);
+    if let Err(error) = as_nobody(&["db", "stats"], &[]) {
+        println!("SKIPPED 4 commands in a read-only folder: {error}");
+        return;
+    }
+    let problem = format!("no permission for {}", folder.path().join("db").display());
+    as_nobody(&["import"], &[&all]).unwrap().failed(&[&problem]);
+    as_nobody(&["db", "verify"], &[]).unwrap().failed(&[&problem]);
+    as_nobody(&["db", "unwind", "3"], &[]).unwrap().failed(&[&problem]);
+    let stats = as_nobody(&["db", "stats"], &[]).unwrap();
+    assert!(stats.code == Some(0) || stats.stderr.contains(&problem), "{stats:?}");
+    permissions(0o755, 0o644);
+    assert_eq!(verify(folder.path()), 20);
+    import(folder.path(), &[&all]).ok();
+    assert_eq!(verify(folder.path()), chain.head());
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_noticed_before_the_work() {
+    let chain = made();
+    let folder = imported(chain, 2);
+    let all = chain.file(.., "all.rlp");
+    let args = ["--json".as_ref(), "/no/such/folder/report.json".as_ref(), all.as_os_str()];
+    warpline(&["import"], folder.path(), args).failed(&["/no/such/folder/report.json"]);
+    assert_eq!(verify(folder.path()), 2);
+}
+
+#[test]
+fn a_file_that_is_cut_off_is_an_error_for_every_command() {
+    let chain = made();
+    let folder = imported(chain, 20);
+    let file = data_file(folder.path());
+    let whole = fs::read(&file).unwrap();
+    let used = whole.chunks(4096).rposition(|page| page.iter().any(|byte| *byte != 0)).unwrap();
+    let all = chain.file(.., "all.rlp");
+    for kept in [10, 4 * 4096, used / 2 * 4096] {
+        fs::write(&file, &whole[..kept]).unwrap();
+        for command in [&["db", "verify"][..], &["db", "unwind", "3"], &["db", "stats"]] {
+            warpline(command, folder.path(), NOTHING).failed(&["is damaged"]);
+        }
+        import(folder.path(), &[&all]).failed(&["is damaged"]);
+        init(folder.path(), &chain.genesis).failed(&["is damaged"]);
+    }
+    fs::write(&file, &whole).unwrap();
+    import(folder.path(), &[&all]).ok();
+    assert_eq!(verify(folder.path()), chain.head());
+}
+
+/// Bits all over the file, one place at a time. What is flipped in free pages goes unnoticed, and
+/// nothing may crash. `IMPORT_FLIPS` sets how many places are tried.
+#[test]
+fn flipped_bits_are_found_and_never_crash() {
+    let chain = made();
+    let folder = imported(chain, 20);
+    let file = data_file(folder.path());
+    let whole = fs::read(&file).unwrap();
+    let used = whole.chunks(4096).rposition(|page| page.iter().any(|byte| *byte != 0)).unwrap();
+    let used = (used + 1) * 4096;
+    let flips = env::var("IMPORT_FLIPS").map_or(12, |flips| flips.parse().unwrap());
+    let mut noticed = 0;
+    for flip in 0..flips {
+        let mut damaged = whole.clone();
+        let at = 3 * 4096 + (used - 3 * 4096) / flips * flip + flip % 13;
+        for byte in &mut damaged[at..at + 8] {
+            *byte ^= 1 << (flip % 8);
+        }
+        fs::write(&file, &damaged).unwrap();
+        let outcome = warpline(&["db", "verify"], folder.path(), NOTHING);
+        assert!(matches!(outcome.code, Some(0 | 1)), "at {at}: {outcome:?}");
+        noticed += usize::from(outcome.code == Some(1));
+    }
+    println!("{noticed} of {flips} noticed");
+    assert!(noticed > 0);
+    fs::write(&file, &whole).unwrap();
+    assert_eq!(verify(folder.path()), 20);
+}
+
+#[test]
+fn a_database_of_another_version_is_refused_and_left_alone() {
+    let chain = made();
+    let folder = imported(chain, 20);
+    let file = data_file(folder.path());
+    let mut bytes = fs::read(&file).unwrap();
+    let name = [b"schema".as_slice(), &[0, 0, 0]].concat();
+    let found: Vec<_> =
+        (0..bytes.len() - 16).filter(|at| bytes[*at..].starts_with(&name)).collect();
+    assert!(!found.is_empty());
+    found.iter().for_each(|at| bytes[at + name.len()] = 99);
+    fs::write(&file, &bytes).unwrap();
+    let said = ["has schema version 99, this program reads version "];
+    for command in [&["db", "verify"][..], &["db", "unwind", "3"], &["db", "stats"]] {
+        warpline(command, folder.path(), NOTHING).failed(&said);
+    }
+    import(folder.path(), &[&chain.file(.., "all.rlp")]).failed(&said);
+    init(folder.path(), &chain.genesis).failed(&said);
+    assert!(fs::read(&file).unwrap() == bytes);
+}
+
+/// A file system of a few megabytes in memory, where one may be mounted.
+struct SmallDisk {
+    folder: tempfile::TempDir,
+}
+
+impl SmallDisk {
+    fn mount() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=5m", "tmpfs"]).arg(folder.path());
+        let mounted = mount.output().is_ok_and(|output| output.status.success());
+        mounted.then_some(Self { folder })
+    }
+
+    fn enlarge(&self) {
+        let mut mount = Command::new("mount");
+        mount.args(["-o", "remount,size=256m"]).arg(self.folder.path());
+        assert!(mount.status().unwrap().success());
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _best_effort = Command::new("umount").arg(self.folder.path()).status();
+    }
+}
+
+#[test]
+fn a_full_disk_is_an_error_and_with_more_room_the_import_goes_on() {
+    let chain = long();
+    let Some(disk) = SmallDisk::mount() else {
+        println!("SKIPPED 1 full disk: no file system may be mounted here");
+        return;
+    };
+    let datadir = disk.folder.path();
+    let all = chain.file(.., "all.rlp");
+    init(datadir, &chain.genesis).ok();
+    let summary = import(datadir, &[&all]).failed(&["no space left on the device of "]).json();
+    let head = summary["head"]["number"].as_u64().unwrap();
+    assert!(head < chain.head(), "{summary}");
+    assert_eq!(stats(datadir)["head"]["number"], head);
+    // It is full still: nothing changes.
+    import(datadir, &[&all]).failed(&["no space left on the device of "]);
+    disk.enlarge();
+    let full = verify(datadir);
+    assert!(full >= head);
+    assert_eq!(import(datadir, &[&all]).ok().json()["passedOver"], full);
+    assert_eq!(verify(datadir), chain.head());
+}

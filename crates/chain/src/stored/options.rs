@@ -1,0 +1,35 @@
+//! How a chain in a database works.
+
+use alloy_genesis::ChainConfig;
+use alloy_primitives::{U256, map::AddressMap};
+use warpline_storage::StorageOptions;
+use warpline_trie::TrieConfig;
+
+/// How a [`StoredChain`](crate::StoredChain) works.
+#[derive(Debug, Clone)]
+pub struct ChainOptions {
+    /// The database.
+    pub storage: StorageOptions,
+    /// The state trie. Its page limit is that which the database was made with.
+    pub trie: TrieConfig,
+    /// Bytes of analysed code to keep in memory.
+    pub code_cache: u64,
+    /// The accounts that [`GenesisBlock::storage_only`](crate::GenesisBlock::storage_only) lists.
+    /// No chain has ever asked for them; without them, EIP-7610 is not observed.
+    pub storage_only: AddressMap<U256>,
+    /// The configuration of the chain, to be kept with a new database. See
+    /// [`ChainRecord`](crate::ChainRecord).
+    pub config: Option<ChainConfig>,
+}
+
+impl Default for ChainOptions {
+    fn default() -> Self {
+        Self {
+            storage: StorageOptions::default(),
+            trie: TrieConfig::default(),
+            code_cache: 128 << 20,
+            storage_only: AddressMap::default(),
+            config: None,
+        }
+    }
+}
