@@ -1,5 +1,6 @@
 //! `warpline bench`: synthetic blocks from real contracts, through both executions.
 
+mod pipeline;
 mod seal;
 
 use crate::limits::{THREADS, TRANSACTIONS, up_to};
@@ -59,6 +60,22 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
+    /// Measure whole blocks instead: senders, execution, state root and commit to a database
+    #[arg(long, conflicts_with = "emit")]
+    pipeline: bool,
+
+    /// With --pipeline: blocks of the chain that is imported
+    #[arg(long, value_name = "N", default_value = "16", requires = "pipeline")]
+    blocks: NonZeroUsize,
+
+    /// With --pipeline: accounts in the state before the first block, at least
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "pipeline")]
+    state_size: usize,
+
+    /// With --pipeline: where the database is made for the time being [default: a temporary folder]
+    #[arg(long, value_name = "DIR", requires = "pipeline")]
+    datadir: Option<PathBuf>,
+
     /// Write the blocks as fixtures instead of running them: a file for one, a folder for several
     #[arg(long, value_name = "PATH", conflicts_with_all = ["json"])]
     emit: Option<PathBuf>,
@@ -103,6 +120,9 @@ pub(crate) fn run(args: &BenchArgs) -> eyre::Result<ExitCode> {
     if let Some(job) = jobs.iter().find(|job| !job.runs()) {
         let message = format!("workload `{}` does not run under the old rules", job.workload);
         clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, message + "\n").exit();
+    }
+    if args.pipeline {
+        return pipeline::measure(args, &jobs);
     }
     match &args.emit {
         Some(path) => emit(&jobs, path),

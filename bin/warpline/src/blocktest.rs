@@ -3,7 +3,7 @@
 use crate::conformance::{self, ConformanceArgs};
 use clap::Args;
 use eyre::Result;
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 use warpline_conformance::Kind;
 
 /// Run blockchain tests (BlockchainTests, EEST blockchain_test and blockchain_test_engine):
@@ -15,9 +15,14 @@ use warpline_conformance::Kind;
 pub(crate) struct BlocktestArgs {
     #[command(flatten)]
     common: ConformanceArgs,
+
+    /// Import through databases in this folder, one for each test, and verify them and that they
+    /// unwind to their genesis block [default: in memory].
+    #[arg(long, value_name = "DIR")]
+    datadir: Option<PathBuf>,
 }
 
 /// Runs the command.
 pub(crate) fn run(args: BlocktestArgs) -> Result<ExitCode> {
-    conformance::run(Kind::Block, args.common)
+    conformance::run(Kind::Block, args.common, args.datadir)
 }

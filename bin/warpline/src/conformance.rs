@@ -53,7 +53,7 @@ pub(crate) struct ConformanceArgs {
 }
 
 /// Runs the tests of a kind, prints failures and, last, the totals.
-pub(crate) fn run(kind: Kind, args: ConformanceArgs) -> Result<ExitCode> {
+pub(crate) fn run(kind: Kind, args: ConformanceArgs, datadir: Option<PathBuf>) -> Result<ExitCode> {
     // A report that cannot be written is better noticed before the work than after it.
     write_json(args.json.as_deref(), "")?;
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
@@ -70,6 +70,7 @@ pub(crate) fn run(kind: Kind, args: ConformanceArgs) -> Result<ExitCode> {
         threads,
         any_factory: args.any_factory,
         workers,
+        datadir,
         fork: args.fork,
         filter: args.filter,
         sample: args.sample.map_or(1, NonZeroU32::get),

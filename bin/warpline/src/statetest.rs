@@ -19,5 +19,5 @@ pub(crate) struct StatetestArgs {
 
 /// Runs the command.
 pub(crate) fn run(args: StatetestArgs) -> Result<ExitCode> {
-    conformance::run(Kind::State, args.common)
+    conformance::run(Kind::State, args.common, None)
 }

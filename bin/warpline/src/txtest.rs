@@ -19,5 +19,5 @@ pub(crate) struct TxtestArgs {
 
 /// Runs the command.
 pub(crate) fn run(args: TxtestArgs) -> Result<ExitCode> {
-    conformance::run(Kind::Basic, args.common)
+    conformance::run(Kind::Basic, args.common, None)
 }

@@ -14,7 +14,7 @@ use alloy_consensus::{
 use alloy_eips::{
     eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
     eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS,
-    eip7928::{ITEM_COST, compute_block_access_list_hash, total_bal_items},
+    eip7928::{BlockAccessList, ITEM_COST, compute_block_access_list_hash, total_bal_items},
 };
 use alloy_evm::{
     EthEvmFactory, Evm, EvmFactory,
@@ -106,12 +106,44 @@ impl Ready<'_> {
         if !self.rules.access_lists(header.timestamp) {
             return Ok(());
         }
-        let unreached = self.rules.unreached(header, parent)?;
-        if unreached.is_empty() {
-            self.compare_access_list(&self.factory(EthEvmFactory::default()), parent)
-        } else {
-            self.compare_access_list(&self.factory(UnreachedEvmFactory(unreached)), parent)
+        let list = self.access_list(parent)?;
+        let items = total_bal_items(&list);
+        if items > header.gas_limit / ITEM_COST as u64 {
+            let detail = format_args!("{items} items");
+            return Err(InvalidBlock::new(Reason::AccessListSize, detail).into());
         }
+        let hash = Some(compute_block_access_list_hash(&list));
+        InvalidBlock::compare(Reason::AccessList, &header.block_access_list_hash, &hash)?;
+        Ok(())
+    }
+
+    /// The block access list of the block, which must be valid.
+    pub(crate) fn access_list<P: StateBefore>(
+        &self,
+        parent: &P,
+    ) -> Result<BlockAccessList, ImportError> {
+        let unreached = self.rules.unreached(&self.block.header, parent)?;
+        if unreached.is_empty() {
+            self.note_accesses(&self.factory(EthEvmFactory::default()), parent)
+        } else {
+            self.note_accesses(&self.factory(UnreachedEvmFactory(unreached)), parent)
+        }
+    }
+
+    /// Executes the block without holding the outcome against a header.
+    pub(crate) fn execute<P: StateBefore>(
+        &self,
+        engine: &Engine,
+        parent: &P,
+    ) -> Result<Executed<EthereumReceipt>, ImportError> {
+        let unreached = self.rules.unreached(&self.block.header, parent)?;
+        Ok(if unreached.is_empty() {
+            let factory = self.factory(EthEvmFactory::default());
+            engine.execute(&factory, self.input(), parent)?
+        } else {
+            let factory = self.factory(UnreachedEvmFactory(unreached));
+            engine.execute_any(&factory, self.input(), parent)?
+        })
     }
 
     fn drains_the_dao(&self) -> bool {
@@ -161,12 +193,11 @@ impl Ready<'_> {
     }
 
     /// It takes one more execution, on a database that notes what every transaction touches.
-    fn compare_access_list<E: Evms, P: StateBefore>(
+    fn note_accesses<E: Evms, P: StateBefore>(
         &self,
         factory: &Factory<E>,
         parent: &P,
-    ) -> Result<(), ImportError> {
-        let header = &self.block.header;
+    ) -> Result<BlockAccessList, ImportError> {
         let input = self.input::<E>();
         let noting = BalDatabase::new(Committed::new(parent.open())).with_bal_builder();
         let evm = factory.evm_factory().create_evm(noting, input.env);
@@ -178,15 +209,7 @@ impl Ready<'_> {
         }
         executor.evm_mut().db_mut().bump_bal_index();
         let (evm, _) = executor.finish().map_err(ImportError::state)?;
-        let list = evm.into_db().bal_state.take_built_alloy_bal().unwrap_or_default();
-        let items = total_bal_items(&list);
-        if items > header.gas_limit / ITEM_COST as u64 {
-            let detail = format_args!("{items} items");
-            return Err(InvalidBlock::new(Reason::AccessListSize, detail).into());
-        }
-        let hash = Some(compute_block_access_list_hash(&list));
-        InvalidBlock::compare(Reason::AccessList, &header.block_access_list_hash, &hash)?;
-        Ok(())
+        Ok(evm.into_db().bal_state.take_built_alloy_bal().unwrap_or_default())
     }
 
     /// The roots of the state after every transaction, which receipts held before Byzantium. It

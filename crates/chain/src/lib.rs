@@ -33,8 +33,8 @@ pub use invalid::{InvalidBlock, Reason};
 pub use rules::Rules;
 pub use state::{BlockHashes, MemoryAccount, MemoryState, Parent, Storage};
 pub use stored::{
-    ChainOptions, ChainRecord, GenesisBlock, Imported, Incoming, Progress, Stages, StateReport,
-    Stopped, StoredChain, verify_state,
+    BlockAttributes, ChainOptions, ChainRecord, GenesisBlock, HashedGenesis, Imported, Incoming,
+    Progress, Stages, StateReport, Stopped, StoredChain, genesis_header, verify_state,
 };
 pub use transaction::{StatelessTransaction, check_transaction};
 pub use tree::{BlockTree, Head};

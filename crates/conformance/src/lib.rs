@@ -16,6 +16,7 @@ mod difficulty_test;
 mod document;
 mod engine_test;
 mod exceptions;
+mod home;
 mod json;
 mod network;
 mod report;

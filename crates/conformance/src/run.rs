@@ -56,6 +56,8 @@ pub struct RunConfig {
     pub any_factory: bool,
     /// Cases that run at the same time.
     pub workers: usize,
+    /// Import blocks through databases in this folder, one for each test, instead of in memory.
+    pub datadir: Option<PathBuf>,
     /// Only this fork or network.
     pub fork: Option<String>,
     /// Only tests whose file or name this matches.
@@ -217,12 +219,12 @@ impl Run<'_> {
             }
             Test::Block(test) => {
                 self.case(job, name.clone(), &test.network, |engine| {
-                    run_block::run_blocks(engine, test)
+                    run_block::run_blocks(engine, test, self.config.datadir.as_deref())
                 });
             }
             Test::Engine(test) => {
                 self.case(job, name.clone(), &test.network, |engine| {
-                    run_block::run_payloads(engine, test)
+                    run_block::run_payloads(engine, test, self.config.datadir.as_deref())
                 });
             }
             Test::Tx(test) => {

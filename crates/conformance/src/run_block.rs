@@ -4,30 +4,39 @@ use crate::{
     block_test::{BlockTest, End, Expected},
     engine_test::{EngineTest, PayloadError},
     exceptions,
+    home::{Home, compare_stored},
     json::{Accounts, ConfigJson},
     network,
 };
 use alloy_consensus::Header;
-use alloy_primitives::{Address, B256};
-use std::collections::BTreeSet;
-use warpline_chain::{BlockTree, Engine, InvalidBlock, MemoryAccount, MemoryState};
+use alloy_primitives::Address;
+use std::{collections::BTreeSet, path::Path};
+use warpline_chain::{Engine, InvalidBlock, MemoryAccount, MemoryState};
 
 /// Imports the blocks of a blockchain test and compares what is left.
-pub(crate) fn run_blocks(engine: &Engine, test: &BlockTest) -> Result<(), String> {
-    let mut tree = start(&test.network, &test.config, &test.pre, &test.genesis)?;
+pub(crate) fn run_blocks(
+    engine: &Engine,
+    test: &BlockTest,
+    datadir: Option<&Path>,
+) -> Result<(), String> {
+    let mut chain = start(&test.network, &test.config, &test.pre, &test.genesis, datadir)?;
     for (index, block) in test.blocks.iter().enumerate() {
-        let result = import(engine, |engine| tree.import_rlp(engine, &block.rlp))
+        let result = import(engine, |engine| chain.import_rlp(engine, &block.rlp))
             .map_err(|problem| format!("block {index}: {problem}"))?;
         judge(index, block.expected(&test.network), result)?;
     }
-    end(&tree, &test.end)
+    end(&mut chain, &test.end)
 }
 
 /// Imports the payloads of an engine test and compares what is left.
-pub(crate) fn run_payloads(engine: &Engine, test: &EngineTest) -> Result<(), String> {
-    let mut tree = start(&test.network, &test.config, &test.pre, &test.genesis)?;
+pub(crate) fn run_payloads(
+    engine: &Engine,
+    test: &EngineTest,
+    datadir: Option<&Path>,
+) -> Result<(), String> {
+    let mut chain = start(&test.network, &test.config, &test.pre, &test.genesis, datadir)?;
     for (index, payload) in test.payloads.iter().enumerate() {
-        let result = match (payload.block(tree.rules()), payload.error_code()) {
+        let result = match (payload.block(chain.rules()), payload.error_code()) {
             (Err(PayloadError::Call(code, _)), Some(expected)) if code == expected => continue,
             (Err(PayloadError::Call(code, problem)), expected) => {
                 let expected = expected.map_or("none".to_owned(), |code| code.to_string());
@@ -38,27 +47,27 @@ pub(crate) fn run_payloads(engine: &Engine, test: &EngineTest) -> Result<(), Str
             (_, Some(expected)) => {
                 return Err(format!("payload {index}: expected call error {expected}, got none"));
             }
-            (Ok(block), None) => import(engine, |engine| tree.import(engine, block.clone()))
+            (Ok(block), None) => import(engine, |engine| chain.import(engine, block.clone()))
                 .map_err(|problem| format!("payload {index}: {problem}"))?,
             (Err(PayloadError::Invalid(error)), None) => Err(error),
         };
         judge(index, payload.expected(), result)?;
     }
-    end(&tree, &test.end)
+    end(&mut chain, &test.end)
 }
 
 /// Imports a block. One that the parallel engine refuses is also offered to the sequential one,
 /// which must refuse it for the same reason at the same place: the outer error says otherwise.
 fn import(
     engine: &Engine,
-    mut import: impl FnMut(&Engine) -> Result<B256, InvalidBlock>,
+    mut import: impl FnMut(&Engine) -> Result<Result<(), InvalidBlock>, String>,
 ) -> Result<Result<(), InvalidBlock>, String> {
-    match import(engine) {
-        Err(error) if engine.threads() > 1 => match import(&Engine::Sequential) {
+    match import(engine)? {
+        Err(error) if engine.threads() > 1 => match import(&Engine::Sequential)? {
             Err(same) if same == error => Ok(Err(error)),
             other => Err(format!("in parallel: {error}; in order: {other:?}")),
         },
-        other => Ok(other.map(drop)),
+        other => Ok(other),
     }
 }
 
@@ -67,14 +76,15 @@ fn start(
     config: &ConfigJson,
     pre: &Accounts,
     genesis: &Header,
-) -> Result<BlockTree, String> {
+    datadir: Option<&Path>,
+) -> Result<Home, String> {
     let rules = network::rules(network, config).map_err(|error| error.to_string())?;
     let state = pre.to_state();
     let root = state.root();
     if root != genesis.state_root {
         return Err(format!("genesis state root: expected {}, got {root}", genesis.state_root));
     }
-    Ok(BlockTree::new(rules, genesis.clone(), state))
+    Home::new(rules, genesis, state, datadir)
 }
 
 fn judge(
@@ -102,22 +112,22 @@ fn judge(
     }
 }
 
-fn end(tree: &BlockTree, expected: &End) -> Result<(), String> {
-    let head = tree.head();
-    if head.hash != expected.last_block_hash {
+fn end(chain: &mut Home, expected: &End) -> Result<(), String> {
+    let (hash, root) = chain.head();
+    if hash != expected.last_block_hash {
         let wanted = expected.last_block_hash;
-        return Err(format!("last block hash: expected {wanted}, got {}", head.hash));
+        return Err(format!("last block hash: expected {wanted}, got {hash}"));
     }
     if let Some(accounts) = &expected.post_state {
-        compare_states(accounts, head.state)?;
-    }
-    match expected.post_state_hash {
-        Some(wanted) if wanted != head.header.state_root => {
-            let found: B256 = head.header.state_root;
-            Err(format!("state root: expected {wanted}, got {found}"))
+        match &*chain {
+            Home::Memory(tree) => compare_states(accounts, tree.head().state)?,
+            Home::Database(chain, _) => compare_stored(&accounts.to_state(), chain)?,
         }
-        _ => Ok(()),
     }
+    if let Some(wanted) = expected.post_state_hash.filter(|wanted| *wanted != root) {
+        return Err(format!("state root: expected {wanted}, got {root}"));
+    }
+    chain.verify()
 }
 
 fn compare_states(expected: &Accounts, actual: &MemoryState) -> Result<(), String> {

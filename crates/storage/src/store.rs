@@ -15,8 +15,12 @@ use parking_lot::{Condvar, Mutex};
 use std::{
     collections::VecDeque,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 /// A database of one canonical chain and the state after its head.
@@ -48,6 +52,8 @@ pub(crate) struct Shared {
     pub(crate) write_turn: Mutex<()>,
     /// Held by whoever moves the head.
     order: Mutex<()>,
+    /// Nanoseconds that the writer has been busy.
+    pub(crate) writing: AtomicU64,
 }
 
 impl core::fmt::Debug for Shared {
@@ -124,6 +130,7 @@ impl Storage {
             progress: Condvar::new(),
             write_turn: Mutex::new(()),
             order: Mutex::new(()),
+            writing: AtomicU64::new(0),
         });
         let writer = lock.is_some().then(|| {
             let shared = Arc::clone(&shared);
@@ -171,6 +178,11 @@ impl Storage {
     /// The last block written.
     pub fn written(&self) -> BlockRef {
         self.shared.live.lock().written
+    }
+
+    /// How long the writer has been busy since the database was opened.
+    pub fn time_writing(&self) -> Duration {
+        Duration::from_nanos(self.shared.writing.load(Ordering::Relaxed))
     }
 
     /// Accepts a block that follows the head. Waits while too many blocks are not written yet.

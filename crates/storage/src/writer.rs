@@ -10,7 +10,10 @@ use crate::{
     store::{Live, Shared},
     write,
 };
-use std::sync::Arc;
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
 
 /// Writes until the storage is shut down.
 pub(crate) fn run(shared: &Shared) {
@@ -29,7 +32,11 @@ pub(crate) fn run(shared: &Shared) {
 
         let written = {
             let _turn = shared.write_turn.lock();
-            commit(&shared.engine, &shared.options, &batch)
+            let start = Instant::now();
+            let written = commit(&shared.engine, &shared.options, &batch);
+            let busy = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            shared.writing.fetch_add(busy, Ordering::Relaxed);
+            written
         };
         let mut live = shared.live.lock();
         match written {

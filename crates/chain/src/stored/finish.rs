@@ -43,6 +43,16 @@ impl Finished {
         Self { body, senders, receipts, diff: HashedDiff::new(diff) }
     }
 
+    pub(super) fn of_new_block(
+        receipts: Vec<EthereumReceipt>,
+        diff: &StateDiff,
+        senders: Vec<Address>,
+        body: BlockBody<EthTransaction>,
+    ) -> Self {
+        let receipts = receipts.into_iter().map(StoredReceipt::from).collect();
+        Self { body, senders, receipts, diff: HashedDiff::new(diff) }
+    }
+
     /// What the block changed.
     pub(super) const fn diff(&self) -> &HashedDiff {
         &self.diff
@@ -120,26 +130,36 @@ impl HeadTrie {
         stated: B256,
         diff: &HashedDiff,
     ) -> Result<RootUpdate, ImportError> {
-        let Some(trie) = &mut self.trie else { return Err(StorageError::Closed.into()) };
-        let before = trie.current_root();
-        trie.stage(source::changes(diff));
-        let update = match trie.root(&source) {
-            Ok(update) => update,
-            Err(error) => {
-                self.forget();
-                return Err(error.into());
-            }
-        };
+        let before = self.trie.as_ref().map(StateTrie::current_root);
+        let update = self.advance(source, diff)?;
         let compared = InvalidBlock::compare(Reason::StateRoot, &stated, &update.root);
         if let Err(invalid) = compared {
             // Where it can be told what leads back, the trie keeps what it has in memory.
             let back = source::opposite(diff);
-            if !back.is_some_and(|back| take_back(trie, source, back, before)) {
+            let restored = match (&mut self.trie, back, before) {
+                (Some(trie), Some(back), Some(before)) => take_back(trie, source, back, before),
+                _ => false,
+            };
+            if !restored {
                 self.forget();
             }
             return Err(invalid.into());
         }
         Ok(update)
+    }
+
+    /// The root after a block on top of the head.
+    pub(super) fn advance(
+        &mut self,
+        source: SnapshotSource<'_>,
+        diff: &HashedDiff,
+    ) -> Result<RootUpdate, ImportError> {
+        let Some(trie) = &mut self.trie else { return Err(StorageError::Closed.into()) };
+        trie.stage(source::changes(diff));
+        trie.root(&source).map_err(|error| {
+            self.forget();
+            error.into()
+        })
     }
 
     /// Hands a block to the database.

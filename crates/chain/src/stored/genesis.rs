@@ -34,7 +34,7 @@ impl GenesisBlock {
     /// The root cannot be computed.
     pub fn new(genesis: &Genesis, rules: &Rules) -> Result<Self, ChainError> {
         let state = allocation(genesis.alloc.iter());
-        let mut header = header(genesis, rules);
+        let mut header = genesis_header(genesis, rules);
         header.state_root = commit_state(&state, &TrieConfig::default())?.0;
         Ok(Self { header, state })
     }
@@ -106,8 +106,9 @@ fn allocation<'a>(accounts: impl Iterator<Item = (&'a Address, &'a GenesisAccoun
     state
 }
 
-/// The header, but for the state root. Fields that a fork brings are there if it is active.
-fn header(genesis: &Genesis, rules: &Rules) -> Header {
+/// The header of a genesis block, but for its state root. Fields that a fork brings are there if
+/// it is active.
+pub fn genesis_header(genesis: &Genesis, rules: &Rules) -> Header {
     let chain = rules.for_child(genesis.difficulty).chain;
     let (number, timestamp) = (genesis.number.unwrap_or_default(), genesis.timestamp);
     let london = chain.is_london_active_at_block(number);
@@ -138,7 +139,6 @@ fn header(genesis: &Genesis, rules: &Rules) -> Header {
             .is_prague_active_at_timestamp(timestamp)
             .then_some(EMPTY_REQUESTS_HASH),
         block_access_list_hash: amsterdam.then(|| compute_block_access_list_hash(&[])),
-        slot_number: amsterdam.then(|| genesis.slot_number.unwrap_or_default()),
         ..Header::default()
     }
 }

@@ -1,17 +1,20 @@
 //! A chain in a database: importing blocks, choosing the head, going back.
 //!
-//! - `genesis`: what the database begins with.
+//! - `genesis`: what the database begins with; `bulk`: more of it than fits a file.
 //! - `record`: what the database says about the chain beside that.
 //! - `state`: the state that a block executes on; `layer`: blocks that it lies under.
 //! - `source`: what the trie reads and wants written.
 //! - `known`: the blocks at hand, canonical and not.
 //! - `finish`: root and commit of a block that was executed.
 //! - `fork`: validation beside the chain, at any depth, without touching the database.
+//! - `build`: new blocks.
 //! - `pipeline`: many blocks in a row, their stages overlapping.
 //! - `verify`: the state against its tries.
 //!
 //! [`StoredChain`] ties them together. Only blocks that are valid in every respect are committed.
 
+mod build;
+mod bulk;
 mod chain;
 mod finish;
 mod fork;
@@ -25,8 +28,10 @@ mod source;
 mod state;
 mod verify;
 
+pub use build::BlockAttributes;
+pub use bulk::HashedGenesis;
 pub use chain::{Imported, StoredChain};
-pub use genesis::GenesisBlock;
+pub use genesis::{GenesisBlock, genesis_header};
 pub use options::ChainOptions;
 pub use pipeline::{Incoming, Progress, Stages, Stopped};
 pub use record::ChainRecord;

@@ -37,6 +37,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+use warpline_chainspec::ChainSpec;
 use warpline_executor::EthTransaction;
 use warpline_storage::{BlockRef, Storage, StoredReceipt};
 use warpline_trie::TrieConfig;
@@ -131,6 +132,9 @@ impl StoredChain {
         blocks: impl Iterator<Item = Result<Incoming, E>> + Send,
         committed: &(dyn Fn(Progress) + Sync),
     ) -> Result<Stages, Stopped<E>> {
+        if matches!(engine, Engine::Sequential) {
+            return self.import_in_order(engine, blocks, committed);
+        }
         let rules = self.rules.clone();
         let mut stages = Stages::default();
         thread::scope(|scope| {
@@ -150,6 +154,84 @@ impl StoredChain {
                 }
             }
             Ok(stages)
+        })
+    }
+
+    /// The same with one stage at a time, on the calling thread.
+    fn import_in_order<E>(
+        &mut self,
+        engine: &Engine,
+        blocks: impl Iterator<Item = Result<Incoming, E>>,
+        committed: &(dyn Fn(Progress) + Sync),
+    ) -> Result<Stages, Stopped<E>> {
+        let mut stages = Stages::default();
+        let mut start = Instant::now();
+        for incoming in blocks {
+            let Incoming { block, senders } = incoming.map_err(Stopped::Source)?;
+            let at = BlockRef { number: block.header.number, hash: block.header.hash_slow() };
+            let failed = |error| Stopped::Block { block: at, error: Box::new(error) };
+            let rules = self.rules.of_side(block.header.difficulty.is_zero());
+            let txs = recover(rules, &block, senders, Recovery::InOrder);
+            stages.senders += start.elapsed();
+            if block.header.parent_hash == self.head.hash {
+                let ahead = Ahead { hash: at.hash, block, txs };
+                self.extend_in_order(engine, ahead, committed, &mut stages).map_err(failed)?;
+            } else {
+                let (transactions, gas_used) =
+                    (block.body.transactions.len(), block.header.gas_used);
+                if self.import(engine, block).map_err(failed)? == Imported::Head {
+                    let written = self.storage.written().number;
+                    committed(Progress { block: at, transactions, gas_used, written });
+                }
+            }
+            start = Instant::now();
+        }
+        Ok(stages)
+    }
+
+    fn extend_in_order(
+        &mut self,
+        engine: &Engine,
+        ahead: Ahead,
+        committed: &(dyn Fn(Progress) + Sync),
+        stages: &mut Stages,
+    ) -> Result<(), ImportError> {
+        let start = Instant::now();
+        let mut run = self.run(engine)?;
+        let executed = run.execute(ahead)?;
+        let node = executed.node.clone();
+        stages.execution += start.elapsed();
+        self.trie.at(self.head.header.state_root)?;
+        let mut last = Last {
+            trie: &mut self.trie,
+            storage: &self.storage,
+            threads: self.trie_config.threads.max(1),
+            committed,
+            root: Duration::ZERO,
+            commit: Duration::ZERO,
+        };
+        let finished = last.finish(executed);
+        stages.root += last.root;
+        stages.commit += last.commit;
+        finished?;
+        self.leave_fork();
+        self.head = self.known.push_canonical(node);
+        Ok(())
+    }
+
+    fn run<'a>(&'a self, engine: &'a Engine) -> Result<Run<'a>, ImportError> {
+        let lineage = self.known.lineage(&self.storage, Arc::clone(&self.head), GENERATIONS)?;
+        Ok(Run {
+            engine,
+            rules: &self.rules,
+            storage: &self.storage,
+            codes: &self.codes,
+            storage_only: &self.storage_only,
+            trie: &self.trie_config,
+            lineage: lineage.into(),
+            layers: VecDeque::new(),
+            recent: VecDeque::new(),
+            busy: Duration::ZERO,
         })
     }
 
@@ -191,46 +273,45 @@ impl StoredChain {
     ) -> Result<Option<Ahead>, Failed> {
         let head = self.head();
         let at_head = |error: ImportError| (head, Box::new(error));
-        let lineage = self.known.lineage(&self.storage, Arc::clone(&self.head), GENERATIONS);
-        let lineage = lineage.map_err(|error| at_head(error.into()))?;
         self.trie.at(self.head.header.state_root).map_err(at_head)?;
         self.leave_fork();
-        let (storage, trie, config) = (&self.storage, &mut self.trie, &self.trie_config);
-        let mut run = Run {
-            engine,
-            rules: &self.rules,
-            storage,
-            codes: &self.codes,
-            storage_only: &self.storage_only,
-            trie: config,
-            lineage: lineage.into(),
-            layers: VecDeque::new(),
-            recent: VecDeque::new(),
-            busy: Duration::ZERO,
+        // The last stage has the trie to itself, the others everything else.
+        let threads = self.trie_config.threads.max(1);
+        let mut trie = core::mem::replace(&mut self.trie, HeadTrie::new(self.trie_config.clone()));
+        let mut run = self.run(engine).map_err(at_head)?;
+        let mut last = Last {
+            trie: &mut trie,
+            storage: &self.storage,
+            threads,
+            committed,
+            root: Duration::ZERO,
+            commit: Duration::ZERO,
         };
         let (left, finished) = thread::scope(|scope| {
             let (executed, jobs) = sync_channel(EXECUTED);
-            let threads = config.threads.max(1);
-            let finisher =
-                scope.spawn(move || finish_all(&jobs, trie, storage, threads, committed));
+            // Moved in, so that its end is the end of the queue.
+            let finisher = scope.spawn(|| {
+                let jobs = jobs;
+                last.finish_all(&jobs)
+            });
             let left = run.execute_all(first, incoming, &executed);
             drop(executed);
             (left, finisher.join())
         });
+        stages.root += last.root;
+        stages.commit += last.commit;
         stages.execution += run.busy;
+        let recent = run.recent;
+        self.trie = trie;
         let written = self.storage.head().number;
-        for node in run.recent {
+        for node in recent {
             if node.header.number <= written {
                 self.head = self.known.push_canonical(node);
             }
         }
+        // What comes first in the chain is what failed.
         match finished {
-            // What comes first in the chain is what failed.
-            Ok((root, commit, outcome)) => {
-                stages.root += root;
-                stages.commit += commit;
-                outcome?;
-            }
+            Ok(finished) => finished?,
             Err(_) => return Err((head, Box::new(ImportError::Panicked))),
         }
         left
@@ -317,38 +398,42 @@ impl Run<'_> {
     }
 }
 
-/// The stage of roots and commits. Ends with the first failure.
-fn finish_all(
-    jobs: &Receiver<Executed>,
-    trie: &mut HeadTrie,
-    storage: &Storage,
+/// The stage of roots and commits.
+struct Last<'a> {
+    trie: &'a mut HeadTrie,
+    storage: &'a Storage,
     threads: usize,
-    committed: &(dyn Fn(Progress) + Sync),
-) -> (Duration, Duration, Result<(), Failed>) {
-    let (mut root, mut commit) = (Duration::ZERO, Duration::ZERO);
-    let mut finish = |executed: Executed| -> Result<(), ImportError> {
+    committed: &'a (dyn Fn(Progress) + Sync),
+    root: Duration,
+    commit: Duration,
+}
+
+impl Last<'_> {
+    /// Ends with the first failure.
+    fn finish_all(&mut self, jobs: &Receiver<Executed>) -> Result<(), Failed> {
+        for executed in jobs {
+            let block = executed.node.block();
+            self.finish(executed).map_err(|error| (block, Box::new(error)))?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, executed: Executed) -> Result<(), ImportError> {
         let start = Instant::now();
         let Executed { node, diff, receipts, senders, body } = executed;
         let (transactions, gas_used) = (body.transactions.len(), node.header.gas_used);
         let finished = Finished::from_parts(receipts, &diff, senders, body);
-        let snapshot = storage.snapshot(threads)?;
+        let snapshot = self.storage.snapshot(self.threads)?;
         let stated = node.header.state_root;
-        let update = trie.root(SnapshotSource(&snapshot), stated, finished.diff())?;
-        root += start.elapsed();
+        let update = self.trie.root(SnapshotSource(&snapshot), stated, finished.diff())?;
+        self.root += start.elapsed();
         let start = Instant::now();
-        trie.store(storage, &node, finished, &update)?;
-        commit += start.elapsed();
-        let written = storage.written().number;
-        committed(Progress { block: node.block(), transactions, gas_used, written });
+        self.trie.store(self.storage, &node, finished, &update)?;
+        self.commit += start.elapsed();
+        let written = self.storage.written().number;
+        (self.committed)(Progress { block: node.block(), transactions, gas_used, written });
         Ok(())
-    };
-    for executed in jobs {
-        let block = executed.node.block();
-        if let Err(error) = finish(executed) {
-            return (root, commit, Err((block, Box::new(error))));
-        }
     }
-    (root, commit, Ok(()))
 }
 
 /// The stage of senders: until there are no more blocks, or nobody takes them.
@@ -365,7 +450,8 @@ fn recover_all<E>(
             Err(error) => return (busy, Some(error)),
         };
         let hash = block.header.hash_slow();
-        let txs = recover(rules, &block, senders);
+        let chain = rules.of_side(block.header.difficulty.is_zero());
+        let txs = recover(chain, &block, senders, Recovery::Parallel);
         busy += start.elapsed();
         if ahead.send(Ahead { hash, block, txs }).is_err() {
             break;
@@ -375,15 +461,24 @@ fn recover_all<E>(
     (busy, None)
 }
 
+/// Who recovers senders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Recovery {
+    /// The calling thread.
+    InOrder,
+    /// All that there are.
+    Parallel,
+}
+
 /// Recovers the senders of a block whose parent may not be known yet: which side of the merge it
 /// is on, it says itself, and that is checked before this is used.
 fn recover(
-    rules: &Rules,
+    chain: &ChainSpec,
     block: &Block<EthTransaction>,
     senders: Option<Vec<Address>>,
+    recovery: Recovery,
 ) -> Result<Vec<Tx>, InvalidBlock> {
     let header = &block.header;
-    let chain = rules.of_side(header.difficulty.is_zero());
     let transactions = &block.body.transactions;
     if let Some(senders) = senders.filter(|senders| senders.len() == transactions.len()) {
         let known = |(tx, sender): (&EthTransaction, Address)| {
@@ -395,6 +490,9 @@ fn recover(
         body::recover_one(chain, header, tx)
             .map_err(|error| InvalidBlock { transaction: Some(index), ..error })
     };
+    if recovery == Recovery::InOrder {
+        return transactions.iter().enumerate().map(recover).collect();
+    }
     let results: Vec<_> =
         transactions.par_iter().enumerate().with_min_len(8).map(recover).collect();
     // In order, so that it is always the first one that is reported.

@@ -1,0 +1,329 @@
+//! `warpline bench --pipeline`: workload blocks from bytes to the disk.
+//!
+//! A chain of blocks is built into a database once. Every timed run opens the database, goes back
+//! to the genesis block, which brings the part of the trie that the chain touches into memory,
+//! and imports the chain until all of it is written.
+
+use super::{BenchArgs, Job};
+use alloy_consensus::transaction::Recovered;
+use alloy_genesis::Genesis;
+use alloy_primitives::{B256, U256, keccak256};
+use eyre::WrapErr;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use std::{
+    convert::Infallible,
+    num::NonZeroUsize,
+    path::Path,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+use warpline_chain::{
+    BlockAttributes, ChainOptions, Engine, HashedGenesis, Incoming, Rules, StoredChain,
+    genesis_header,
+};
+use warpline_executor::ParallelConfig;
+use warpline_trie::TrieConfig;
+use warpline_types::AccountState;
+use warpline_workload::{BlockSpec, WorkloadBlock, generate};
+
+/// One way to import a chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Variant {
+    parallel: bool,
+    known_senders: bool,
+}
+
+const VARIANTS: [Variant; 4] = [
+    Variant { parallel: false, known_senders: true },
+    Variant { parallel: true, known_senders: true },
+    Variant { parallel: false, known_senders: false },
+    Variant { parallel: true, known_senders: false },
+];
+
+/// The figures of one variant: medians over the runs.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Row {
+    workload: String,
+    mode: &'static str,
+    senders: &'static str,
+    blocks: usize,
+    transactions: usize,
+    gas_used: u64,
+    state_accounts: usize,
+    wall_ms: f64,
+    transactions_per_second: f64,
+    gas_per_second: f64,
+    /// Over the same chain in order.
+    speedup: f64,
+    stages_ms: StagesMs,
+}
+
+/// How long each stage was busy. In parallel mode they overlap.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StagesMs {
+    senders: f64,
+    execution: f64,
+    root: f64,
+    commit: f64,
+    write: f64,
+}
+
+/// One run.
+#[derive(Debug, Clone, Copy)]
+struct Timed {
+    wall: Duration,
+    stages: StagesMs,
+}
+
+/// A chain to import.
+struct Prepared {
+    rules: Rules,
+    blocks: Vec<Incoming>,
+    accounts: usize,
+}
+
+pub(super) fn measure(args: &BenchArgs, jobs: &[Job]) -> eyre::Result<ExitCode> {
+    super::write_json(args, "")?;
+    let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let threads = args.threads.map_or_else(cores, NonZeroUsize::get);
+    let parallel = ParallelConfig { threads, ..ParallelConfig::default() };
+    let engines =
+        [Engine::Sequential, Engine::parallel(parallel).wrap_err("starting the threads")?];
+    let runs = args.runs.get();
+    let progress = ProgressBar::new((jobs.len() * runs * VARIANTS.len()) as u64);
+    progress
+        .set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} runs, {eta} left: {msg}")?);
+
+    let mut rows = Vec::new();
+    for job in jobs {
+        let folder = match &args.datadir {
+            Some(folder) => tempfile::tempdir_in(folder),
+            None => tempfile::tempdir(),
+        };
+        let folder = folder.wrap_err("making a folder for the database")?;
+        progress.set_message(format!("{}, building", job.label()));
+        let path = folder.path();
+        let chain = prepare(path, job, args, &engines[1], threads)
+            .wrap_err_with(|| format!("workload `{}`", job.workload))?;
+        progress.set_message(job.label());
+        let mut timed: [Vec<Timed>; 4] = Default::default();
+        for _ in 0..runs {
+            for (variant, timed) in VARIANTS.iter().zip(&mut timed) {
+                let engine = &engines[usize::from(variant.parallel)];
+                timed.push(run(path, *variant, &chain, engine, threads)?);
+                progress.inc(1);
+            }
+        }
+        rows.extend(summarize(job, &chain, &timed));
+    }
+    progress.finish_and_clear();
+    eprint!("{}", table(&rows));
+    let report = serde_json::json!({ "threads": threads, "runs": runs, "pipeline": rows });
+    super::write_json(args, &serde_json::to_string_pretty(&report)?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn options(threads: usize) -> ChainOptions {
+    let trie = TrieConfig { threads, ..TrieConfig::default() };
+    ChainOptions { trie, ..ChainOptions::default() }
+}
+
+/// Makes the database and the chain.
+fn prepare(
+    path: &Path,
+    job: &Job,
+    args: &BenchArgs,
+    engine: &Engine,
+    threads: usize,
+) -> eyre::Result<Prepared> {
+    let transactions = job.spec.transactions.saturating_mul(args.blocks.get());
+    let block = generate(job.workload, &BlockSpec { transactions, ..job.spec })?;
+    let rules = Rules::from_config(&block.chain)?;
+    let limits = |txs: &[_]| txs.iter().map(alloy_consensus::Transaction::gas_limit).sum::<u64>();
+    let size = job.spec.transactions.max(1);
+    let fullest = block.transactions.chunks(size).map(limits).max().unwrap_or_default();
+    // Twice what a block may use, so that the base fee does not rise.
+    let gas_limit = fullest.saturating_mul(2).max(30_000_000);
+    let genesis = Genesis {
+        config: block.chain.clone(),
+        timestamp: block.header.timestamp - 1,
+        gas_limit,
+        base_fee_per_gas: block.header.base_fee_per_gas.map(u128::from),
+        ..Genesis::default()
+    };
+    let header = genesis_header(&genesis, &rules);
+    let state = state(&block, args.state_size);
+    let accounts = state.accounts.len();
+    let mut chain =
+        StoredChain::create_large(path, options(threads), rules.clone(), header, state)?;
+
+    let WorkloadBlock { transactions, senders, header, .. } = block;
+    let mut timestamp = header.timestamp;
+    let signed: Vec<_> = transactions
+        .into_iter()
+        .zip(&senders)
+        .map(|(tx, sender)| Recovered::new_unchecked(tx, *sender))
+        .collect();
+    let mut blocks = Vec::with_capacity(args.blocks.get());
+    for txs in signed.chunks(size) {
+        let attributes = BlockAttributes {
+            timestamp,
+            beneficiary: header.beneficiary,
+            prev_randao: header.mix_hash,
+            extra_data: header.extra_data.clone(),
+            gas_limit,
+            withdrawals: Vec::new(),
+            parent_beacon_block_root: header.parent_beacon_block_root.unwrap_or_default(),
+        };
+        let senders = txs.iter().map(Recovered::signer).collect();
+        let block = chain.build(engine, attributes, txs.to_vec())?;
+        blocks.push(Incoming { block, senders: Some(senders) });
+        timestamp += 12;
+    }
+    chain.shutdown()?;
+    Ok(Prepared { rules, blocks, accounts })
+}
+
+/// The state of the workload, and accounts that nobody touches up to a size.
+fn state(block: &WorkloadBlock, size: usize) -> HashedGenesis {
+    let mut state = HashedGenesis::default();
+    for (address, account) in &block.pre_state {
+        let (hash, code_hash) = (keccak256(address), keccak256(&account.code));
+        let (balance, nonce) = (account.balance, account.nonce);
+        state.accounts.push((hash, AccountState { balance, nonce, code_hash }));
+        if !account.code.is_empty() {
+            state.codes.push((code_hash, account.code.clone()));
+        }
+        let slot = |(slot, value): (&U256, &U256)| (hash, keccak256(B256::from(*slot)), *value);
+        state.slots.extend(account.storage.iter().map(slot));
+    }
+    let filler = (state.accounts.len()..size).map(|index| {
+        let hash = keccak256([b"filler".as_slice(), &index.to_be_bytes()].concat());
+        let balance = U256::from(1_000_000_000_000_000_000_u64 + index as u64);
+        (hash, AccountState { balance, nonce: index as u64 % 100, code_hash: keccak256([]) })
+    });
+    state.accounts.extend(filler);
+    state
+}
+
+fn run(
+    path: &Path,
+    variant: Variant,
+    prepared: &Prepared,
+    engine: &Engine,
+    threads: usize,
+) -> eyre::Result<Timed> {
+    let threads = if variant.parallel { threads } else { 1 };
+    let mut chain = StoredChain::open(path, options(threads), prepared.rules.clone(), None)?;
+    chain.unwind(0)?;
+    let blocks = prepared.blocks.iter().map(|incoming| Incoming {
+        block: incoming.block.clone(),
+        senders: incoming.senders.clone().filter(|_| variant.known_senders),
+    });
+    let blocks: Vec<_> = blocks.map(Ok::<_, Infallible>).collect();
+    let written = chain.storage().time_writing();
+    let start = Instant::now();
+    let stages = chain.import_all(engine, blocks.into_iter(), &|_| {})?;
+    chain.flush()?;
+    let wall = start.elapsed();
+    let stages = StagesMs {
+        senders: ms(stages.senders),
+        execution: ms(stages.execution),
+        root: ms(stages.root),
+        commit: ms(stages.commit),
+        write: ms(chain.storage().time_writing() - written),
+    };
+    chain.shutdown()?;
+    Ok(Timed { wall, stages })
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    let (low, high) = (values.get((values.len().max(1) - 1) / 2), values.get(values.len() / 2));
+    low.zip(high).map_or(0.0, |(low, high)| f64::midpoint(*low, *high))
+}
+
+fn summarize(job: &Job, chain: &Prepared, timed: &[Vec<Timed>; 4]) -> Vec<Row> {
+    let transactions = chain.blocks.iter().map(|b| b.block.body.transactions.len()).sum();
+    let gas_used = chain.blocks.iter().map(|b| b.block.header.gas_used).sum();
+    let wall = |timed: &[Timed]| median(timed.iter().map(|timed| ms(timed.wall)));
+    let row = |at: usize| {
+        let (variant, runs) = (VARIANTS[at], &timed[at]);
+        let in_order = Variant { parallel: false, ..variant };
+        let base = VARIANTS.iter().position(|other| *other == in_order).unwrap_or(at);
+        let stage = |of: fn(&StagesMs) -> f64| median(runs.iter().map(|timed| of(&timed.stages)));
+        let wall_ms = wall(runs);
+        Row {
+            workload: job.label(),
+            mode: if variant.parallel { "parallel" } else { "in order" },
+            senders: if variant.known_senders { "known" } else { "recovered" },
+            blocks: chain.blocks.len(),
+            transactions,
+            gas_used,
+            state_accounts: chain.accounts,
+            wall_ms,
+            transactions_per_second: transactions as f64 / wall_ms * 1e3,
+            gas_per_second: gas_used as f64 / wall_ms * 1e3,
+            speedup: wall(&timed[base]) / wall_ms,
+            stages_ms: StagesMs {
+                senders: stage(|s| s.senders),
+                execution: stage(|s| s.execution),
+                root: stage(|s| s.root),
+                commit: stage(|s| s.commit),
+                write: stage(|s| s.write),
+            },
+        }
+    };
+    (0..VARIANTS.len()).map(row).collect()
+}
+
+/// For people. Stages are in percent of the wall time.
+fn table(rows: &[Row]) -> String {
+    use core::fmt::Write as _;
+    let mut text = format!(
+        "{:<22} {:<9} {:<9} {:>9} {:>9} {:>10} {:>8} {:>8} {:>8} {:>7} {:>7} {:>7} {:>7}\n",
+        "workload",
+        "mode",
+        "senders",
+        "accounts",
+        "txs",
+        "tx/s",
+        "Mgas/s",
+        "speedup",
+        "senders",
+        "execute",
+        "root",
+        "commit",
+        "write",
+    );
+    for row in rows {
+        let share = |stage: f64| format!("{:.0}%", stage / row.wall_ms * 100.0);
+        let stages = &row.stages_ms;
+        let _infallible = writeln!(
+            text,
+            "{:<22} {:<9} {:<9} {:>9} {:>9} {:>10.0} {:>8.0} {:>8.2} {:>8} {:>7} {:>7} {:>7} {:>7}",
+            row.workload,
+            row.mode,
+            row.senders,
+            row.state_accounts,
+            row.transactions,
+            row.transactions_per_second,
+            row.gas_per_second / 1e6,
+            row.speedup,
+            share(stages.senders),
+            share(stages.execution),
+            share(stages.root),
+            share(stages.commit),
+            share(stages.write),
+        );
+    }
+    text
+}
