@@ -177,7 +177,7 @@ impl HeadTrie {
             body,
             senders,
             receipts,
-            trie: source::to_store(&update.updates, Some(&diff)),
+            trie: source::to_store(&update.updates),
             diff,
         });
         match (committed, &mut self.trie) {
@@ -210,7 +210,7 @@ impl HeadTrie {
             .into());
         }
         trie.persisted(update.number);
-        Ok(source::to_store(&update.updates, None))
+        Ok(source::to_store(&update.updates))
     }
 }
 

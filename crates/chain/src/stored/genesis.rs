@@ -77,7 +77,7 @@ fn commit_state(state: &StateDiff, config: &TrieConfig) -> Result<(B256, TrieUpd
     let mut trie = StateTrie::open(config.clone(), EMPTY_ROOT_HASH)?;
     trie.stage(source::changes(&diff));
     let update = trie.root(&MemoryState::default())?;
-    Ok((update.root, source::to_store(&update.updates, Some(&diff))))
+    Ok((update.root, source::to_store(&update.updates)))
 }
 
 fn allocation<'a>(accounts: impl Iterator<Item = (&'a Address, &'a GenesisAccount)>) -> StateDiff {

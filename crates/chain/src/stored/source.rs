@@ -179,19 +179,21 @@ pub(crate) fn undone(unwound: &Unwound) -> Vec<AccountChange> {
     changes
 }
 
-/// What the trie wants written, for the database. `diff` says of which accounts the storage root
-/// may differ; without one, all do.
-pub(crate) fn to_store(updates: &TrieUpdates, diff: Option<&HashedDiff>) -> StoredUpdates {
+/// What the trie wants written, for the database. Every account comes with its storage root, so
+/// that the database need not look up what it has.
+pub(crate) fn to_store(updates: &TrieUpdates) -> StoredUpdates {
     let node = |path: &Nibbles, node: Option<&[u8]>| {
         (Bytes::from(path.to_vec()), node.map(Bytes::copy_from_slice))
     };
     let wiped = updates.wiped_storages().iter();
     let wiped =
         wiped.map(|account| (*account, StorageTrieUpdates { cleared: true, nodes: Vec::new() }));
+    let roots = updates.accounts().iter();
+    let roots = roots.filter_map(|(account, flat)| Some((*account, flat.as_ref()?.storage_root)));
     let mut stored = StoredUpdates {
         accounts: updates.account_nodes().map(|(path, bytes)| node(path, bytes)).collect(),
         storages: wiped.collect(),
-        storage_roots: storage_roots(updates, diff),
+        storage_roots: roots.collect(),
     };
     let wiped = stored.storages.len();
     for (account, path, bytes) in updates.storage_nodes() {
@@ -211,25 +213,4 @@ pub(crate) fn to_store(updates: &TrieUpdates, diff: Option<&HashedDiff>) -> Stor
         }
     }
     stored
-}
-
-fn storage_roots(updates: &TrieUpdates, diff: Option<&HashedDiff>) -> Vec<(B256, B256)> {
-    let roots = updates
-        .accounts()
-        .iter()
-        .filter_map(|(account, flat)| flat.as_ref().map(|flat| (*account, flat.storage_root)));
-    let Some(diff) = diff else { return roots.collect() };
-    let mut changed = diff
-        .accounts()
-        .iter()
-        .filter(|account| account.storage_cleared || !account.storage.is_empty())
-        .map(|account| account.hash)
-        .peekable();
-    // Both ascend.
-    roots
-        .filter(|(account, _)| {
-            while changed.next_if(|hash| hash < account).is_some() {}
-            changed.next_if_eq(account).is_some()
-        })
-        .collect()
 }
