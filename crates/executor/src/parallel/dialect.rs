@@ -41,6 +41,11 @@ type EvmOf<F, DB, I> = <<F as BlockExecutorFactory>::EvmFactory as EvmFactory>::
 
 /// See the module documentation. Implemented here only.
 pub trait Dialect<F: BlockExecutorFactory>: sealed::Sealed + Sync {
+    /// A sender pays for value, gas and blobs, and for nothing else, so that a balance which
+    /// covers these is as good as any other.
+    #[doc(hidden)]
+    const STANDARD_CHARGES: bool;
+
     /// An EVM for speculation that notes which balances are observed.
     #[doc(hidden)]
     fn watched_evm<'v, Db: Database>(
@@ -112,6 +117,8 @@ mod sealed {
 pub struct AnyFactory;
 
 impl<F: BlockExecutorFactory> Dialect<F> for AnyFactory {
+    const STANDARD_CHARGES: bool = false;
+
     fn watched_evm<'v, Db: Database>(
         factory: &F,
         view: View<'v, Db>,
@@ -171,6 +178,8 @@ where
         >,
     Spec: EthExecutorSpec,
 {
+    const STANDARD_CHARGES: bool = true;
+
     fn watched_evm<'v, Db: Database>(
         factory: &EthBlockExecutorFactory<R, Spec, EthEvmFactory>,
         view: View<'v, Db>,

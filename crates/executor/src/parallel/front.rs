@@ -299,7 +299,7 @@ where
     ) -> Option<Outcome<F::TxExecutionResult>> {
         let start = clock(self.timings);
         let input = &self.shared.input.txs[tx];
-        let envelope = || envelope(input);
+        let envelope = || envelope(input, S::STANDARD_CHARGES);
         let state = self.executor.evm().db();
         // The helper's executor knows nothing of the gas used so far: admission is decided here.
         let holds = input.tx().gas_limit() <= self.gas_left
@@ -328,7 +328,7 @@ where
 }
 
 /// What `tx` observes before its code runs.
-fn envelope<T: RecoveredTx<Tx>, Tx: Transaction>(tx: &T) -> Envelope {
+fn envelope<T: RecoveredTx<Tx>, Tx: Transaction>(tx: &T, standard_charges: bool) -> Envelope {
     let sender = *tx.signer();
     let tx = tx.tx();
     let gas = U256::from(tx.gas_limit()).checked_mul(U256::from(tx.max_fee_per_gas()));
@@ -337,7 +337,7 @@ fn envelope<T: RecoveredTx<Tx>, Tx: Transaction>(tx: &T) -> Envelope {
     let authorizes = tx.authorization_list().is_some_and(|list| !list.is_empty());
     let cost =
         gas.zip(blobs).and_then(|(gas, blobs)| gas.checked_add(blobs)?.checked_add(tx.value()));
-    Envelope { sender, cost, authorizes }
+    Envelope { sender, cost, authorizes, standard_charges }
 }
 
 fn clock(enabled: bool) -> Option<Instant> {

@@ -130,9 +130,9 @@ impl<D> ParallelExecutor<D> {
     /// equal to what [`execute_sequential`](crate::execute_sequential) gives.
     ///
     /// Balances are compared only as far as a transaction looks at them, so it must look only
-    /// through the EVM's own opcodes, and at the sender's to see that it covers value, gas and
-    /// blobs. Not supported is a factory that charges the sender more than these (a fee for data,
-    /// say), whose precompiles or handler look at balances otherwise, or whose
+    /// through the EVM's own opcodes, and at the sender's, from which a factory may charge what it
+    /// likes: of a factory that is not Ethereum's own the sender's balance is compared exactly.
+    /// Not supported is a factory whose precompiles or handler look at other balances, or whose
     /// [`commit_transaction`](alloy_evm::block::BlockExecutor::commit_transaction) commits
     /// anything but the result, once.
     ///

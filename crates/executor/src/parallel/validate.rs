@@ -17,6 +17,9 @@ pub(crate) struct Envelope {
     pub(crate) sender: Address,
     /// Value plus the most the gas can cost; `None` where that overflows.
     pub(crate) cost: Option<U256>,
+    /// The sender is charged `cost` at most, so that any balance that covers it will do. If not,
+    /// who knows what the balance is held against.
+    pub(crate) standard_charges: bool,
     /// It carries EIP-7702 authorizations, which check the nonces of other accounts.
     pub(crate) authorizes: bool,
 }
@@ -101,6 +104,9 @@ fn account_holds(
         return Holds::No;
     }
     if seen.balance != now.balance {
+        if sends && !envelope.standard_charges {
+            return Holds::No;
+        }
         let mut needed = watch.debit(&read.address);
         if sends {
             needed = needed.zip(envelope.cost).and_then(|(debit, cost)| debit.checked_add(cost));
