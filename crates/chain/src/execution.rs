@@ -180,9 +180,8 @@ impl Ready<'_> {
             true => Vec::new(),
             false => self.roots_between(factory, parent)?,
         };
-        let receipts_root = receipts_root(&result.receipts, &roots);
+        let (receipts_root, bloom) = receipts_root(&result.receipts, &roots);
         InvalidBlock::compare(Reason::ReceiptsRoot, &header.receipts_root, &receipts_root)?;
-        let bloom = result.receipts.iter().fold(Bloom::ZERO, |all, receipt| all | receipt.bloom());
         InvalidBlock::compare(Reason::LogsBloom, &header.logs_bloom, &bloom)?;
         if chain.is_prague_active_at_timestamp(header.timestamp) {
             system_contracts(parent, &diff)?;
@@ -253,11 +252,14 @@ fn drain_dao<P: StateBefore>(state: &P) -> Result<Rebalanced<'_, P>, ImportError
     Rebalanced::new(state, &DAO_HARDFORK_ACCOUNTS, DAO_HARDFORK_BENEFICIARY)
 }
 
-/// The root of receipts that hold the state root after their transaction, where there are such.
-fn receipts_root(receipts: &[EthereumReceipt], roots: &[B256]) -> B256 {
+/// The root of receipts, which hold the state root after their transaction where there are such
+/// roots, and the bloom of all their logs.
+pub(crate) fn receipts_root(receipts: &[EthereumReceipt], roots: &[B256]) -> (B256, Bloom) {
+    let bloom = |all: Bloom, bloom: &Bloom| all | *bloom;
     if roots.is_empty() {
         let receipts: Vec<_> = receipts.iter().map(TxReceipt::with_bloom_ref).collect();
-        return calculate_receipt_root(&receipts);
+        let blooms = receipts.iter().map(|receipt| &receipt.logs_bloom);
+        return (calculate_receipt_root(&receipts), blooms.fold(Bloom::ZERO, bloom));
     }
     let with_root = |(receipt, root): (&EthereumReceipt, &B256)| {
         let receipt = Receipt {
@@ -265,10 +267,13 @@ fn receipts_root(receipts: &[EthereumReceipt], roots: &[B256]) -> B256 {
             cumulative_gas_used: receipt.cumulative_gas_used,
             logs: receipt.logs.clone(),
         };
-        ReceiptEnvelope::Legacy(receipt.with_bloom())
+        receipt.with_bloom()
     };
     let receipts: Vec<_> = receipts.iter().zip(roots).map(with_root).collect();
-    calculate_receipt_root(&receipts)
+    let blooms = receipts.iter().map(|receipt| &receipt.logs_bloom);
+    let bloom = blooms.fold(Bloom::ZERO, bloom);
+    let receipts: Vec<_> = receipts.into_iter().map(ReceiptEnvelope::Legacy).collect();
+    (calculate_receipt_root(&receipts), bloom)
 }
 
 /// From Prague on a block is invalid where the contracts that collect requests are absent.

@@ -13,15 +13,14 @@ use warpline_storage::{CacheSizes, Durability, HashedState, StorageOptions};
 use warpline_trie::TrieConfig;
 use warpline_types::AccountState;
 
-/// A folder that goes with its test.
-pub(crate) struct Folder {
-    _dropped: TempDir,
-}
-
 /// The chain of one test.
 pub(crate) enum Home {
     Memory(BlockTree),
-    Database(Box<StoredChain>, Folder),
+    Database {
+        chain: Box<StoredChain>,
+        /// Goes with the test.
+        _folder: TempDir,
+    },
 }
 
 impl Home {
@@ -42,13 +41,13 @@ impl Home {
         let chain =
             StoredChain::create_large(folder.path(), options, rules, genesis.clone(), hashed)
                 .map_err(|error| error.to_string())?;
-        Ok(Self::Database(Box::new(chain), Folder { _dropped: folder }))
+        Ok(Self::Database { chain: Box::new(chain), _folder: folder })
     }
 
     pub(crate) const fn rules(&self) -> &Rules {
         match self {
             Self::Memory(tree) => tree.rules(),
-            Self::Database(chain, _) => chain.rules(),
+            Self::Database { chain, .. } => chain.rules(),
         }
     }
 
@@ -59,7 +58,7 @@ impl Home {
     ) -> Result<Result<(), InvalidBlock>, String> {
         match self {
             Self::Memory(tree) => Ok(tree.import(engine, block).map(drop)),
-            Self::Database(chain, _) => judged(chain.import(engine, block)),
+            Self::Database { chain, .. } => judged(chain.import(engine, block)),
         }
     }
 
@@ -70,7 +69,7 @@ impl Home {
     ) -> Result<Result<(), InvalidBlock>, String> {
         match self {
             Self::Memory(tree) => Ok(tree.import_rlp(engine, rlp).map(drop)),
-            Self::Database(chain, _) => judged(chain.import_rlp(engine, rlp)),
+            Self::Database { chain, .. } => judged(chain.import_rlp(engine, rlp)),
         }
     }
 
@@ -78,14 +77,14 @@ impl Home {
     pub(crate) fn head(&self) -> (B256, B256) {
         match self {
             Self::Memory(tree) => (tree.head().hash, tree.head().header.state_root),
-            Self::Database(chain, _) => (chain.head().hash, chain.head_header().state_root),
+            Self::Database { chain, .. } => (chain.head().hash, chain.head_header().state_root),
         }
     }
 
     /// Checks everything that a database says twice, and that the chain can be taken back to its
     /// genesis block. Nothing to check in memory.
     pub(crate) fn verify(&mut self) -> Result<(), String> {
-        let Self::Database(chain, _) = self else { return Ok(()) };
+        let Self::Database { chain, .. } = self else { return Ok(()) };
         let failed = |error: &dyn core::fmt::Display| format!("database: {error}");
         for unwound in [false, true] {
             if unwound {

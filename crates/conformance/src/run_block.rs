@@ -121,7 +121,7 @@ fn end(chain: &mut Home, expected: &End) -> Result<(), String> {
     if let Some(accounts) = &expected.post_state {
         match &*chain {
             Home::Memory(tree) => compare_states(accounts, tree.head().state)?,
-            Home::Database(chain, _) => compare_stored(&accounts.to_state(), chain)?,
+            Home::Database { chain, .. } => compare_stored(&accounts.to_state(), chain)?,
         }
     }
     if let Some(wanted) = expected.post_state_hash.filter(|wanted| *wanted != root) {

@@ -7,10 +7,14 @@ use super::{
     source::SnapshotSource,
     state::{StoredState, Tries},
 };
-use crate::{Engine, Executed, ImportError, InvalidBlock, Reason, body::Tx, execution::Ready};
+use crate::{
+    Engine, Executed, ImportError, InvalidBlock, Reason,
+    body::Tx,
+    execution::{Ready, receipts_root},
+};
 use alloy_consensus::{
-    Block, BlockBody, EMPTY_OMMER_ROOT_HASH, Header, TxReceipt,
-    proofs::{calculate_receipt_root, calculate_transaction_root, calculate_withdrawals_root},
+    Block, BlockBody, EMPTY_OMMER_ROOT_HASH, Header,
+    proofs::{calculate_transaction_root, calculate_withdrawals_root},
     transaction::Recovered,
 };
 use alloy_eips::{
@@ -19,7 +23,7 @@ use alloy_eips::{
     eip7928::compute_block_access_list_hash,
 };
 use alloy_hardforks::EthereumHardforks;
-use alloy_primitives::{Address, B256, Bloom, Bytes};
+use alloy_primitives::{Address, B256, Bytes};
 use warpline_executor::EthTransaction;
 
 /// What the producer of a block decides.
@@ -76,10 +80,7 @@ impl StoredChain {
         let lists = rules.access_lists(block.header.timestamp);
         let list = lists.then(|| ready.access_list(&before)).transpose()?;
         let header = &mut block.header;
-        let receipts: Vec<_> = result.receipts.iter().map(TxReceipt::with_bloom_ref).collect();
-        header.receipts_root = calculate_receipt_root(&receipts);
-        header.logs_bloom =
-            result.receipts.iter().fold(Bloom::ZERO, |all, receipt| all | receipt.bloom());
+        (header.receipts_root, header.logs_bloom) = receipts_root(&result.receipts, &[]);
         header.gas_used = result.gas_used;
         let prague = rules.chain.is_prague_active_at_timestamp(header.timestamp);
         header.requests_hash = prague.then(|| result.requests.requests_hash());

@@ -355,19 +355,18 @@ impl StoredChain {
         if node.aside.is_none() {
             return Ok(());
         }
-        // Every block of the branch is executed, and so known to be valid, before anything else
-        // is given up for it.
-        let fork = self.fork_at(engine, Arc::clone(&node))?;
-        drop(fork);
-        let Some(Branch { base, blocks }) = self.known.branch(&self.storage, node)? else {
+        let Some(Branch { base, blocks }) = self.known.branch(&self.storage, Arc::clone(&node))?
+        else {
             return Err(ImportError::Head { hash, problem: "its branch is not known" });
         };
         if self.finalized.is_some_and(|finalized| base.header.number < finalized.number) {
-            return Err(ImportError::Head {
-                hash,
-                problem: "it does not descend from the finalized block",
-            });
+            let problem = "it does not descend from the finalized block";
+            return Err(ImportError::Head { hash, problem });
         }
+        // Every block of the branch is executed, and so known to be valid, before anything else
+        // is given up for it.
+        let fork = self.fork_at(engine, node)?;
+        drop(fork);
         if base.hash != self.head.hash {
             let above = known::stored_above(&self.storage, base.header.number)?;
             self.unwind_storage(base.header.number)?;

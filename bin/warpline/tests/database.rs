@@ -1,0 +1,57 @@
+//! Chains in databases, through the commands that make one for the time being.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+use assert_cmd::Command;
+use serde_json::Value;
+use std::{env, path::PathBuf};
+
+fn warpline() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_warpline"))
+}
+
+#[test]
+fn fixtures_import_through_databases_that_verify_and_unwind() {
+    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared");
+    let shared = env::var("WARPLINE_SHARED").unwrap_or_else(|_| default.to_owned());
+    let archives = PathBuf::from(shared).join("ethereum-tests");
+    if !archives.exists() {
+        println!("SKIPPED 2 samples: there is no {}", archives.display());
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for threads in ["0", "2"] {
+        let mut command = warpline();
+        command.args(["blocktest", "--sample", "60", "--threads", threads, "--datadir"]);
+        let output = command.arg(folder.path()).arg(&archives).output().unwrap();
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{threads} threads: {stdout}");
+        let passed = stdout.lines().last().and_then(|line| line.split(' ').next());
+        let passed: usize = passed.and_then(|count| count.parse().ok()).unwrap();
+        assert!(passed > 1_000, "{threads} threads: only {passed} passed");
+    }
+    assert_eq!(folder.path().read_dir().unwrap().count(), 0, "every database is removed");
+}
+
+#[test]
+fn a_pipeline_bench_reports_every_variant_and_stage() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = warpline();
+    command.args(["bench", "transfers", "erc20", "--pipeline", "--blocks", "3", "--txs", "50"]);
+    command.args(["--state-size", "2000", "--runs", "1", "--threads", "2", "--json", "-"]);
+    let output = command.arg("--datadir").arg(folder.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = report["pipeline"].as_array().unwrap();
+    assert_eq!(rows.len(), 8);
+    for row in rows {
+        assert_eq!(row["transactions"], 150);
+        assert_eq!(row["blocks"], 3);
+        assert!(row["stateAccounts"].as_u64().unwrap() >= 2_000);
+        for stage in ["senders", "execution", "root", "commit", "write"] {
+            assert!(row["stagesMs"][stage].as_f64().unwrap() > 0.0, "{row}");
+        }
+    }
+    let parallel = rows.iter().filter(|row| row["mode"] == "parallel").count();
+    assert_eq!(parallel, 4);
+}

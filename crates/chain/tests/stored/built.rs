@@ -1,0 +1,205 @@
+//! Blocks that are built here: large genesis states, production, branches deeper than any cache.
+
+use alloy_consensus::{SignableTransaction, TxEip1559, transaction::Recovered};
+use alloy_eips::eip4895::Withdrawal;
+use alloy_genesis::{ChainConfig, Genesis};
+use alloy_primitives::{Address, B256, Signature, TxKind, U256, keccak256};
+use std::{convert::Infallible, path::Path};
+use warpline_chain::{
+    BlockAttributes, ChainOptions, Engine, HashedGenesis, Imported, Incoming, Rules, StoredChain,
+    genesis_header, verify_state,
+};
+use warpline_executor::{EthTransaction, ParallelConfig};
+use warpline_trie::TrieConfig;
+use warpline_types::AccountState;
+
+type Block = alloy_consensus::Block<EthTransaction>;
+
+const CHAIN_ID: u64 = 1337;
+const GAS_LIMIT: u64 = 30_000_000;
+const USERS: u64 = 300;
+const ETHER: u64 = 1_000_000_000_000_000_000;
+
+fn user(index: u64) -> Address {
+    Address::from_word(keccak256(index.to_be_bytes()))
+}
+
+fn config() -> ChainConfig {
+    ChainConfig {
+        chain_id: CHAIN_ID,
+        homestead_block: Some(0),
+        eip150_block: Some(0),
+        eip155_block: Some(0),
+        eip158_block: Some(0),
+        byzantium_block: Some(0),
+        constantinople_block: Some(0),
+        petersburg_block: Some(0),
+        istanbul_block: Some(0),
+        berlin_block: Some(0),
+        london_block: Some(0),
+        shanghai_time: Some(0),
+        terminal_total_difficulty: Some(U256::ZERO),
+        terminal_total_difficulty_passed: true,
+        ..ChainConfig::default()
+    }
+}
+
+fn options() -> ChainOptions {
+    let trie = TrieConfig { page_limit: 4, threads: 2, ..TrieConfig::default() };
+    ChainOptions { trie, ..ChainOptions::default() }
+}
+
+fn create(path: &Path) -> StoredChain {
+    let genesis = Genesis { config: config(), gas_limit: GAS_LIMIT, ..Genesis::default() };
+    let rules = Rules::from_config(&genesis.config).unwrap();
+    let header = genesis_header(&genesis, &rules);
+    let rich = AccountState { balance: U256::from(ETHER), nonce: 0, code_hash: keccak256([]) };
+    let accounts = (0..USERS).map(|index| (keccak256(user(index)), rich)).collect();
+    let state = HashedGenesis { accounts, ..HashedGenesis::default() };
+    StoredChain::create_large(path, options(), rules, header, state).unwrap()
+}
+
+fn engine() -> Engine {
+    let config = ParallelConfig { threads: 2, min_gas: 0, ..ParallelConfig::default() };
+    Engine::parallel(config).unwrap()
+}
+
+/// A payment between two users. Nobody asks for its signature.
+fn payment(from: u64, nonce: u64, to: u64) -> Recovered<EthTransaction> {
+    let tx = TxEip1559 {
+        chain_id: CHAIN_ID,
+        nonce,
+        gas_limit: 21_000,
+        max_fee_per_gas: 2_000_000_000,
+        to: TxKind::Call(user(to)),
+        value: U256::from(1_000 + nonce),
+        ..TxEip1559::default()
+    };
+    let signed = tx.into_signed(Signature::test_signature());
+    Recovered::new_unchecked(signed.into(), user(from))
+}
+
+/// Builds a block of ten payments.
+fn build(chain: &mut StoredChain, engine: &Engine) -> Block {
+    let number = chain.head().number + 1;
+    let attributes = BlockAttributes {
+        timestamp: 12 * number,
+        beneficiary: Address::repeat_byte(1),
+        gas_limit: GAS_LIMIT,
+        ..BlockAttributes::default()
+    };
+    let pay = |index: u64| payment(index, number - 1, (number * 31 + index) % USERS);
+    chain.build(engine, attributes, (0..10).map(pay).collect()).unwrap()
+}
+
+fn verify(chain: &StoredChain) {
+    chain.flush().unwrap();
+    let findings = chain.storage().verify(10, |_| {}).unwrap();
+    assert!(findings.is_empty(), "{findings:?}");
+    let report = verify_state(chain.storage(), &options().trie, 10).unwrap();
+    assert!(report.problems.is_empty(), "{:?}", report.problems);
+}
+
+fn incoming(blocks: &[Block]) -> Vec<Result<Incoming, Infallible>> {
+    let incoming = |block: &Block| {
+        let senders = (0..10).map(user).collect();
+        Ok(Incoming { block: block.clone(), senders: Some(senders) })
+    };
+    blocks.iter().map(incoming).collect()
+}
+
+#[test]
+fn what_is_built_is_what_an_import_accepts() {
+    let engine = engine();
+    let (built, imported) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut chain = create(built.path());
+    let blocks: Vec<_> = (0..40).map(|_| build(&mut chain, &engine)).collect();
+    verify(&chain);
+    for engine in [&engine, &Engine::Sequential] {
+        let folder = imported.path().join(engine.threads().to_string());
+        let mut other = create(&folder);
+        other.import_all(engine, incoming(&blocks).into_iter(), &|_| {}).unwrap();
+        assert_eq!(other.head(), chain.head());
+        verify(&other);
+    }
+}
+
+/// Builds a block that changes the state by withdrawals alone, which nobody has to sign.
+fn withdraw(chain: &mut StoredChain, engine: &Engine, branch: u64) -> Block {
+    let number = chain.head().number + 1;
+    let withdrawal = |index: u64| Withdrawal {
+        index,
+        validator_index: branch,
+        address: user((number * 17 + branch * 5 + index * 3) % (2 * USERS)),
+        amount: number + index,
+    };
+    let attributes = BlockAttributes {
+        timestamp: 12 * number + branch,
+        gas_limit: GAS_LIMIT,
+        withdrawals: (0..16).map(withdrawal).collect(),
+        ..BlockAttributes::default()
+    };
+    chain.build(engine, attributes, Vec::new()).unwrap()
+}
+
+#[test]
+fn branches_far_back_are_judged_before_and_after_a_restart() {
+    let engine = engine();
+    let folder = tempfile::tempdir().unwrap();
+    let mut chain = create(folder.path());
+    (0..150).for_each(|_| drop(withdraw(&mut chain, &engine, 0)));
+    let main = chain.head();
+    chain.unwind(5).unwrap();
+    let branch: Vec<_> = (0..160).map(|_| withdraw(&mut chain, &engine, 1)).collect();
+    assert_eq!(chain.head().number, 165);
+    verify(&chain);
+
+    // The blocks of the first branch are known, and come back without being brought again.
+    chain.set_forkchoice(&engine, main.hash, None, None).unwrap();
+    assert_eq!(chain.head(), main);
+    verify(&chain);
+    chain.shutdown().unwrap();
+
+    // After a restart they have to be brought again, and are judged 145 blocks below the head.
+    let rules = Rules::from_config(&config()).unwrap();
+    let mut chain = StoredChain::open(folder.path(), options(), rules, None).unwrap();
+    let mut wrong = branch[0].clone();
+    wrong.header.state_root = B256::ZERO;
+    let error = chain.insert(&engine, wrong).unwrap_err().to_string();
+    assert!(error.contains("state root"), "{error}");
+    for block in &branch {
+        assert_eq!(chain.insert(&engine, block.clone()).unwrap(), Imported::Aside);
+        assert_eq!(chain.head(), main);
+    }
+    let tip = branch.last().unwrap().header.hash_slow();
+    let safe = branch[100].header.hash_slow();
+    chain.set_forkchoice(&engine, tip, Some(safe), Some(safe)).unwrap();
+    assert_eq!((chain.head().hash, chain.finalized().unwrap().hash), (tip, safe));
+    verify(&chain);
+
+    // What is finalized stays.
+    let error = chain.set_forkchoice(&engine, main.hash, None, None).unwrap_err().to_string();
+    assert!(error.contains("finalized"), "{error}");
+    assert_eq!(chain.head().hash, tip);
+}
+
+#[test]
+fn a_failed_build_leaves_the_head() {
+    let engine = engine();
+    let folder = tempfile::tempdir().unwrap();
+    let mut chain = create(folder.path());
+    build(&mut chain, &engine);
+    let head = chain.head();
+    let attributes =
+        BlockAttributes { timestamp: 24, gas_limit: GAS_LIMIT, ..BlockAttributes::default() };
+    let wrong = vec![payment(50, 0, 1), payment(51, 7, 1)];
+    let error = chain.build(&engine, attributes.clone(), wrong).unwrap_err().to_string();
+    assert!(error.contains("transaction 1: nonce too high"), "{error}");
+    let late = BlockAttributes { timestamp: 12, ..attributes };
+    let error = chain.build(&engine, late, Vec::new()).unwrap_err().to_string();
+    assert!(error.contains("timestamp"), "{error}");
+    assert_eq!(chain.head(), head);
+    let next = build(&mut chain, &engine);
+    assert_eq!(chain.import(&engine, next).unwrap(), Imported::Known);
+    verify(&chain);
+}
