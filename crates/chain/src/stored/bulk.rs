@@ -1,6 +1,6 @@
 //! A genesis state that is too large for a genesis file: for benchmarks and snapshots of states.
 
-use super::chain::{ChainOptions, StoredChain};
+use super::{chain::StoredChain, options::ChainOptions, record::ChainRecord};
 use crate::{ChainError, Rules};
 use alloy_consensus::{BlockBody, Header};
 use alloy_primitives::{B256, Bytes, Sealable, U256};
@@ -42,6 +42,10 @@ impl StoredChain {
         state.accounts.sort_unstable_by_key(|(account, _)| *account);
         state.slots.sort_unstable_by_key(|(account, slot, _)| (*account, *slot));
         let loader = GenesisLoader::new(path, options.storage.clone())?;
+        if let Some(config) = &options.config {
+            let record = ChainRecord::new(config.clone(), &options.storage_only);
+            loader.description(&record.to_bytes()?)?;
+        }
         let mut accounts = state.accounts.chunks(CHUNK);
         accounts.try_for_each(|chunk| {
             let stored = chunk.iter().map(|(account, state)| (*account, (*state).into()));

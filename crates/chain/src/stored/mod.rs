@@ -8,7 +8,8 @@
 //! - `finish`: root and commit of a block that was executed.
 //! - `fork`: validation beside the chain, at any depth, without touching the database.
 //! - `build`: new blocks.
-//! - `pipeline`: many blocks in a row, their stages overlapping.
+//! - `pipeline`: many blocks in a row, their stages overlapping; `senders`: the
+//!   first of them.
 //! - `verify`: the state against its tries.
 //!
 //! [`StoredChain`] ties them together. Only blocks that are valid in every respect are committed.
@@ -24,6 +25,7 @@ mod layer;
 mod options;
 mod pipeline;
 mod record;
+mod senders;
 mod source;
 mod state;
 mod verify;

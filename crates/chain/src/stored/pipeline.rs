@@ -16,18 +16,13 @@ use super::{
     finish::{self, Finished, HeadTrie},
     known::{KEPT, Node},
     layer::Layer,
+    senders::{Ahead, Recovery, recover, recover_all},
     source::SnapshotSource,
     state::{CodeCache, StoredState, Tries},
 };
-use crate::{
-    Engine, ImportError, InvalidBlock, Rules,
-    body::{self, Tx},
-    execution::Ready,
-    ommers::GENERATIONS,
-};
-use alloy_consensus::{Block, BlockBody, transaction::Recovered};
-use alloy_primitives::{Address, B256, U256, map::AddressMap};
-use rayon::prelude::*;
+use crate::{Engine, ImportError, Rules, execution::Ready, ommers::GENERATIONS};
+use alloy_consensus::{Block, BlockBody};
+use alloy_primitives::{Address, U256, map::AddressMap};
 use std::{
     collections::VecDeque,
     sync::{
@@ -37,7 +32,6 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use warpline_chainspec::ChainSpec;
 use warpline_executor::EthTransaction;
 use warpline_storage::{BlockRef, Storage, StoredReceipt};
 use warpline_trie::TrieConfig;
@@ -102,13 +96,6 @@ pub enum Stopped<E> {
 
 /// A block that could not be imported, and why.
 type Failed = (BlockRef, Box<ImportError>);
-
-/// A block with its senders.
-struct Ahead {
-    hash: B256,
-    block: Block<EthTransaction>,
-    txs: Result<Vec<Tx>, InvalidBlock>,
-}
 
 /// A block that was executed.
 struct Executed {
@@ -434,67 +421,4 @@ impl Last<'_> {
         (self.committed)(Progress { block: node.block(), transactions, gas_used, written });
         Ok(())
     }
-}
-
-/// The stage of senders: until there are no more blocks, or nobody takes them.
-fn recover_all<E>(
-    rules: &Rules,
-    blocks: impl Iterator<Item = Result<Incoming, E>>,
-    ahead: &SyncSender<Ahead>,
-) -> (Duration, Option<E>) {
-    let mut busy = Duration::ZERO;
-    let mut start = Instant::now();
-    for incoming in blocks {
-        let Incoming { block, senders } = match incoming {
-            Ok(incoming) => incoming,
-            Err(error) => return (busy, Some(error)),
-        };
-        let hash = block.header.hash_slow();
-        let chain = rules.of_side(block.header.difficulty.is_zero());
-        let txs = recover(chain, &block, senders, Recovery::Parallel);
-        busy += start.elapsed();
-        if ahead.send(Ahead { hash, block, txs }).is_err() {
-            break;
-        }
-        start = Instant::now();
-    }
-    (busy, None)
-}
-
-/// Who recovers senders.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Recovery {
-    /// The calling thread.
-    InOrder,
-    /// All that there are.
-    Parallel,
-}
-
-/// Recovers the senders of a block whose parent may not be known yet: which side of the merge it
-/// is on, it says itself, and that is checked before this is used.
-fn recover(
-    chain: &ChainSpec,
-    block: &Block<EthTransaction>,
-    senders: Option<Vec<Address>>,
-    recovery: Recovery,
-) -> Result<Vec<Tx>, InvalidBlock> {
-    let header = &block.header;
-    let transactions = &block.body.transactions;
-    if let Some(senders) = senders.filter(|senders| senders.len() == transactions.len()) {
-        let known = |(tx, sender): (&EthTransaction, Address)| {
-            Tx::new(Recovered::new_unchecked(tx.clone(), sender))
-        };
-        return Ok(transactions.iter().zip(senders).map(known).collect());
-    }
-    let recover = |(index, tx): (usize, &EthTransaction)| {
-        body::recover_one(chain, header, tx)
-            .map_err(|error| InvalidBlock { transaction: Some(index), ..error })
-    };
-    if recovery == Recovery::InOrder {
-        return transactions.iter().enumerate().map(recover).collect();
-    }
-    let results: Vec<_> =
-        transactions.par_iter().enumerate().with_min_len(8).map(recover).collect();
-    // In order, so that it is always the first one that is reported.
-    results.into_iter().collect()
 }
