@@ -12,6 +12,7 @@ mod init;
 mod json;
 mod limits;
 mod network;
+mod node;
 mod replay;
 mod statetest;
 mod stop;
@@ -42,6 +43,7 @@ enum Command {
     Import(import::ImportArgs),
     Export(export::ExportArgs),
     Db(db::DbArgs),
+    Node(node::NodeArgs),
 }
 
 fn main() -> eyre::Result<ExitCode> {
@@ -56,5 +58,6 @@ fn main() -> eyre::Result<ExitCode> {
         Command::Import(args) => import::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Db(args) => db::run(&args),
+        Command::Node(args) => node::run(&args),
     }
 }

@@ -33,8 +33,9 @@ pub use invalid::{InvalidBlock, Reason};
 pub use rules::Rules;
 pub use state::{BlockHashes, MemoryAccount, MemoryState, Parent, Storage};
 pub use stored::{
-    BlockAttributes, ChainOptions, ChainRecord, GenesisBlock, HashedGenesis, Imported, Incoming,
-    Progress, Stages, StateReport, Stopped, StoredChain, genesis_header, verify_state,
+    BlockAttributes, BlockRoots, BlockState, ChainOptions, ChainRecord, ChainView, GenesisBlock,
+    HashedGenesis, Imported, Incoming, Progress, Stages, StateReport, Stopped, StoredChain,
+    StoredDb, Unreadable, genesis_header, verify_state,
 };
 pub use transaction::{StatelessTransaction, check_transaction};
 pub use tree::{BlockTree, Head};

@@ -114,6 +114,12 @@ impl Snapshot {
         self.block
     }
 
+    /// Whether it goes by the change sets of the file's history: it has values, but no ranges
+    /// and no trie nodes.
+    pub const fn is_past(&self) -> bool {
+        matches!(self.source, Source::Past)
+    }
+
     /// Opens a reader for the calling thread.
     ///
     /// As many readers as the snapshot was made for can always be open at once; more only while

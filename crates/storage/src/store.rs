@@ -1,7 +1,7 @@
 //! The storage: accepting blocks, handing out snapshots, going back.
 
 use crate::{
-    BlockCommit, BlockRef, Identity, OpenError, Snapshot, StorageError, StorageOptions,
+    BlockCommit, BlockRef, Identity, OpenError, Snapshot, Snapshots, StorageError, StorageOptions,
     TrieUpdates, UnwindView, Unwound,
     cache::{Cache, Epoch},
     engine::Engine,
@@ -256,7 +256,7 @@ impl Storage {
     /// # Errors
     /// The database cannot be read.
     pub fn snapshot(&self, readers: usize) -> Result<Snapshot, StorageError> {
-        self.snapshot_of(None, readers)
+        self.snapshots().snapshot(readers)
     }
 
     /// A snapshot of the state after a block, which may lie in the past.
@@ -264,19 +264,12 @@ impl Storage {
     /// # Errors
     /// There is no such block, its state has been pruned, or the database cannot be read.
     pub fn snapshot_at(&self, number: u64, readers: usize) -> Result<Snapshot, StorageError> {
-        self.snapshot_of(Some(number), readers)
+        self.snapshots().snapshot_at(number, readers)
     }
 
-    fn snapshot_of(&self, number: Option<u64>, readers: usize) -> Result<Snapshot, StorageError> {
-        let mut live = self.shared.live.lock();
-        if self.lock.is_none() {
-            // Another process may have moved on.
-            live.head = meta::known_head(&self.shared.engine.read()?)?;
-            live.written = live.head;
-        }
-        let epoch = if self.lock.is_none() { 0 } else { live.epoch };
-        let shared = Arc::clone(&self.shared);
-        Snapshot::new(shared, number, live.head, live.pending.iter(), epoch, readers)
+    /// Where others get snapshots while this one is written to.
+    pub fn snapshots(&self) -> Snapshots {
+        Snapshots::new(Arc::clone(&self.shared), self.lock.is_none())
     }
 
     /// Goes back to block `to`: state, records and indices are as they were after it. `tries`

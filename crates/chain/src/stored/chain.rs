@@ -9,6 +9,7 @@ use super::{
     record::ChainRecord,
     source::{self, SnapshotSource},
     state::{CodeCache, StoredState, Tries},
+    view::Published,
 };
 use crate::{
     ChainError, Engine, ImportError, InvalidBlock, Reason, Rules,
@@ -20,6 +21,7 @@ use crate::{
 use alloy_consensus::{Block, Header};
 use alloy_primitives::{Address, B256, Bytes, U256, map::AddressMap};
 use alloy_rlp::Encodable;
+use parking_lot::RwLock;
 use std::{path::Path, sync::Arc};
 use warpline_executor::EthTransaction;
 use warpline_storage::{BlockRef, GenesisLoader, Identity, Storage, StorageError, Table};
@@ -47,13 +49,12 @@ pub struct StoredChain {
     pub(super) rules: Rules,
     pub(super) trie_config: TrieConfig,
     pub(super) trie: HeadTrie,
-    pub(super) codes: CodeCache,
+    pub(super) codes: Arc<CodeCache>,
     pub(super) storage_only: Arc<AddressMap<U256>>,
     pub(super) known: Known,
     pub(super) head: Arc<Node>,
     fork: Option<Fork>,
-    safe: Option<BlockRef>,
-    finalized: Option<BlockRef>,
+    pub(super) published: Arc<RwLock<Published>>,
 }
 
 impl StoredChain {
@@ -107,13 +108,12 @@ impl StoredChain {
             rules,
             trie: HeadTrie::new(options.trie.clone()),
             trie_config: options.trie,
-            codes: CodeCache::new(options.code_cache),
+            codes: Arc::new(CodeCache::new(options.code_cache)),
             storage_only: Arc::new(options.storage_only),
             known,
             head,
             fork: None,
-            safe: None,
-            finalized: None,
+            published: Arc::default(),
         })
     }
 
@@ -138,13 +138,13 @@ impl StoredChain {
     }
 
     /// The block that [`StoredChain::set_forkchoice`] called safe.
-    pub const fn safe(&self) -> Option<BlockRef> {
-        self.safe
+    pub fn safe(&self) -> Option<BlockRef> {
+        self.published.read().safe
     }
 
     /// The block that [`StoredChain::set_forkchoice`] called finalized.
-    pub const fn finalized(&self) -> Option<BlockRef> {
-        self.finalized
+    pub fn finalized(&self) -> Option<BlockRef> {
+        self.published.read().finalized
     }
 
     /// Decodes and imports a block.
@@ -219,7 +219,9 @@ impl StoredChain {
                 _ => Err(ImportError::Head { hash, problem: "it is not in the chain of the head" }),
             }
         };
-        (self.safe, self.finalized) = (canonical(self, safe)?, canonical(self, finalized)?);
+        let (safe, finalized) = (canonical(self, safe)?, canonical(self, finalized)?);
+        let mut published = self.published.write();
+        (published.safe, published.finalized) = (safe, finalized);
         Ok(())
     }
 
@@ -359,7 +361,7 @@ impl StoredChain {
         else {
             return Err(ImportError::Head { hash, problem: "its branch is not known" });
         };
-        if self.finalized.is_some_and(|finalized| base.header.number < finalized.number) {
+        if self.finalized().is_some_and(|finalized| base.header.number < finalized.number) {
             let problem = "it does not descend from the finalized block";
             return Err(ImportError::Head { hash, problem });
         }

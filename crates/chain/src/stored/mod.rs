@@ -10,6 +10,7 @@
 //! - `build`: new blocks.
 //! - `pipeline`: many blocks in a row, their stages overlapping; `senders`: the
 //!   first of them.
+//! - `view`: what others read of it while it goes on.
 //! - `verify`: the state against its tries.
 //!
 //! [`StoredChain`] ties them together. Only blocks that are valid in every respect are committed.
@@ -29,6 +30,7 @@ mod senders;
 mod source;
 mod state;
 mod verify;
+mod view;
 
 pub use build::BlockAttributes;
 pub use bulk::HashedGenesis;
@@ -37,4 +39,6 @@ pub use genesis::{GenesisBlock, genesis_header};
 pub use options::ChainOptions;
 pub use pipeline::{Incoming, Progress, Stages, Stopped};
 pub use record::ChainRecord;
+pub use state::{StoredDb, Unreadable};
 pub use verify::{StateReport, verify_state};
+pub use view::{BlockRoots, BlockState, ChainView};

@@ -77,30 +77,39 @@ impl core::fmt::Debug for StoredState<'_> {
 /// The database could not be read.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error(transparent)]
-pub(crate) struct Unreadable(#[from] StorageError);
+pub struct Unreadable(#[from] StorageError);
 
 impl DBErrorMarker for Unreadable {}
 
-/// One thread's view of a [`StoredState`].
-pub(crate) struct StoredDb<'a> {
-    state: &'a StoredState<'a>,
+/// One thread's view of a state in a database.
+pub struct StoredDb<'a> {
+    layers: &'a [Arc<Layer>],
+    codes: &'a CodeCache,
     /// Why there is none is reported with the first read.
     reader: Result<StateReader<'a>, StorageError>,
 }
 
 impl core::fmt::Debug for StoredDb<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("StoredDb").field("state", &self.state).finish_non_exhaustive()
+        f.debug_struct("StoredDb").field("layers", &self.layers.len()).finish_non_exhaustive()
     }
 }
 
 impl<'a> StoredDb<'a> {
+    pub(super) fn new(
+        values: &'a Snapshot,
+        layers: &'a [Arc<Layer>],
+        codes: &'a CodeCache,
+    ) -> Self {
+        StoredDb { layers, codes, reader: values.reader() }
+    }
+
     fn reader(&self) -> Result<&StateReader<'a>, Unreadable> {
         self.reader.as_ref().map_err(|error| error.clone().into())
     }
 
     fn in_layers<T>(&self, of: impl Fn(&Layer) -> Option<T>) -> Option<T> {
-        self.state.layers.iter().find_map(|layer| of(layer))
+        self.layers.iter().find_map(|layer| of(layer))
     }
 }
 
@@ -122,14 +131,14 @@ impl Database for StoredDb<'_> {
     }
 
     fn code_by_hash(&mut self, code_hash: B256) -> Result<Bytecode, Unreadable> {
-        if let Some(code) = self.state.codes.0.get(&code_hash) {
+        if let Some(code) = self.codes.0.get(&code_hash) {
             return Ok(code);
         }
         let code = match self.in_layers(|layer| layer.code(&code_hash).cloned()) {
             Some(code) => code,
             None => analysed(self.reader()?.code(&code_hash)?),
         };
-        self.state.codes.0.insert(code_hash, code.clone());
+        self.codes.0.insert(code_hash, code.clone());
         Ok(code)
     }
 
@@ -141,7 +150,7 @@ impl Database for StoredDb<'_> {
     }
 
     fn block_hash(&mut self, number: u64) -> Result<B256, Unreadable> {
-        let layer = self.state.layers.iter().find(|layer| layer.block.number == number);
+        let layer = self.layers.iter().find(|layer| layer.block.number == number);
         match layer {
             Some(layer) => Ok(layer.block.hash),
             None => Ok(self.reader()?.block_hash(number)?.unwrap_or_default()),
@@ -156,7 +165,7 @@ impl ParentState for StoredState<'_> {
         Self: 'a;
 
     fn open(&self) -> StoredDb<'_> {
-        StoredDb { state: self, reader: self.values.reader() }
+        StoredDb::new(self.values, &self.layers, self.codes)
     }
 }
 
@@ -164,6 +173,24 @@ impl ParentState for StoredState<'_> {
 pub(crate) struct StoredRoots<'a> {
     trie: StateTrie,
     source: SnapshotSource<'a>,
+}
+
+impl<'a> StoredRoots<'a> {
+    /// Begins at the state below the layers, and goes on to the newest of them.
+    pub(super) fn new(tries: &Tries<'a>, layers: &[Arc<Layer>]) -> Result<Self, ImportError> {
+        let root = source::state_root(tries.head)?;
+        let mut trie = StateTrie::open(TrieConfig { threads: 1, ..tries.config.clone() }, root)?;
+        trie.stage(tries.undo.iter().cloned());
+        for layer in layers.iter().rev() {
+            trie.stage(layer.diff.accounts.iter().map(AccountChange::from_diff));
+        }
+        Ok(Self { trie, source: SnapshotSource(tries.head) })
+    }
+
+    /// The trie, with everything staged that leads to the state.
+    pub(super) fn into_trie(self) -> StateTrie {
+        self.trie
+    }
 }
 
 impl Roots for StoredRoots<'_> {
@@ -184,13 +211,6 @@ impl StateBefore for StoredState<'_> {
     }
 
     fn roots(&self) -> Result<StoredRoots<'_>, ImportError> {
-        let root = source::state_root(self.tries.head)?;
-        let mut trie =
-            StateTrie::open(TrieConfig { threads: 1, ..self.tries.config.clone() }, root)?;
-        trie.stage(self.tries.undo.iter().cloned());
-        for layer in self.layers.iter().rev() {
-            trie.stage(layer.diff.accounts.iter().map(AccountChange::from_diff));
-        }
-        Ok(StoredRoots { trie, source: SnapshotSource(self.tries.head) })
+        StoredRoots::new(&self.tries, &self.layers)
     }
 }

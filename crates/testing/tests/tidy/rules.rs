@@ -9,11 +9,13 @@ pub(crate) const RULES_FILE: &str = "crates/testing/tests/tidy/rules.rs";
 /// Every package and its layer. Dependencies point to smaller numbers only, never sideways.
 /// Crates that do not exist yet have their place already.
 pub(crate) const LAYERS: &[(&str, u8)] = &[
-    ("warpline", 5),
-    ("warpline-rpc", 4),
+    ("warpline", 6),
+    ("warpline-rpc", 5),
+    ("warpline-node", 4),
     ("warpline-replay", 4),
     ("warpline-conformance", 4),
     ("warpline-txpool", 3),
+    ("warpline-simulation", 3),
     ("warpline-chain", 3),
     ("warpline-executor", 2),
     ("warpline-storage", 2),

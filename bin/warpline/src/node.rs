@@ -1,0 +1,70 @@
+//! `warpline node`: a chain that wallets and tools talk to.
+
+use crate::{
+    datadir::{self, DatadirArgs},
+    network::ChainArg,
+};
+use clap::Args;
+use eyre::{Result, WrapErr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    process::ExitCode,
+    sync::Arc,
+};
+use tokio::signal::unix::{SignalKind, signal};
+use warpline_chain::ChainOptions;
+use warpline_node::Node;
+use warpline_rpc::{Context, RpcConfig, RpcServer, ServerConfig};
+
+/// Run a node that answers JSON-RPC.
+#[derive(Debug, Args)]
+pub(crate) struct NodeArgs {
+    #[command(flatten)]
+    datadir: DatadirArgs,
+
+    /// The chain: mainnet, sepolia, holesky, hoodi, or the path of a genesis file in geth's
+    /// format. Makes the database where there is none.
+    #[arg(long, value_name = "NAME|FILE", value_parser = ChainArg::parse)]
+    chain: Option<ChainArg>,
+
+    /// Address to listen on.
+    #[arg(long = "http.addr", value_name = "ADDRESS", default_value = "127.0.0.1")]
+    http_addr: IpAddr,
+
+    /// Port to listen on; 0 for any that is free.
+    #[arg(long = "http.port", value_name = "PORT", default_value_t = 8545)]
+    http_port: u16,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &NodeArgs) -> Result<ExitCode> {
+    let path = args.datadir.database()?;
+    let network = args.chain.as_ref().map(ChainArg::network).transpose()?;
+    let options = ChainOptions::default();
+    let chain = match (datadir::open(&path, network.as_ref(), options.clone())?, &network) {
+        (Some(chain), _) => chain,
+        (None, Some(network)) => datadir::create(&path, network, options)?,
+        (None, None) => return Err(datadir::missing(&path)),
+    };
+    let runtime = tokio::runtime::Runtime::new().wrap_err("starting the threads")?;
+    let node = Node::start(chain);
+    let served = runtime.block_on(serve(args, Arc::clone(&node)));
+    runtime.shutdown_background();
+    node.shutdown().wrap_err("closing the database")?;
+    served.map(|()| ExitCode::SUCCESS)
+}
+
+async fn serve(args: &NodeArgs, node: Arc<Node>) -> Result<()> {
+    let address = SocketAddr::new(args.http_addr, args.http_port);
+    let context = Arc::new(Context { node, config: RpcConfig::default() });
+    let server = RpcServer::start(context, ServerConfig { address }).await?;
+    eprintln!("listening on http://{}", server.address());
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    server.stop().await;
+    Ok(())
+}

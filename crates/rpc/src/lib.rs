@@ -1,0 +1,17 @@
+//! The JSON-RPC front end: wire formats, namespaces, error codes and limits.
+//!
+//! A request goes through `server` (transport and limits), `registry` (who answers which method,
+//! on which threads), `args` (parameters by name) to a handler: one file per group of methods in
+//! `eth`, `debug` and so on. What can go wrong is in `error`, with its code and words.
+
+mod args;
+mod context;
+mod error;
+mod eth;
+mod net;
+mod registry;
+mod server;
+
+pub use context::{Context, RpcConfig};
+pub use error::RpcError;
+pub use server::{RpcServer, ServerConfig, ServerError};
