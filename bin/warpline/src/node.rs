@@ -56,7 +56,7 @@ pub(crate) fn run(args: &NodeArgs) -> Result<ExitCode> {
 
 async fn serve(args: &NodeArgs, node: Arc<Node>) -> Result<()> {
     let address = SocketAddr::new(args.http_addr, args.http_port);
-    let context = Arc::new(Context { node, config: RpcConfig::default() });
+    let context = Arc::new(Context::new(node, RpcConfig::default()));
     let server = RpcServer::start(context, ServerConfig { address }).await?;
     eprintln!("listening on http://{}", server.address());
     let mut interrupt = signal(SignalKind::interrupt())?;

@@ -2,7 +2,7 @@
 
 use crate::RpcError;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, value::RawValue};
+use serde_json::value::RawValue;
 
 /// The parameters that have not been asked for yet.
 #[derive(Debug)]
@@ -48,23 +48,5 @@ impl<'a> Args<'a> {
         read.map_err(|error| {
             RpcError::invalid_params(format!("invalid argument {at} ({name}): {error}"))
         })
-    }
-
-    /// The parameters that are left, as they are.
-    pub(crate) fn rest(self) -> Result<Vec<Value>, RpcError> {
-        let value = |raw: &RawValue| serde_json::from_str(raw.get());
-        let read = self.rest.map(value).collect::<Result<_, _>>();
-        read.map_err(RpcError::invalid_params)
-    }
-
-    /// Whether there are no more than were asked for.
-    pub(crate) fn end(mut self) -> Result<(), RpcError> {
-        match self.rest.next() {
-            None => Ok(()),
-            Some(_) => {
-                let words = format!("too many arguments, want at most {}", self.taken);
-                Err(RpcError::invalid_params(words))
-            }
-        }
     }
 }

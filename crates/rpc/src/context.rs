@@ -1,21 +1,44 @@
 //! What every handler has at hand.
 
-use std::{sync::Arc, time::Duration};
-use warpline_chain::ChainView;
+use crate::{
+    RpcError,
+    eth::Tips,
+    wire::{BlockId, Tag},
+};
+use alloy_primitives::{Address, B256};
+use core::time::Duration;
+use std::sync::Arc;
+use warpline_chain::{BlockState, ChainView};
 use warpline_node::Node;
+use warpline_storage::{BlockRef, Snapshot, StateReader, StorageError};
 
-/// Limits of what callers may ask for. The defaults are geth's.
+/// Limits of what callers may ask for. The defaults are geth's, where it has any.
 #[derive(Debug, Clone)]
 pub struct RpcConfig {
     /// Most gas that a call or an estimate may use (`--rpc.gascap`); 0 for no limit.
     pub gas_cap: u64,
     /// How long a call, an estimate or a trace may take (`--rpc.evmtimeout`); zero for no limit.
     pub evm_timeout: Duration,
+    /// How long a request may take; zero for no limit.
+    pub request_timeout: Duration,
+    /// Most blocks that logs may be looked for in (`--rpc.rangelimit`); 0 for no limit.
+    pub log_blocks: u64,
+    /// Most logs in one answer (`--rpc.max-logs-per-response`); 0 for no limit.
+    pub logs: usize,
+    /// What is suggested as priority fee while no block shows what others pay, in wei.
+    pub default_tip: u128,
 }
 
 impl Default for RpcConfig {
     fn default() -> Self {
-        Self { gas_cap: 50_000_000, evm_timeout: Duration::from_secs(5) }
+        Self {
+            gas_cap: 50_000_000,
+            evm_timeout: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(30),
+            log_blocks: 0,
+            logs: 20_000,
+            default_tip: 1_000_000,
+        }
     }
 }
 
@@ -26,11 +49,88 @@ pub struct Context {
     pub node: Arc<Node>,
     /// Limits.
     pub config: RpcConfig,
+    pub(crate) tips: Tips,
 }
 
 impl Context {
+    /// For the requests to a node.
+    pub fn new(node: Arc<Node>, config: RpcConfig) -> Self {
+        Self { node, config, tips: Tips::default() }
+    }
+
     /// The chain, to be read.
     pub(crate) fn view(&self) -> &ChainView {
         self.node.view()
     }
+
+    /// The state after a block, the latest where none is named. The pending state is the latest.
+    pub(crate) fn state(&self, block: Option<BlockId>) -> Result<BlockState, RpcError> {
+        let view = self.view();
+        let at = |number| view.at(number).map_err(unknown_header);
+        match block.unwrap_or_default() {
+            BlockId::Tag(Tag::Latest | Tag::Pending) => Ok(view.latest()?),
+            BlockId::Tag(Tag::Earliest) => at(0),
+            BlockId::Tag(Tag::Safe) => at(self.marked(view.safe())?.number),
+            BlockId::Tag(Tag::Finalized) => at(self.marked(view.finalized())?.number),
+            BlockId::Number(number) => at(number),
+            BlockId::Hash(hash) => {
+                let unknown = || RpcError::refused("header for hash not found");
+                let number = view.blocks()?.reader()?.block_number(&hash)?.ok_or_else(unknown)?;
+                let state = at(number)?;
+                // The chain may have moved in between.
+                Some(state).filter(|state| state.block().hash == hash).ok_or_else(unknown)
+            }
+        }
+    }
+
+    /// The number of a block in a snapshot of the chain; none where there is no such block.
+    pub(crate) fn number_of(
+        &self,
+        blocks: &Snapshot,
+        reader: &StateReader<'_>,
+        block: BlockId,
+    ) -> Result<Option<u64>, StorageError> {
+        let head = blocks.block().number;
+        let kept = |marked: Option<BlockRef>| match marked {
+            Some(block) if reader.block_hash(block.number)? == Some(block.hash) => Ok(block.number),
+            _ => Ok(head),
+        };
+        match block {
+            BlockId::Tag(Tag::Latest | Tag::Pending) => Ok(Some(head)),
+            BlockId::Tag(Tag::Earliest) => Ok(Some(0)),
+            BlockId::Tag(Tag::Safe) => kept(self.view().safe()).map(Some),
+            BlockId::Tag(Tag::Finalized) => kept(self.view().finalized()).map(Some),
+            BlockId::Number(number) => Ok((number <= head).then_some(number)),
+            BlockId::Hash(hash) => reader.block_number(&hash),
+        }
+    }
+
+    /// A block that a consensus client has marked. Where there is none, every block is as safe as
+    /// the latest.
+    fn marked(&self, block: Option<BlockRef>) -> Result<BlockRef, StorageError> {
+        let blocks = self.view().blocks()?;
+        Ok(match block {
+            Some(block) if blocks.reader()?.block_hash(block.number)? == Some(block.hash) => block,
+            _ => blocks.block(),
+        })
+    }
+
+    /// The next nonce of an account after a block.
+    pub(crate) fn nonce(&self, address: Address, block: Option<BlockId>) -> Result<u64, RpcError> {
+        let account = crate::eth::account(&self.state(block)?, address)?;
+        Ok(account.map_or(0, |account| account.nonce))
+    }
+}
+
+/// A block that is not there, as far as its state is concerned.
+fn unknown_header(error: StorageError) -> RpcError {
+    match error {
+        StorageError::UnknownBlock { .. } => RpcError::refused("header not found"),
+        error => error.into(),
+    }
+}
+
+/// The hash of the genesis block.
+pub(crate) fn genesis_hash(reader: &StateReader<'_>) -> Result<B256, StorageError> {
+    Ok(reader.block_hash(0)?.unwrap_or_default())
 }

@@ -23,6 +23,10 @@ pub struct RpcError {
 pub(crate) const INVALID_PARAMS: i32 = -32602;
 /// Something here failed that may work another time.
 pub(crate) const INTERNAL: i32 = -32603;
+/// It took too long; the code is geth's.
+pub(crate) const TIMEOUT: i32 = -32002;
+/// More was asked for than one request may; the code is that of `eth_simulateV1`.
+pub(crate) const CLIENT_LIMIT: i32 = -38026;
 /// Refused, for good.
 pub(crate) const SERVER: i32 = -32000;
 

@@ -6,11 +6,13 @@
 
 mod args;
 mod context;
+mod debug;
 mod error;
 mod eth;
 mod net;
 mod registry;
 mod server;
+mod wire;
 
 pub use context::{Context, RpcConfig};
 pub use error::RpcError;

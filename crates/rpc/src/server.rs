@@ -1,6 +1,6 @@
 //! Transport: HTTP and WebSocket on one port.
 
-use crate::{Context, eth, net, registry::Registry};
+use crate::{Context, debug, eth, net, registry::Registry};
 use jsonrpsee::{
     core::RegisterMethodError,
     server::{Server, ServerHandle},
@@ -47,6 +47,7 @@ impl RpcServer {
         let mut registry = Registry::new(context);
         eth::register(&mut registry);
         net::register(&mut registry);
+        debug::register(&mut registry);
         let server = Server::builder().build(config.address).await.map_err(listen)?;
         let address = server.local_addr().map_err(listen)?;
         Ok(Self { handle: server.start(registry.finish()?), address })

@@ -176,6 +176,13 @@ impl Snapshot {
     }
 }
 
+impl StateReader<'_> {
+    /// From which blocks on history, receipts and senders are kept.
+    pub const fn progress(&self) -> Progress {
+        self.view.progress
+    }
+}
+
 /// Fails where something has been pruned.
 pub(crate) fn check_kept(
     what: &'static str,

@@ -70,6 +70,14 @@ impl ChainView {
         &self.rules
     }
 
+    /// The blocks of the chain as they are now, for those who need no state.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn blocks(&self) -> Result<Snapshot, StorageError> {
+        self.snapshots.snapshot(1)
+    }
+
     /// The state after the head, with the changes that the next block begins with.
     ///
     /// # Errors

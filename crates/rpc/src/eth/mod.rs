@@ -1,9 +1,37 @@
 //! `eth_*`.
 
-use crate::registry::Registry;
-use alloy_primitives::U64;
+mod blocks;
+mod config;
+mod fee_history;
+mod fees;
+mod logs;
+mod proof;
+mod receipts;
+mod state;
+mod transactions;
+
+use crate::{registry::Registry, wire::Quantity};
+
+pub(crate) use blocks::{FullBlock, with_block};
+pub(crate) use fees::Tips;
+pub(crate) use state::account;
+pub(crate) use transactions::raw as raw_transaction;
 
 pub(crate) fn register(registry: &mut Registry) {
-    registry.quick("eth_chainId", |context, _| Ok(U64::from(context.view().rules().chain_id())));
-    registry.quick("eth_blockNumber", |context, _| Ok(U64::from(context.view().head().number)));
+    registry.quick("eth_chainId", |context, _| Ok(Quantity(context.view().rules().chain_id())));
+    registry.quick("eth_blockNumber", |context, _| Ok(Quantity(context.view().head().number)));
+    // Blocks come from whoever runs this node: it has all there are.
+    registry.quick("eth_syncing", |_, _| Ok(false));
+    registry.quick("eth_protocolVersion", |_, _| Ok(Quantity(68)));
+    registry.quick("eth_hashrate", |_, _| Ok(Quantity(0)));
+    registry.quick("eth_mining", |_, _| Ok(false));
+    blocks::register(registry);
+    config::register(registry);
+    fee_history::register(registry);
+    fees::register(registry);
+    logs::register(registry);
+    proof::register(registry);
+    receipts::register(registry);
+    state::register(registry);
+    transactions::register(registry);
 }

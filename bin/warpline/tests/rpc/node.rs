@@ -1,0 +1,93 @@
+//! Starting a node.
+
+use crate::client::Client;
+use std::{
+    io::{BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    thread,
+};
+
+/// The program.
+pub(crate) fn warpline(args: &[&str], datadir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_warpline"));
+    command.args(args).arg("--datadir").arg(datadir);
+    command.env("NO_COLOR", "1").env_remove("RUST_BACKTRACE").stdin(Stdio::null());
+    command
+}
+
+/// A running node, which ends with this.
+#[derive(Debug)]
+pub(crate) struct Node {
+    child: Child,
+    /// Where it listens: address and port.
+    pub(crate) address: String,
+    said: Arc<Mutex<String>>,
+}
+
+impl Node {
+    /// Starts `warpline node` on a free port and waits until it listens.
+    pub(crate) fn start(datadir: &Path, args: &[&str]) -> Self {
+        let mut command = warpline(&["node", "--http.port", "0"], datadir);
+        let mut child =
+            command.args(args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut said = String::new();
+        let address = loop {
+            let from = said.len();
+            assert!(stderr.read_line(&mut said).unwrap() > 0, "the node has ended: {said}");
+            if let Some((_, url)) = said[from..].split_once("http://") {
+                let end = url.find(|c: char| !(c.is_ascii_digit() || ".:".contains(c)));
+                break url[..end.unwrap_or(url.len())].to_owned();
+            }
+        };
+        let said = Arc::new(Mutex::new(said));
+        let more = Arc::clone(&said);
+        // A pipe that nobody reads would stop the node.
+        thread::spawn(move || {
+            let mut line = String::new();
+            while stderr.read_line(&mut line).is_ok_and(|read| read > 0) {
+                more.lock().unwrap().push_str(&line);
+                line.clear();
+            }
+            let mut rest = Vec::new();
+            let _end = stderr.read_to_end(&mut rest);
+        });
+        Self { child, address, said }
+    }
+
+    /// A connection of its own.
+    pub(crate) fn client(&self) -> Client {
+        Client::connect(&self.address)
+    }
+
+    /// What it has written so far.
+    pub(crate) fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ended_already = self.child.kill();
+        let _status = self.child.wait();
+    }
+}
+
+/// The folder of the published cases, if it is there: in `WARPLINE_SHARED`, or next to the
+/// repository.
+pub(crate) fn published() -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
+    let shared = std::env::var_os("WARPLINE_SHARED").map_or(beside, PathBuf::from);
+    let folder = shared.join("rpc-compat");
+    folder.is_dir().then_some(folder)
+}
+
+/// Imports the published chain.
+pub(crate) fn import(folder: &Path, datadir: &Path) {
+    let mut command = warpline(&["import"], datadir);
+    command.arg("--chain").arg(folder.join("genesis.json")).arg(folder.join("chain.rlp"));
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}

@@ -1,0 +1,128 @@
+//! Transactions of blocks.
+
+use super::blocks::{FullBlock, block_hash, block_number, index};
+use crate::{
+    Context, RpcError,
+    registry::Registry,
+    wire::{BlockId, Hex, Mined, RpcTransaction},
+};
+use alloy_consensus::transaction::SignerRecoverable;
+use alloy_eips::Encodable2718;
+use alloy_primitives::{Address, B256, Bytes};
+use std::borrow::Cow;
+use warpline_storage::{StateReader, StorageError, Transaction};
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.quick("eth_getTransactionByHash", |context, args| {
+        let hash: Hex<B256> = args.required("transaction hash")?;
+        by_hash(context, hash.0)
+    });
+    registry.quick("eth_getTransactionByBlockNumberAndIndex", |context, args| {
+        at_index(context, block_number(args)?, index(args)?)
+    });
+    registry.quick("eth_getTransactionByBlockHashAndIndex", |context, args| {
+        at_index(context, block_hash(args)?, index(args)?)
+    });
+    registry.quick("eth_getRawTransactionByHash", |context, args| {
+        let hash: Hex<B256> = args.required("transaction hash")?;
+        raw(context, hash.0)
+    });
+    registry.quick("eth_getRawTransactionByBlockNumberAndIndex", |context, args| {
+        let found = at_index(context, block_number(args)?, index(args)?)?;
+        Ok(found.map(|found| encoded(&found.transaction)))
+    });
+    registry.quick("eth_getRawTransactionByBlockHashAndIndex", |context, args| {
+        let found = at_index(context, block_hash(args)?, index(args)?)?;
+        Ok(found.map(|found| encoded(&found.transaction)))
+    });
+}
+
+fn encoded(transaction: &Transaction) -> Bytes {
+    transaction.encoded_2718().into()
+}
+
+/// A transaction of the chain.
+pub(crate) fn by_hash(
+    context: &Context,
+    hash: B256,
+) -> Result<Option<RpcTransaction<'static>>, RpcError> {
+    let blocks = context.view().blocks()?;
+    let reader = blocks.reader()?;
+    let Some((number, index)) = reader.transaction_position(&hash)? else { return Ok(None) };
+    read(&reader, number, index as usize)
+}
+
+/// A transaction as it is sent; of the chain, since those that wait are not asked for by place.
+pub(crate) fn raw(context: &Context, hash: B256) -> Result<Option<Bytes>, RpcError> {
+    let blocks = context.view().blocks()?;
+    let reader = blocks.reader()?;
+    let Some((number, index)) = reader.transaction_position(&hash)? else { return Ok(None) };
+    Ok(reader.transaction(number, index as usize)?.map(|transaction| encoded(&transaction)))
+}
+
+/// A transaction by its place.
+pub(crate) fn at_index(
+    context: &Context,
+    block: BlockId,
+    index: usize,
+) -> Result<Option<RpcTransaction<'static>>, RpcError> {
+    let blocks = context.view().blocks()?;
+    let reader = blocks.reader()?;
+    match context.number_of(&blocks, &reader, block)? {
+        Some(number) => read(&reader, number, index),
+        None => Ok(None),
+    }
+}
+
+fn read(
+    reader: &StateReader<'_>,
+    number: u64,
+    index: usize,
+) -> Result<Option<RpcTransaction<'static>>, RpcError> {
+    let (Some(block_hash), Some((header, _)), Some(transaction)) =
+        (reader.block_hash(number)?, reader.header(number)?, reader.transaction(number, index)?)
+    else {
+        return Ok(None);
+    };
+    let mined = Mined {
+        block_hash,
+        block_number: number,
+        timestamp: header.timestamp,
+        base_fee: header.base_fee_per_gas,
+        index: index as u64,
+    };
+    Ok(Some(RpcTransaction {
+        hash: *transaction.tx_hash(),
+        from: sender(reader, number, index, &transaction)?,
+        transaction: Cow::Owned(transaction),
+        mined: Some(mined),
+    }))
+}
+
+/// Who sent a transaction, whether senders are kept or not.
+pub(crate) fn sender(
+    reader: &StateReader<'_>,
+    number: u64,
+    index: usize,
+    transaction: &Transaction,
+) -> Result<Address, RpcError> {
+    match reader.senders(number) {
+        Ok(senders) => {
+            if let Some(sender) = senders.and_then(|senders| senders.get(index).copied()) {
+                return Ok(sender);
+            }
+        }
+        Err(StorageError::Pruned { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    transaction.recover_signer_unchecked().map_err(RpcError::internal)
+}
+
+/// The block of a transaction, and its place there.
+pub(crate) fn block_of<'a>(
+    reader: &'a StateReader<'a>,
+    hash: &B256,
+) -> Result<Option<(FullBlock<'a>, usize)>, StorageError> {
+    let Some((number, index)) = reader.transaction_position(hash)? else { return Ok(None) };
+    Ok(FullBlock::read(reader, number)?.map(|block| (block, index as usize)))
+}
