@@ -12,8 +12,9 @@ use std::{
     sync::Arc,
 };
 use tokio::signal::unix::{SignalKind, signal};
-use warpline_chain::ChainOptions;
-use warpline_node::Node;
+use warpline_chain::{ChainOptions, Engine};
+use warpline_executor::ParallelConfig;
+use warpline_node::{Node, NodeConfig};
 use warpline_rpc::{Context, RpcConfig, RpcServer, ServerConfig};
 
 /// Run a node that answers JSON-RPC.
@@ -47,7 +48,8 @@ pub(crate) fn run(args: &NodeArgs) -> Result<ExitCode> {
         (None, None) => return Err(datadir::missing(&path)),
     };
     let runtime = tokio::runtime::Runtime::new().wrap_err("starting the threads")?;
-    let node = Node::start(chain);
+    let engine = Engine::parallel(ParallelConfig::default()).wrap_err("starting the threads")?;
+    let node = Node::start(chain, engine, NodeConfig::default())?;
     let served = runtime.block_on(serve(args, Arc::clone(&node)));
     runtime.shutdown_background();
     node.shutdown().wrap_err("closing the database")?;

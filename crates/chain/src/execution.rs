@@ -33,8 +33,10 @@ use revm::{
     primitives::hardfork::SpecId,
 };
 use warpline_chainspec::ChainSpec;
-use warpline_executor::{BlockInput, EthReceiptBuilder, EthTransaction, UnreachedEvmFactory};
-use warpline_types::StateDiff;
+use warpline_executor::{
+    BlockInput, EthReceiptBuilder, EthTransaction, ExecuteError, UnreachedEvmFactory,
+};
+use warpline_types::{StateDiff, TxIndex};
 
 /// The rules of a chain for its block executor, which must not know of the DAO fork: alloy-evm
 /// moves the DAO's funds after the transactions, but they come first.
@@ -81,7 +83,9 @@ impl Ready<'_> {
         let withdrawals = body.withdrawals.as_ref().map(|list| list.as_slice());
         let chain = self.rules.chain;
         let ctx = chain.block_ctx(header, &body.ommers, withdrawals, self.txs.len());
-        BlockInput { env: chain.evm_env(header), ctx, txs: self.txs }
+        let mut env = chain.evm_env(header);
+        env.cfg_env.disable_eip3607 = self.rules.contracts_send;
+        BlockInput { env, ctx, txs: self.txs }
     }
 
     /// Executes the block on the state of its parent and checks what comes out, all but the root
@@ -144,6 +148,46 @@ impl Ready<'_> {
             let factory = self.factory(UnreachedEvmFactory(unreached));
             engine.execute_any(&factory, self.input(), parent)?
         })
+    }
+
+    /// Executes the transactions in order, each on top of those before it that are valid, and
+    /// says what is wrong with the others.
+    pub(crate) fn sift<P: StateBefore>(
+        &self,
+        parent: &P,
+    ) -> Result<Vec<Option<InvalidBlock>>, ImportError> {
+        let unreached = self.rules.unreached(&self.block.header, parent)?;
+        if unreached.is_empty() {
+            self.sift_with(&self.factory(EthEvmFactory::default()), parent)
+        } else {
+            self.sift_with(&self.factory(UnreachedEvmFactory(unreached)), parent)
+        }
+    }
+
+    fn sift_with<E: Evms, P: StateBefore>(
+        &self,
+        factory: &Factory<E>,
+        parent: &P,
+    ) -> Result<Vec<Option<InvalidBlock>>, ImportError> {
+        let input = self.input::<E>();
+        let evm = factory.evm_factory().create_evm(Committed::new(parent.open()), input.env);
+        let mut executor = factory.create_executor(evm, input.ctx);
+        executor.apply_pre_execution_changes().map_err(ImportError::state)?;
+        let mut verdicts = Vec::with_capacity(self.txs.len());
+        for (tx, index) in self.txs.iter().zip(0..) {
+            let error = match executor.execute_transaction(tx) {
+                Ok(_) => None,
+                Err(error) => {
+                    let error = ExecuteError::Transaction { index: TxIndex(index), error };
+                    match ImportError::from(error) {
+                        ImportError::Invalid(invalid) => Some(invalid),
+                        error => return Err(error),
+                    }
+                }
+            };
+            verdicts.push(error);
+        }
+        Ok(verdicts)
     }
 
     fn drains_the_dao(&self) -> bool {

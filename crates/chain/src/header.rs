@@ -38,6 +38,20 @@ pub(crate) fn check(
     blob_gas(rules, header, parent)
 }
 
+/// Checks a header of a development chain, where gas limit and base fee may be anything.
+pub(crate) fn check_dev(
+    rules: BlockRules<'_>,
+    header: &Header,
+    parent: &Header,
+) -> Result<(), InvalidBlock> {
+    let usual = Header {
+        gas_limit: parent.gas_limit,
+        base_fee_per_gas: parent.next_block_base_fee(BaseFeeParams::ethereum()),
+        ..header.clone()
+    };
+    check(rules, &usual, parent)
+}
+
 /// A header has the fields of its fork, and no others.
 fn fields(rules: BlockRules<'_>, header: &Header) -> Result<(), InvalidBlock> {
     let chain = rules.chain;

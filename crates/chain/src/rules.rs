@@ -118,7 +118,7 @@ impl Rules {
     pub(crate) fn for_child(&self, total_difficulty: U256) -> BlockRules<'_> {
         let merged = self.merge_at.is_some_and(|end| total_difficulty >= end);
         let chain = if merged { &self.after_merge } else { &self.before_merge };
-        BlockRules { chain, merged, all: self }
+        BlockRules { chain, merged, contracts_send: false, all: self }
     }
 }
 
@@ -127,10 +127,17 @@ impl Rules {
 pub(crate) struct BlockRules<'a> {
     pub(crate) chain: &'a ChainSpec,
     pub(crate) merged: bool,
+    /// Whether accounts with code may send transactions, against EIP-3607.
+    pub(crate) contracts_send: bool,
     all: &'a Rules,
 }
 
 impl BlockRules<'_> {
+    /// The same, and whether contracts may send.
+    pub(crate) const fn with_contracts_sending(self, allowed: bool) -> Self {
+        Self { contracts_send: allowed, ..self }
+    }
+
     /// Whether the chain merges at some time.
     pub(crate) const fn merges(&self) -> bool {
         self.all.merge_at.is_some()

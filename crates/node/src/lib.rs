@@ -1,60 +1,31 @@
-//! One running node: the chain, and later its pool and the production of blocks.
+//! One running node: its chain, its pool, and the production of blocks.
 //!
-//! The chain belongs to one thread, which makes and imports blocks; everybody else reads through
-//! a [`ChainView`] and is told of new heads. What is absent: wire formats.
+//! A transaction arrives in the pool ([`Node::submit`]); the `miner` thread is woken, or waits for
+//! its time, and has the `producer` make a block of the best of what is there: it is proposed to
+//! the chain, which executes it in parallel, and adopted as the head; the pool moves on to that
+//! head, and everybody who listens is told. While one block is made, transactions for the next are
+//! decoded and recovered by whoever brings them.
+//!
+//! Whoever only reads takes the [`ChainView`](warpline_chain::ChainView) and waits for nobody.
+//! What development chains may do besides is in `dev`. What is absent: wire formats.
 
-use alloy_consensus::Header;
-use std::sync::Arc;
-use tokio::sync::broadcast;
-use warpline_chain::{ChainView, StoredChain};
-use warpline_storage::{BlockRef, StorageError};
+mod accounts;
+mod clock;
+mod config;
+mod dev;
+mod dev_chain;
+mod error;
+mod events;
+mod miner;
+mod node;
+mod producer;
+mod state;
 
-/// A new head.
-#[derive(Debug, Clone)]
-pub struct NewHead {
-    /// Which block it is.
-    pub block: BlockRef,
-    /// Its header.
-    pub header: Arc<Header>,
-    /// Blocks that left the chain for it, the newest first.
-    pub dropped: Arc<[BlockRef]>,
-}
-
-/// How many heads a slow listener may be behind before it misses some.
-const HEADS: usize = 1024;
-
-/// A running node, shared by whoever serves it.
-#[derive(Debug)]
-pub struct Node {
-    view: ChainView,
-    heads: broadcast::Sender<NewHead>,
-    chain: parking_lot::Mutex<Option<StoredChain>>,
-}
-
-impl Node {
-    /// Starts a node on a chain.
-    pub fn start(chain: StoredChain) -> Arc<Self> {
-        let view = chain.view();
-        let (heads, _) = broadcast::channel(HEADS);
-        Arc::new(Self { view, heads, chain: parking_lot::Mutex::new(Some(chain)) })
-    }
-
-    /// The chain, to be read.
-    pub const fn view(&self) -> &ChainView {
-        &self.view
-    }
-
-    /// Heads from now on.
-    pub fn new_heads(&self) -> broadcast::Receiver<NewHead> {
-        self.heads.subscribe()
-    }
-
-    /// Writes everything and closes the database.
-    ///
-    /// # Errors
-    /// The database cannot be written.
-    pub fn shutdown(&self) -> Result<(), StorageError> {
-        let chain = self.chain.lock().take();
-        chain.map_or(Ok(()), StoredChain::shutdown)
-    }
-}
+pub use accounts::{DevAccounts, MNEMONIC};
+pub use config::{Mining, NodeConfig};
+pub use dev::DevAccountEdit;
+pub use dev_chain::dev_genesis;
+pub use error::NodeError;
+pub use events::{Lagged, NewHead, NewPending};
+pub use node::Node;
+pub use producer::{MineOptions, ProposeOptions};

@@ -175,6 +175,8 @@ fn prepare(
             prev_randao: header.mix_hash,
             extra_data: header.extra_data.clone(),
             gas_limit,
+            base_fee_per_gas: None,
+            dev: false,
             withdrawals: Vec::new(),
             parent_beacon_block_root: header.parent_beacon_block_root.unwrap_or_default(),
         };

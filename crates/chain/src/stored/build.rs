@@ -1,30 +1,42 @@
 //! New blocks: from transactions to a sealed block that is the head.
+//!
+//! A block is proposed first: its transactions are executed on the state of the head, with the
+//! engine of the caller's choice, and what cannot be in it drops out. A proposal can be looked
+//! at, sealed without consequences, or adopted as the head.
 
 use super::{
     chain::{StoredChain, readers, senders},
+    changes::combined,
     finish::Finished,
     known::Node,
+    layer::Layer,
     source::SnapshotSource,
-    state::{StoredState, Tries},
+    state::{StoredRoots, StoredState, Tries},
 };
 use crate::{
     Engine, Executed, ImportError, InvalidBlock, Reason,
+    before::Roots,
     body::Tx,
     execution::{Ready, receipts_root},
+    rules::BlockRules,
 };
 use alloy_consensus::{
-    Block, BlockBody, EMPTY_OMMER_ROOT_HASH, Header,
+    Block, BlockBody, EMPTY_OMMER_ROOT_HASH, EthereumReceipt, Header, Transaction,
     proofs::{calculate_transaction_root, calculate_withdrawals_root},
     transaction::Recovered,
 };
 use alloy_eips::{
     eip1559::BaseFeeParams,
     eip4895::{Withdrawal, Withdrawals},
+    eip7685::Requests,
     eip7928::compute_block_access_list_hash,
 };
 use alloy_hardforks::EthereumHardforks;
 use alloy_primitives::{Address, B256, Bytes};
+use std::sync::Arc;
 use warpline_executor::EthTransaction;
+use warpline_storage::{BlockRef, Snapshot};
+use warpline_types::StateDiff;
 
 /// What the producer of a block decides.
 #[derive(Debug, Clone, Default)]
@@ -37,13 +49,52 @@ pub struct BlockAttributes {
     pub prev_randao: B256,
     /// At most 32 bytes of anything.
     pub extra_data: Bytes,
-    /// Gas limit; within a 1024th of the parent's.
+    /// Gas limit; within a 1024th of the parent's unless [`Self::dev`].
     pub gas_limit: u64,
+    /// Base fee, where it is not to follow from the parent, which only [`Self::dev`] allows.
+    pub base_fee_per_gas: Option<u64>,
+    /// Whether gas limit and base fee may be anything and contracts may send (EIP-3607), as on a
+    /// development chain. Other nodes refuse a block that makes use of it.
+    pub dev: bool,
     /// Withdrawals, from Shanghai on.
     pub withdrawals: Vec<Withdrawal>,
     /// Root of the parent beacon block, from Cancun on.
     pub parent_beacon_block_root: B256,
 }
+
+/// A transaction that is not in a proposal.
+#[derive(Debug, Clone)]
+pub struct Dropped {
+    /// Where it was among the candidates.
+    pub index: usize,
+    /// Why it cannot follow the ones before it.
+    pub error: InvalidBlock,
+}
+
+/// A block on top of the head, executed.
+#[derive(Debug)]
+pub struct Proposal {
+    /// The block. Its header has no state root until it is sealed or adopted.
+    pub block: Block<EthTransaction>,
+    /// Who sent each transaction.
+    pub senders: Vec<Address>,
+    /// One receipt per transaction.
+    pub receipts: Vec<EthereumReceipt>,
+    /// Requests to the consensus layer (EIP-7685).
+    pub requests: Requests,
+    /// What it changes, the changes that it begins with included.
+    pub diff: StateDiff,
+    /// Candidates that are not in it.
+    pub dropped: Vec<Dropped>,
+    /// The changes that it begins with.
+    changes: Option<Arc<Layer>>,
+    parent: BlockRef,
+    snapshot: Snapshot,
+}
+
+/// How often a block is executed again without the first invalid transaction, before all that
+/// are left are tried in order, one after the other.
+const RETRIES: usize = 2;
 
 impl StoredChain {
     /// Builds a block of transactions on top of the head, after the merge, and makes it the head.
@@ -57,26 +108,59 @@ impl StoredChain {
         attributes: BlockAttributes,
         transactions: Vec<Recovered<EthTransaction>>,
     ) -> Result<Block<EthTransaction>, ImportError> {
-        let parent = self.head.header.clone();
-        let rules = self.rules.clone();
-        let rules = rules.for_child(self.head.total_difficulty);
+        let proposal = self.propose(engine, &attributes, transactions)?;
+        match proposal.dropped.into_iter().next() {
+            Some(Dropped { index, error }) => {
+                Err(InvalidBlock { transaction: Some(index), ..error }.into())
+            }
+            None => self.adopt(Proposal { dropped: Vec::new(), ..proposal }),
+        }
+    }
+
+    /// Executes a block of candidates, in this order, on top of the head. Those that are not
+    /// valid there are left out.
+    ///
+    /// # Errors
+    /// Attributes that no header may have; a failure to read.
+    pub fn propose(
+        &self,
+        engine: &Engine,
+        attributes: &BlockAttributes,
+        candidates: Vec<Recovered<EthTransaction>>,
+    ) -> Result<Proposal, ImportError> {
+        let parent = &self.head.header;
+        let rules = self.rules.for_child(self.head.total_difficulty);
         if !rules.merged {
             return Err(InvalidBlock::new(Reason::Merge, "mined blocks are not built here").into());
         }
-        let mut block = self.draft(&attributes, &parent, &transactions)?;
-        let txs: Vec<Tx> = transactions.into_iter().map(Tx::new).collect();
-        crate::header::check(rules, &block.header, &parent)?;
-
+        let rules = rules.with_contracts_sending(attributes.dev);
         let snapshot = self.storage.snapshot(readers(engine, &self.trie_config))?;
+        let changes = self.changes();
         let before = StoredState {
             values: &snapshot,
-            layers: Vec::new(),
+            layers: changes.iter().cloned().collect(),
             codes: &self.codes,
             storage_only: &self.storage_only,
             tries: Tries { head: &snapshot, undo: &[], config: &self.trie_config },
         };
+        let mut attempt = Attempt {
+            rules,
+            before: &before,
+            block: self.draft(attributes, parent)?,
+            txs: candidates.into_iter().map(Tx::new).enumerate().collect(),
+            dropped: Vec::new(),
+        };
+        match attributes.dev {
+            true => crate::header::check_dev(rules, &attempt.block.header, parent)?,
+            false => crate::header::check(rules, &attempt.block.header, parent)?,
+        }
+        let executed = attempt.execute(engine)?;
+        let Attempt { block, txs, dropped, .. } = attempt;
+        let txs: Vec<Tx> = txs.into_iter().map(|(_, tx)| tx).collect();
+        let Executed { result, diff } = executed;
+        let mut block = with_body(block, &txs);
+
         let ready = Ready { rules, block: &block, txs: &txs };
-        let Executed { result, diff } = ready.execute(engine, &before)?;
         let lists = rules.access_lists(block.header.timestamp);
         let list = lists.then(|| ready.access_list(&before)).transpose()?;
         let header = &mut block.header;
@@ -85,33 +169,73 @@ impl StoredChain {
         let prague = rules.chain.is_prague_active_at_timestamp(header.timestamp);
         header.requests_hash = prague.then(|| result.requests.requests_hash());
         header.block_access_list_hash = list.map(|list| compute_block_access_list_hash(&list));
+        let diff = match &changes {
+            Some(changes) => combined(&changes.diff, diff),
+            None => diff,
+        };
+        drop(before);
+        Ok(Proposal {
+            block,
+            senders: senders(&txs),
+            receipts: result.receipts,
+            requests: result.requests,
+            diff,
+            dropped,
+            changes,
+            parent: self.head.block(),
+            snapshot,
+        })
+    }
 
+    /// Completes the header of a proposal without making it the head.
+    ///
+    /// # Errors
+    /// A failure to read.
+    pub fn seal(&self, proposal: &mut Proposal) -> Result<(), ImportError> {
+        let tries = Tries { head: &proposal.snapshot, undo: &[], config: &self.trie_config };
+        let mut roots = StoredRoots::new(&tries, &[])?;
+        proposal.block.header.state_root = roots.root_after(&proposal.diff)?;
+        Ok(())
+    }
+
+    /// Makes a proposal the head.
+    ///
+    /// # Errors
+    /// The head is not the one that it was made on, or a failure to read or write. The head is
+    /// as it was then.
+    pub fn adopt(&mut self, proposal: Proposal) -> Result<Block<EthTransaction>, ImportError> {
+        let Proposal { mut block, senders, receipts, diff, snapshot, parent, changes, .. } =
+            proposal;
+        let present = self.changes();
+        if parent != self.head.block() || !same(present.as_ref(), changes.as_ref()) {
+            let hash = block.header.hash_slow();
+            let problem = "it was made on another state";
+            return Err(ImportError::Head { hash, problem });
+        }
         let body = block.body.clone();
-        let finished = Finished::of_new_block(result.receipts, &diff, senders(&txs), body);
-        self.trie.at(parent.state_root)?;
+        let finished = Finished::of_new_block(receipts, &diff, senders, body);
+        self.trie.at(self.head.header.state_root)?;
         let update = self.trie.advance(SnapshotSource(&snapshot), finished.diff())?;
         block.header.state_root = update.root;
         let node = Node::new(block.header.hash_slow(), self.head.total_difficulty, &block);
         self.trie.store(&self.storage, &node, finished, &update)?;
         self.leave_fork();
+        self.clear_changes();
         self.head = self.known.push_canonical(node);
         Ok(block)
     }
 
-    /// The block without what its execution decides.
+    /// The block without transactions, and without what its execution decides.
     fn draft(
         &self,
         attributes: &BlockAttributes,
         parent: &Header,
-        transactions: &[Recovered<EthTransaction>],
     ) -> Result<Block<EthTransaction>, ImportError> {
         let chain = &self.rules.after_merge;
         let timestamp = attributes.timestamp;
-        let transactions: Vec<_> = transactions.iter().map(|tx| tx.inner().clone()).collect();
         let shanghai = chain.is_shanghai_active_at_timestamp(timestamp);
         let withdrawals = shanghai.then(|| attributes.withdrawals.clone());
         let blobs = chain.blob_params(timestamp);
-        let blob_gas = transactions.iter().filter_map(alloy_consensus::Transaction::blob_gas_used);
         let number = parent.number.saturating_add(1);
         let prague = chain.is_prague_active_at_timestamp(timestamp);
         let lists = self.rules.for_child(self.head.total_difficulty).access_lists(timestamp);
@@ -119,15 +243,16 @@ impl StoredChain {
             parent_hash: self.head.hash,
             ommers_hash: EMPTY_OMMER_ROOT_HASH,
             beneficiary: attributes.beneficiary,
-            transactions_root: calculate_transaction_root(&transactions),
             number,
             gas_limit: attributes.gas_limit,
             timestamp,
             extra_data: attributes.extra_data.clone(),
             mix_hash: attributes.prev_randao,
-            base_fee_per_gas: parent.next_block_base_fee(BaseFeeParams::ethereum()),
+            base_fee_per_gas: attributes
+                .base_fee_per_gas
+                .or_else(|| parent.next_block_base_fee(BaseFeeParams::ethereum())),
             withdrawals_root: withdrawals.as_ref().map(|list| calculate_withdrawals_root(list)),
-            blob_gas_used: blobs.map(|_| blob_gas.sum()),
+            blob_gas_used: blobs.map(|_| 0),
             excess_blob_gas: blobs.map(|params| {
                 params.next_block_excess_blob_gas_osaka(
                     parent.excess_blob_gas.unwrap_or_default(),
@@ -141,7 +266,73 @@ impl StoredChain {
             ..Header::default()
         };
         let withdrawals = withdrawals.map(Withdrawals::new);
-        let body = BlockBody { transactions, ommers: Vec::new(), withdrawals };
+        let body = BlockBody { transactions: Vec::new(), ommers: Vec::new(), withdrawals };
         Ok(Block { header, body })
+    }
+}
+
+fn same(a: Option<&Arc<Layer>>, b: Option<&Arc<Layer>>) -> bool {
+    match (a, b) {
+        (None, None) => true,
+        (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+        _ => false,
+    }
+}
+
+/// Adds the transactions and what the header says of them.
+fn with_body(mut block: Block<EthTransaction>, txs: &[Tx]) -> Block<EthTransaction> {
+    let transactions: Vec<_> = txs.iter().map(|tx| tx.tx.inner().clone()).collect();
+    let header = &mut block.header;
+    header.transactions_root = calculate_transaction_root(&transactions);
+    if let Some(used) = &mut header.blob_gas_used {
+        *used = transactions.iter().filter_map(Transaction::blob_gas_used).sum();
+    }
+    block.body.transactions = transactions;
+    block
+}
+
+/// Candidates on their way to a block.
+struct Attempt<'a, 's> {
+    rules: BlockRules<'a>,
+    before: &'a StoredState<'s>,
+    block: Block<EthTransaction>,
+    /// Each with where it was among the candidates.
+    txs: Vec<(usize, Tx)>,
+    dropped: Vec<Dropped>,
+}
+
+impl Attempt<'_, '_> {
+    /// Executes what can be executed. An invalid transaction shows when it is its turn, so what
+    /// comes after it has to be done again; where many are invalid, they are found in one go.
+    fn execute(&mut self, engine: &Engine) -> Result<Executed<EthereumReceipt>, ImportError> {
+        for _ in 0..=RETRIES {
+            let (positions, txs): (Vec<usize>, Vec<Tx>) = self.txs.iter().cloned().unzip();
+            let ready = Ready { rules: self.rules, block: &self.block, txs: &txs };
+            let error = match ready.execute(engine, self.before) {
+                Err(ImportError::Invalid(error)) => error,
+                executed => return executed,
+            };
+            let at = error.transaction.filter(|at| *at < positions.len());
+            let Some(at) = at else { return Err(error.into()) };
+            self.dropped.push(Dropped { index: positions[at], error });
+            self.txs.remove(at);
+        }
+        self.sift()?;
+        let txs: Vec<Tx> = self.txs.iter().map(|(_, tx)| tx.clone()).collect();
+        Ready { rules: self.rules, block: &self.block, txs: &txs }.execute(engine, self.before)
+    }
+
+    /// Executes the candidates in order and drops those that fail.
+    fn sift(&mut self) -> Result<(), ImportError> {
+        let (positions, txs): (Vec<usize>, Vec<Tx>) = self.txs.drain(..).unzip();
+        let ready = Ready { rules: self.rules, block: &self.block, txs: &txs };
+        let verdicts = ready.sift(self.before)?;
+        for ((index, tx), verdict) in positions.into_iter().zip(txs).zip(verdicts) {
+            match verdict {
+                None => self.txs.push((index, tx)),
+                Some(error) => self.dropped.push(Dropped { index, error }),
+            }
+        }
+        Ok(())
     }
 }

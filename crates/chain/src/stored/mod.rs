@@ -7,7 +7,7 @@
 //! - `known`: the blocks at hand, canonical and not.
 //! - `finish`: root and commit of a block that was executed.
 //! - `fork`: validation beside the chain, at any depth, without touching the database.
-//! - `build`: new blocks.
+//! - `build`: new blocks; `changes`: what development chains change besides.
 //! - `pipeline`: many blocks in a row, their stages overlapping; `senders`: the
 //!   first of them.
 //! - `view`: what others read of it while it goes on.
@@ -18,6 +18,7 @@
 mod build;
 mod bulk;
 mod chain;
+mod changes;
 mod finish;
 mod fork;
 mod genesis;
@@ -32,9 +33,10 @@ mod state;
 mod verify;
 mod view;
 
-pub use build::BlockAttributes;
+pub use build::{BlockAttributes, Dropped, Proposal};
 pub use bulk::HashedGenesis;
 pub use chain::{Imported, StoredChain};
+pub use changes::{AccountEdit, Changes};
 pub use genesis::{GenesisBlock, genesis_header};
 pub use options::ChainOptions;
 pub use pipeline::{Incoming, Progress, Stages, Stopped};

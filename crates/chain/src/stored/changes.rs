@@ -1,0 +1,162 @@
+//! Changes of the state without a transaction, as development chains allow them.
+//!
+//! They lie on top of the head until the next block, which makes them its own: its root includes
+//! them, and its change set leads back to before them. Nothing of them is durable until then, and
+//! another node that imports the block finds a root that it cannot explain.
+
+use super::{chain::StoredChain, layer::Layer};
+use crate::ImportError;
+use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256};
+use std::sync::Arc;
+use warpline_storage::StateReader;
+use warpline_types::{AccountDiff, AccountState, SlotDiff, StateDiff};
+
+/// What is to become of an account. What is not named stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AccountEdit {
+    /// Balance in wei.
+    pub balance: Option<U256>,
+    /// Nonce.
+    pub nonce: Option<u64>,
+    /// Code.
+    pub code: Option<Bytes>,
+    /// Slots and their values.
+    pub slots: Vec<(U256, U256)>,
+}
+
+/// What lies on top of the head, to be put back later.
+#[derive(Debug, Clone, Default)]
+pub struct Changes(Option<Arc<StateDiff>>);
+
+impl StoredChain {
+    /// Changes accounts on top of the head.
+    ///
+    /// # Errors
+    /// The database cannot be read; nothing has changed then.
+    pub fn edit(
+        &mut self,
+        edits: impl IntoIterator<Item = (Address, AccountEdit)>,
+    ) -> Result<(), ImportError> {
+        let snapshot = self.storage.snapshot(1)?;
+        let reader = snapshot.reader()?;
+        let mut diff = self.changes().map(|layer| (*layer.diff).clone()).unwrap_or_default();
+        for (address, edit) in edits {
+            apply(&reader, &mut diff, address, edit)?;
+        }
+        drop(reader);
+        self.put_changes(Some(Arc::new(diff)));
+        Ok(())
+    }
+
+    /// What lies on top of the head.
+    pub fn saved_changes(&self) -> Changes {
+        Changes(self.changes().map(|layer| Arc::clone(&layer.diff)))
+    }
+
+    /// Puts back what lay on top of the same head.
+    pub fn restore_changes(&mut self, changes: Changes) {
+        self.put_changes(changes.0);
+    }
+
+    fn put_changes(&mut self, diff: Option<Arc<StateDiff>>) {
+        let layer = diff.map(|diff| Arc::new(Layer::new(self.head.block(), diff)));
+        self.published.write().changes = layer;
+    }
+
+    pub(super) fn changes(&self) -> Option<Arc<Layer>> {
+        let changes = self.published.read().changes.clone();
+        changes.filter(|layer| layer.block == self.head.block())
+    }
+
+    pub(super) fn clear_changes(&mut self) {
+        self.published.write().changes = None;
+    }
+}
+
+fn apply(
+    reader: &StateReader<'_>,
+    diff: &mut StateDiff,
+    address: Address,
+    edit: AccountEdit,
+) -> Result<(), ImportError> {
+    let at = match diff.accounts.iter().position(|account| account.address == address) {
+        Some(at) => at,
+        None => {
+            let before = reader.account(&address)?;
+            diff.accounts.push(AccountDiff {
+                address,
+                before,
+                after: before,
+                storage_cleared: false,
+                storage: Vec::new(),
+            });
+            diff.accounts.len() - 1
+        }
+    };
+    let account = &mut diff.accounts[at];
+    let none = AccountState { code_hash: KECCAK256_EMPTY, ..AccountState::default() };
+    let after = account.after.get_or_insert(none);
+    after.balance = edit.balance.unwrap_or(after.balance);
+    after.nonce = edit.nonce.unwrap_or(after.nonce);
+    if let Some(code) = edit.code {
+        after.code_hash = keccak256(&code);
+        if !code.is_empty() {
+            diff.codes.push((after.code_hash, code));
+        }
+    }
+    for (slot, value) in edit.slots {
+        match account.storage.iter_mut().find(|known| known.slot == slot) {
+            Some(known) => known.after = value,
+            None => {
+                let before = reader.storage(&address, slot)?;
+                account.storage.push(SlotDiff { slot, before, after: value });
+            }
+        }
+    }
+    if is_nothing(account) {
+        account.after = None;
+    }
+    Ok(())
+}
+
+/// An empty account without storage does not exist (EIP-161).
+fn is_nothing(account: &AccountDiff) -> bool {
+    let empty = account.after.is_some_and(|after| {
+        after.balance.is_zero() && after.nonce == 0 && after.code_hash == KECCAK256_EMPTY
+    });
+    empty && account.before.is_none() && account.storage.iter().all(|slot| slot.after.is_zero())
+}
+
+/// What two diffs in a row amount to.
+pub(super) fn combined(first: &StateDiff, mut second: StateDiff) -> StateDiff {
+    let mut at: alloy_primitives::map::AddressMap<usize> =
+        second.accounts.iter().zip(0..).map(|(account, at)| (account.address, at)).collect();
+    for before in &first.accounts {
+        match at.remove(&before.address) {
+            Some(at) => join(before, &mut second.accounts[at]),
+            None => second.accounts.push(before.clone()),
+        }
+    }
+    second.accounts.retain_mut(|account| {
+        account.storage.retain(|slot| slot.before != slot.after || account.storage_cleared);
+        account.before != account.after || account.storage_cleared || !account.storage.is_empty()
+    });
+    second.codes.extend(first.codes.iter().cloned());
+    second.codes.sort_unstable_by_key(|(hash, _): &(B256, Bytes)| *hash);
+    second.codes.dedup_by_key(|(hash, _)| *hash);
+    second
+}
+
+fn join(first: &AccountDiff, second: &mut AccountDiff) {
+    second.before = first.before;
+    if second.storage_cleared {
+        return;
+    }
+    second.storage_cleared = first.storage_cleared;
+    for slot in &first.storage {
+        match second.storage.iter_mut().find(|later| later.slot == slot.slot) {
+            Some(later) => later.before = slot.before,
+            None => second.storage.push(*slot),
+        }
+    }
+}

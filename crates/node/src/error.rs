@@ -1,0 +1,52 @@
+//! What a node cannot do, and why.
+
+use alloy_primitives::B256;
+use std::io;
+use warpline_chain::ImportError;
+use warpline_storage::StorageError;
+use warpline_txpool::{AccountsError, PoolError};
+
+/// A node cannot do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The node is being shut down.
+    #[error("the node is shutting down")]
+    Stopped,
+    /// The pool refuses a transaction.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    /// A block cannot be made or imported.
+    #[error(transparent)]
+    Chain(#[from] ImportError),
+    /// The database cannot be read or written.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The pool cannot follow the chain.
+    #[error(transparent)]
+    Accounts(#[from] AccountsError),
+    /// The words are not a mnemonic.
+    #[error("invalid mnemonic: {0}")]
+    Mnemonic(#[source] alloy_signer_local::LocalSignerError),
+    /// The operating system refuses a thread.
+    #[error("a thread cannot be started: {0}")]
+    Thread(#[source] io::Error),
+    /// The journal of local transactions cannot be read or written.
+    #[error("the journal of local transactions: {0}")]
+    Journal(#[source] io::Error),
+    /// Blocks have to be in the order of time.
+    #[error(
+        "Timestamp error: {wanted} is lower than or equal to previous block's timestamp {last}"
+    )]
+    Timestamp {
+        /// What was asked for, in seconds since 1970.
+        wanted: u64,
+        /// The head's time.
+        last: u64,
+    },
+    /// Proposals are made on the head only.
+    #[error("the parent {0} is not the head")]
+    NotTheHead(B256),
+    /// No such block to go back to.
+    #[error("block {0} is not in the chain")]
+    UnknownBlock(u64),
+}

@@ -1,0 +1,41 @@
+//! What a node tells whoever listens.
+
+use alloy_consensus::Header;
+use std::sync::Arc;
+use tokio::sync::broadcast;
+use warpline_storage::BlockRef;
+use warpline_txpool::PoolTransaction;
+
+/// A new head.
+#[derive(Debug, Clone)]
+pub struct NewHead {
+    /// Which block it is.
+    pub block: BlockRef,
+    /// Its header.
+    pub header: Arc<Header>,
+    /// The blocks that left the chain for it, the newest first, with their logs gone.
+    pub dropped: Arc<[BlockRef]>,
+}
+
+/// Transactions that could be in the next block from now on.
+#[derive(Debug, Clone)]
+pub struct NewPending(pub Arc<[Arc<PoolTransaction>]>);
+
+/// A listener was too slow and has missed something.
+pub type Lagged = broadcast::error::RecvError;
+
+/// How many events a slow listener may be behind before it misses some.
+const BEHIND: usize = 4096;
+
+/// The two streams of events.
+#[derive(Debug)]
+pub(crate) struct Events {
+    pub(crate) heads: broadcast::Sender<NewHead>,
+    pub(crate) pending: broadcast::Sender<NewPending>,
+}
+
+impl Events {
+    pub(crate) fn new() -> Self {
+        Self { heads: broadcast::channel(BEHIND).0, pending: broadcast::channel(BEHIND).0 }
+    }
+}

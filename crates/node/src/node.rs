@@ -1,0 +1,233 @@
+//! A node that others use: its parts, its threads, and how it ends.
+
+use crate::{
+    DevAccounts, Mining, NewHead, NewPending, NodeConfig, NodeError,
+    clock::Clock,
+    events::Events,
+    miner::{self, Signal},
+    producer::{MineOptions, Producer, ProposeOptions, rules_after},
+    state::HeadState,
+};
+use alloy_primitives::{Address, TxHash};
+use parking_lot::Mutex;
+use std::{
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+use tokio::sync::broadcast;
+use warpline_chain::{ChainView, Engine, Proposal, StoredChain};
+use warpline_storage::BlockRef;
+use warpline_txpool::{Added, Origin, Pool};
+
+/// A running node, shared by whoever serves it.
+#[derive(Debug)]
+pub struct Node {
+    view: ChainView,
+    pool: Arc<Pool>,
+    events: Arc<Events>,
+    accounts: DevAccounts,
+    dev: bool,
+    /// None after the shutdown.
+    producer: Mutex<Option<Producer>>,
+    signal: Arc<Signal>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// How often the pool is looked after.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+impl Node {
+    /// Starts a node on a chain.
+    ///
+    /// # Errors
+    /// The head cannot be read, the journal of the pool neither read nor written, or the
+    /// operating system refuses a thread.
+    pub fn start(
+        chain: StoredChain,
+        engine: Engine,
+        config: NodeConfig,
+    ) -> Result<Arc<Self>, NodeError> {
+        let view = chain.view();
+        let head = rules_after(&chain, &Clock::default());
+        let accounts = Arc::new(HeadState::new(view.clone())?);
+        let pool = Arc::new(Pool::new(config.pool.clone(), head, accounts));
+        pool.open_journal().map_err(NodeError::Journal)?;
+        let (events, signal) = (Arc::new(Events::new()), Arc::new(Signal::new(config.mining)));
+        let (told, woken) = (Arc::clone(&events), Arc::clone(&signal));
+        pool.listen(Box::new(move |transactions| {
+            if told.pending.receiver_count() > 0 {
+                let _nobody_listens = told.pending.send(NewPending(transactions.into()));
+            }
+            woken.work();
+        }));
+        let producer =
+            Producer::new(chain, engine, &config, Arc::clone(&pool), Arc::clone(&events));
+        let node = Arc::new(Self {
+            view,
+            pool,
+            events,
+            accounts: config.accounts,
+            dev: config.dev,
+            producer: Mutex::new(Some(producer)),
+            signal: Arc::clone(&signal),
+            threads: Mutex::default(),
+        });
+        let of_miner = Arc::downgrade(&node);
+        let miner = thread::Builder::new().name("miner".into());
+        let miner = miner.spawn(move || miner::run(&of_miner, &signal));
+        node.threads.lock().push(miner.map_err(NodeError::Thread)?);
+        Ok(node)
+    }
+
+    /// The chain, to be read.
+    pub const fn view(&self) -> &ChainView {
+        &self.view
+    }
+
+    /// The transactions that wait for a block.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// Accounts whose keys the node has.
+    pub const fn accounts(&self) -> &DevAccounts {
+        &self.accounts
+    }
+
+    /// Whether callers may change state and time.
+    pub const fn is_dev(&self) -> bool {
+        self.dev
+    }
+
+    /// Heads from now on.
+    pub fn new_heads(&self) -> broadcast::Receiver<NewHead> {
+        self.events.heads.subscribe()
+    }
+
+    /// Transactions that become pending from now on.
+    pub fn new_pending(&self) -> broadcast::Receiver<NewPending> {
+        self.events.pending.subscribe()
+    }
+
+    /// When blocks are made.
+    pub fn mining(&self) -> Mining {
+        self.signal.mining()
+    }
+
+    /// Changes when blocks are made.
+    pub fn set_mining(&self, mining: Mining) {
+        self.signal.set_mining(mining);
+    }
+
+    /// Puts a transaction in the network form (EIP-2718) into the pool.
+    ///
+    /// # Errors
+    /// The pool refuses it.
+    pub fn submit(&self, raw: &[u8], origin: Origin) -> Result<Added, NodeError> {
+        Ok(self.pool.add(raw, origin)?)
+    }
+
+    /// Waits until a transaction has left the pool for a block, for at most so long. False if it
+    /// has not.
+    pub fn wait_mined(&self, hash: &TxHash, at_most: Duration) -> bool {
+        let until = Instant::now() + at_most;
+        let mut pause = Duration::from_micros(200);
+        while self.pool.contains(hash) {
+            if Instant::now() >= until {
+                return false;
+            }
+            thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(5));
+        }
+        true
+    }
+
+    /// Makes the next block.
+    ///
+    /// # Errors
+    /// The database cannot be read or written, or the time is not after the head's.
+    pub fn mine(&self, options: &MineOptions) -> Result<BlockRef, NodeError> {
+        self.with(|producer| producer.mine(options))
+    }
+
+    /// Executes a block on top of the head, and does not add it.
+    ///
+    /// # Errors
+    /// A given transaction is not valid there, or the database cannot be read.
+    pub fn propose(&self, options: ProposeOptions) -> Result<Proposal, NodeError> {
+        self.with(|producer| producer.propose(options))
+    }
+
+    /// Who gets the fees of new blocks.
+    ///
+    /// # Errors
+    /// The node is shutting down.
+    pub fn coinbase(&self) -> Result<Address, NodeError> {
+        self.with(|producer| Ok(producer.coinbase))
+    }
+
+    /// Changes who gets the fees of new blocks.
+    ///
+    /// # Errors
+    /// The node is shutting down.
+    pub fn set_coinbase(&self, coinbase: Address) -> Result<(), NodeError> {
+        self.with(|producer| {
+            producer.coinbase = coinbase;
+            Ok(())
+        })
+    }
+
+    /// Changes the smallest tip of new transactions and of those in new blocks, in wei per gas.
+    ///
+    /// # Errors
+    /// The node is shutting down.
+    pub fn set_min_tip(&self, tip: u128) -> Result<(), NodeError> {
+        self.with(|producer| {
+            producer.min_tip = tip;
+            producer.pool.set_min_tip(tip);
+            Ok(())
+        })
+    }
+
+    /// Whether the next block would have transactions.
+    pub(crate) fn has_ready(&self) -> bool {
+        let min_tip = self.with(|producer| Ok(producer.min_tip)).unwrap_or_default();
+        self.pool.best(min_tip).next().is_some()
+    }
+
+    pub(crate) fn with<T>(
+        &self,
+        act: impl FnOnce(&mut Producer) -> Result<T, NodeError>,
+    ) -> Result<T, NodeError> {
+        act(self.producer.lock().as_mut().ok_or(NodeError::Stopped)?)
+    }
+
+    /// Drops what has waited in the pool for too long. To be called now and then.
+    ///
+    /// # Errors
+    /// The journal cannot be written.
+    pub fn upkeep(&self) -> Result<Duration, NodeError> {
+        self.pool.maintain(Instant::now()).map_err(NodeError::Journal)?;
+        Ok(UPKEEP)
+    }
+
+    /// Makes no more blocks, writes everything and closes the database.
+    ///
+    /// # Errors
+    /// The database or the journal cannot be written.
+    pub fn shutdown(&self) -> Result<(), NodeError> {
+        self.signal.stop();
+        for thread in self.threads.lock().drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the node has panicked");
+            }
+        }
+        let journal = self.pool.rotate_journal().map_err(NodeError::Journal);
+        match self.producer.lock().take() {
+            Some(producer) => producer.chain.shutdown()?,
+            None => return Ok(()),
+        }
+        journal
+    }
+}

@@ -1,0 +1,248 @@
+//! Making blocks: what goes into the next one, and what follows from it.
+
+use crate::{
+    NewHead, NodeConfig, NodeError, clock::Clock, dev::Dev, events::Events, state::HeadState,
+};
+use alloy_consensus::{BlockHeader, transaction::Recovered};
+use alloy_eips::eip4895::Withdrawal;
+use alloy_primitives::{Address, B256, Bytes, keccak256};
+use std::sync::Arc;
+use warpline_chain::{BlockAttributes, ChainView, Dropped, Engine, Proposal, Reason, StoredChain};
+use warpline_executor::EthTransaction;
+use warpline_storage::BlockRef;
+use warpline_txpool::{Head, HeadChange, Mined, Pool};
+
+/// What somebody who asks for a block wants of it.
+#[derive(Debug, Clone, Default)]
+pub struct MineOptions {
+    /// Its time, in seconds since 1970; otherwise the clock's.
+    pub timestamp: Option<u64>,
+}
+
+/// What a block that is only proposed is to be like. What is not given is as for the next block.
+#[derive(Debug, Clone, Default)]
+pub struct ProposeOptions {
+    /// Its time, in seconds since 1970.
+    pub timestamp: Option<u64>,
+    /// Who gets the fees.
+    pub beneficiary: Option<Address>,
+    /// The randomness of the beacon chain.
+    pub prev_randao: Option<B256>,
+    /// Withdrawals.
+    pub withdrawals: Option<Vec<Withdrawal>>,
+    /// Root of the parent beacon block.
+    pub parent_beacon_block_root: Option<B256>,
+    /// At most 32 bytes.
+    pub extra_data: Option<Bytes>,
+    /// Gas limit that the block approaches.
+    pub gas_limit: Option<u64>,
+    /// Exactly these transactions, all of which have to be valid; otherwise the pool's best.
+    pub transactions: Option<Vec<Recovered<EthTransaction>>>,
+}
+
+/// The chain and whatever decides on its next block. One at a time uses it.
+#[derive(Debug)]
+pub(crate) struct Producer {
+    pub(crate) chain: StoredChain,
+    pub(crate) engine: Engine,
+    pub(crate) clock: Clock,
+    pub(crate) dev: Dev,
+    pub(crate) coinbase: Address,
+    gas_limit: Option<u64>,
+    extra_data: Bytes,
+    pub(crate) min_tip: u128,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) events: Arc<Events>,
+    view: ChainView,
+}
+
+/// How much the gas limit may move from one block to the next.
+const GAS_LIMIT_BOUND: u64 = 1024;
+
+impl Producer {
+    pub(crate) fn new(
+        chain: StoredChain,
+        engine: Engine,
+        config: &NodeConfig,
+        pool: Arc<Pool>,
+        events: Arc<Events>,
+    ) -> Self {
+        let view = chain.view();
+        Self {
+            chain,
+            engine,
+            clock: Clock::default(),
+            dev: Dev::new(config.dev),
+            coinbase: config.coinbase,
+            gas_limit: config.gas_limit,
+            extra_data: config.extra_data.clone(),
+            min_tip: config.min_tip,
+            pool,
+            events,
+            view,
+        }
+    }
+
+    /// Makes the next block of the best transactions in the pool.
+    pub(crate) fn mine(&mut self, options: &MineOptions) -> Result<BlockRef, NodeError> {
+        let last = self.chain.head_header().timestamp;
+        if let Some(timestamp) = options.timestamp {
+            self.clock.set_next(timestamp, last)?;
+        }
+        let attributes = self.attributes(&ProposeOptions::default());
+        let candidates = self.candidates(&attributes);
+        let mut proposal = self.chain.propose(&self.engine, &attributes, candidates.clone())?;
+        let dropped = core::mem::take(&mut proposal.dropped);
+        let mined: Vec<_> = proposal
+            .block
+            .body
+            .transactions
+            .iter()
+            .zip(&proposal.senders)
+            .map(|(tx, sender)| Mined { hash: *tx.tx_hash(), sender: *sender })
+            .collect();
+        let changed: Vec<_> =
+            proposal.diff.accounts.iter().map(|account| account.address).collect();
+        let block = self.chain.adopt(proposal)?;
+        self.clock.made(block.header.timestamp);
+        self.dev.used();
+        self.forget(&candidates, &dropped);
+        let moved = Moved { mined: &mined, dropped: Vec::new(), changed: Some(&changed) };
+        self.head_moved(moved, Arc::default())?;
+        Ok(self.chain.head())
+    }
+
+    /// Executes a block without making it the head.
+    pub(crate) fn propose(&self, options: ProposeOptions) -> Result<Proposal, NodeError> {
+        let attributes = self.attributes(&options);
+        let given = options.transactions.is_some();
+        let candidates = match options.transactions {
+            Some(transactions) => transactions,
+            None => self.candidates(&attributes),
+        };
+        let mut proposal = self.chain.propose(&self.engine, &attributes, candidates)?;
+        if given && let Some(Dropped { index, error }) = proposal.dropped.first().cloned() {
+            let error = warpline_chain::InvalidBlock { transaction: Some(index), ..error };
+            return Err(warpline_chain::ImportError::Invalid(error).into());
+        }
+        self.chain.seal(&mut proposal)?;
+        Ok(proposal)
+    }
+
+    /// What the header of the next block says before anything is executed.
+    fn attributes(&self, options: &ProposeOptions) -> BlockAttributes {
+        let parent = self.chain.head_header();
+        let target = options.gas_limit.or(self.gas_limit).unwrap_or(parent.gas_limit);
+        let hash = self.chain.head().hash;
+        let random = || self.dev.prev_randao.unwrap_or_else(|| keccak256(hash));
+        BlockAttributes {
+            timestamp: options.timestamp.unwrap_or_else(|| self.clock.peek(parent.timestamp)),
+            beneficiary: options.beneficiary.unwrap_or(self.coinbase),
+            prev_randao: options.prev_randao.unwrap_or_else(random),
+            extra_data: options.extra_data.clone().unwrap_or_else(|| self.extra_data.clone()),
+            gas_limit: self.dev.gas_limit.unwrap_or_else(|| towards(parent.gas_limit, target)),
+            base_fee_per_gas: self.dev.base_fee,
+            dev: self.dev.enabled,
+            withdrawals: options.withdrawals.clone().unwrap_or_default(),
+            parent_beacon_block_root: options.parent_beacon_block_root.unwrap_or_default(),
+        }
+    }
+
+    /// The pool's best that fit into the block.
+    fn candidates(&self, attributes: &BlockAttributes) -> Vec<Recovered<EthTransaction>> {
+        let chain = &self.chain.rules().after_merge;
+        let blobs = chain.blob_params(attributes.timestamp);
+        let blobs = blobs.map_or(0, |params| params.max_blob_count);
+        let best = self.pool.select(self.min_tip, attributes.gas_limit, blobs);
+        best.iter().map(|tx| tx.recovered().clone()).collect()
+    }
+
+    /// Takes transactions out of the pool that no later block could have either.
+    fn forget(&self, candidates: &[Recovered<EthTransaction>], dropped: &[Dropped]) {
+        for Dropped { index, error } in dropped {
+            let may_do_later = matches!(
+                error.reason,
+                Reason::GasAllowance | Reason::NonceTooHigh | Reason::FeeCap | Reason::BlobFeeCap
+            );
+            if let Some(tx) = candidates.get(*index).filter(|_| !may_do_later) {
+                let hash = tx.tx_hash();
+                tracing::debug!(%hash, %error, "transaction left out");
+                self.pool.remove(hash);
+            }
+        }
+    }
+
+    /// Tells the pool and everybody else of the chain's new head.
+    pub(crate) fn head_moved(
+        &self,
+        moved: Moved<'_>,
+        dropped: Arc<[BlockRef]>,
+    ) -> Result<(), NodeError> {
+        let (block, header) = (self.chain.head(), self.chain.head_header().clone());
+        self.pool.on_head(HeadChange {
+            head: self.next_rules(),
+            accounts: Arc::new(HeadState::new(self.view.clone())?),
+            mined: moved.mined,
+            dropped: moved.dropped,
+            changed: moved.changed,
+        })?;
+        let _nobody_listens =
+            self.events.heads.send(NewHead { block, header: Arc::new(header), dropped });
+        Ok(())
+    }
+
+    /// The rules and fees of the next block.
+    fn next_rules(&self) -> Head {
+        let mut head = rules_after(&self.chain, &self.clock);
+        head.base_fee = self.dev.base_fee.unwrap_or(head.base_fee);
+        head.gas_limit = self.dev.gas_limit.unwrap_or(head.gas_limit);
+        head
+    }
+
+    /// The state of the head, or what callers decide on the next block, has changed.
+    pub(crate) fn state_changed(&self) -> Result<(), NodeError> {
+        self.pool.on_head(HeadChange {
+            head: self.next_rules(),
+            accounts: Arc::new(HeadState::new(self.view.clone())?),
+            mined: &[],
+            dropped: Vec::new(),
+            changed: None,
+        })?;
+        Ok(())
+    }
+}
+
+/// What a new head did to transactions and accounts.
+#[derive(Debug, Default)]
+pub(crate) struct Moved<'a> {
+    pub(crate) mined: &'a [Mined],
+    pub(crate) dropped: Vec<Recovered<EthTransaction>>,
+    /// None if it is not known.
+    pub(crate) changed: Option<&'a [Address]>,
+}
+
+/// The rules and fees of a block after the head.
+pub(crate) fn rules_after(chain: &StoredChain, clock: &Clock) -> Head {
+    let header = chain.head_header();
+    let timestamp = clock.peek(header.timestamp());
+    Head::new(&chain.rules().after_merge, header, chain.head().hash, timestamp)
+}
+
+/// The gas limit closest to `target` that may follow `parent`'s.
+fn towards(parent: u64, target: u64) -> u64 {
+    let step = (parent / GAS_LIMIT_BOUND).saturating_sub(1);
+    target.clamp(parent.saturating_sub(step), parent.saturating_add(step))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gas_limit_approaches_its_target() {
+        assert_eq!(towards(30_000_000, 30_000_000), 30_000_000);
+        assert_eq!(towards(30_000_000, 60_000_000), 30_000_000 + 30_000_000 / 1024 - 1);
+        assert_eq!(towards(30_000_000, 29_999_999), 29_999_999);
+        assert_eq!(towards(30_000_000, 0), 30_000_000 - 30_000_000 / 1024 + 1);
+    }
+}
