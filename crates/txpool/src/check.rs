@@ -2,7 +2,7 @@
 //! cheap checks first, the signature late, proofs last.
 
 use crate::{
-    Head, PoolConfig, PoolError, SignatureError, blobs,
+    BlobError, Head, PoolConfig, PoolError, SignatureError, blobs,
     decode::{MAX_BLOB_SIZE, MAX_SIZE},
     transaction::{Origin, PoolTransaction, PooledEnvelope},
 };
@@ -64,11 +64,14 @@ impl Rules {
         Ok(Arc::new(PoolTransaction::new(tx, authorities, origin, size)))
     }
 
-    /// Holds a pooled transaction against rules that have changed since it was admitted.
-    pub(crate) fn still_valid(&self, tx: &PoolTransaction) -> bool {
-        let envelope = tx.transaction();
-        let sidecar_fits = tx.sidecar().is_none_or(|s| s.is_eip7594() == self.is(SpecId::OSAKA));
-        sidecar_fits && self.check_rules(envelope).is_ok()
+    /// Holds a transaction that was admitted against rules that may have changed since.
+    pub(crate) fn check_again(&self, tx: &PoolTransaction) -> Result<(), PoolError> {
+        let cell_proofs = self.is(SpecId::OSAKA);
+        if let Some(sidecar) = tx.sidecar().filter(|s| s.is_eip7594() != cell_proofs) {
+            let (want, got) = (cell_proofs.into(), sidecar.is_eip7594().into());
+            return Err(BlobError::Version { want, got }.into());
+        }
+        self.check_rules(tx.transaction())
     }
 
     /// The rules of the next block.

@@ -157,9 +157,18 @@ impl Pool {
         raw: &[B],
         origin: Origin,
     ) -> Vec<Result<Prepared, PoolError>> {
+        let each: Vec<_> = raw.iter().map(|raw| (raw.as_ref(), origin)).collect();
+        self.prepare_each(&each)
+    }
+
+    /// Prepares many transactions of several origins.
+    pub(crate) fn prepare_each<B: AsRef<[u8]> + Sync>(
+        &self,
+        raw: &[(B, Origin)],
+    ) -> Vec<Result<Prepared, PoolError>> {
         // Below this it costs more to share the work than to do it.
         const WORTH_SHARING: usize = 4;
-        let prepare = |raw: &B| self.prepare(raw.as_ref(), origin);
+        let prepare = |(raw, origin): &(B, Origin)| self.prepare(raw.as_ref(), *origin);
         match raw.len() < WORTH_SHARING {
             true => raw.iter().map(prepare).collect(),
             false => raw.par_iter().map(prepare).collect(),
@@ -210,13 +219,30 @@ impl Pool {
                 Err(error) => (None, Some(Err(error))),
             })
             .unzip();
-        let mut admitted = self.admit(good.into_iter().flatten().collect()).into_iter();
-        for result in &mut results {
-            if result.is_none() {
-                *result = admitted.next();
-            }
-        }
+        self.merge_admitted(good.into_iter().flatten().collect(), &mut results);
         results.into_iter().flatten().collect()
+    }
+
+    /// Puts transactions back that were in the pool before, as a development chain does when it
+    /// returns to an earlier state. Signatures and proofs are not looked at again.
+    pub fn readmit(&self, txs: Vec<Arc<PoolTransaction>>) -> Vec<Result<Added, PoolError>> {
+        let rules = self.state.read().rules.clone();
+        let (prepared, mut results): (Vec<_>, Vec<_>) = (txs.into_iter())
+            .map(|tx| match rules.check_again(&tx) {
+                Ok(()) => (Some(Prepared(tx)), None),
+                Err(error) => (None, Some(Err(error))),
+            })
+            .unzip();
+        self.merge_admitted(prepared.into_iter().flatten().collect(), &mut results);
+        results.into_iter().flatten().collect()
+    }
+
+    /// Admits transactions and puts the results where none are.
+    fn merge_admitted(&self, txs: Vec<Prepared>, results: &mut [Option<Result<Added, PoolError>>]) {
+        let mut admitted = self.admit(txs).into_iter();
+        for result in results.iter_mut().filter(|result| result.is_none()) {
+            *result = admitted.next();
+        }
     }
 
     /// Admits prepared transactions in the order given, which is that of the results too.

@@ -5,6 +5,7 @@ mod blobs;
 mod choice;
 mod delegation;
 mod heads;
+mod intake;
 mod journal;
 mod limits;
 mod model;

@@ -80,6 +80,9 @@ impl Pool {
         count(&self.counters.mined, left);
         count(&self.counters.dropped, changes.removed.len().saturating_sub(left));
         self.publish(&changes.promoted);
+        if returning.is_empty() {
+            return Ok(());
+        }
         // They were valid once: neither the minimum tip nor what the next block charges matters.
         let rules = Rules::new(head, 0);
         let config = PoolConfig { refuse_unpayable: false, ..self.config.clone() };
@@ -170,7 +173,7 @@ fn apply(
     };
     if same(new) != same(old) {
         let invalid: Vec<_> = (state.transactions())
-            .filter(|tx| !rules.still_valid(tx))
+            .filter(|tx| rules.check_again(tx).is_err())
             .map(|tx| tx.hash())
             .collect();
         for hash in invalid {

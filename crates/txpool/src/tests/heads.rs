@@ -171,6 +171,28 @@ fn transactions_are_taken_out_by_name() {
 }
 
 #[test]
+fn transactions_are_put_back_as_they_were() {
+    let mut bench = Bench::new(PoolConfig::default());
+    for tx in [tx(1, 0), tx(1, 1).local(), tx(1, 3), Tx { gas: 9_000_000, ..tx(2, 0) }] {
+        bench.add(&tx).unwrap();
+    }
+    let content = bench.pool.content().into_values();
+    let pooled: Vec<_> = content.flat_map(|of| of.pending.into_iter().chain(of.queued)).collect();
+    bench.pool.clear();
+    let world = bench.world.clone();
+    bench.move_to(Head { gas_limit: 8_000_000, ..head(1) }, world, &[], Vec::new(), None);
+    let results = bench.pool.readmit(pooled);
+    bench.verify();
+    assert_eq!(
+        results.iter().map(|result| result.is_ok()).collect::<Vec<_>>(),
+        [true, true, true, false]
+    );
+    assert_eq!(bench.nonces(1), (vec![0, 1], vec![3]));
+    let origin = |nonce| bench.pool.get_by_nonce(&address(1), nonce).unwrap().origin();
+    assert_eq!([origin(0), origin(1)], [Origin::External, Origin::Local]);
+}
+
+#[test]
 fn an_impersonated_sender_is_mined_like_any_other() {
     let mut bench = Bench::new(PoolConfig::default());
     let sent = Tx { origin: Origin::Impersonated, ..tx(1, 0) };
