@@ -118,7 +118,14 @@ impl Context {
     /// The next nonce of an account after a block.
     pub(crate) fn nonce(&self, address: Address, block: Option<BlockId>) -> Result<u64, RpcError> {
         let account = crate::eth::account(&self.state(block)?, address)?;
-        Ok(account.map_or(0, |account| account.nonce))
+        let mined = account.map_or(0, |account| account.nonce);
+        match block {
+            // What waits in the pool without a gap counts.
+            Some(BlockId::Tag(Tag::Pending)) => {
+                Ok(self.node.pool().pending_nonce(&address).unwrap_or_default().max(mined))
+            }
+            _ => Ok(mined),
+        }
     }
 }
 

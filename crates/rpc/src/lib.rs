@@ -7,11 +7,14 @@
 mod args;
 mod context;
 mod debug;
+mod dev;
 mod error;
 mod eth;
 mod net;
 mod registry;
 mod server;
+mod testing;
+mod txpool;
 mod wire;
 
 pub use context::{Context, RpcConfig};

@@ -1,6 +1,6 @@
 //! Transport: HTTP and WebSocket on one port.
 
-use crate::{Context, debug, eth, net, registry::Registry};
+use crate::{Context, debug, dev, eth, net, registry::Registry, testing, txpool};
 use jsonrpsee::{
     core::RegisterMethodError,
     server::{Server, ServerHandle},
@@ -44,10 +44,16 @@ impl RpcServer {
     /// The address is taken or not ours.
     pub async fn start(context: Arc<Context>, config: ServerConfig) -> Result<Self, ServerError> {
         let listen = |source| ServerError::Listen { address: config.address, source };
+        let dev = context.node.is_dev();
         let mut registry = Registry::new(context);
         eth::register(&mut registry);
         net::register(&mut registry);
         debug::register(&mut registry);
+        testing::register(&mut registry);
+        txpool::register(&mut registry);
+        if dev {
+            dev::register(&mut registry);
+        }
         let server = Server::builder().build(config.address).await.map_err(listen)?;
         let address = server.local_addr().map_err(listen)?;
         Ok(Self { handle: server.start(registry.finish()?), address })

@@ -7,6 +7,7 @@ mod fees;
 mod logs;
 mod proof;
 mod receipts;
+mod send;
 mod state;
 mod transactions;
 
@@ -32,6 +33,7 @@ pub(crate) fn register(registry: &mut Registry) {
     logs::register(registry);
     proof::register(registry);
     receipts::register(registry);
+    send::register(registry);
     state::register(registry);
     transactions::register(registry);
 }

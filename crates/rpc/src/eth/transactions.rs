@@ -4,18 +4,26 @@ use super::blocks::{FullBlock, block_hash, block_number, index};
 use crate::{
     Context, RpcError,
     registry::Registry,
+    txpool,
     wire::{BlockId, Hex, Mined, RpcTransaction},
 };
 use alloy_consensus::transaction::SignerRecoverable;
 use alloy_eips::Encodable2718;
 use alloy_primitives::{Address, B256, Bytes};
+use serde_json::value::to_raw_value;
 use std::borrow::Cow;
 use warpline_storage::{StateReader, StorageError, Transaction};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.quick("eth_getTransactionByHash", |context, args| {
         let hash: Hex<B256> = args.required("transaction hash")?;
-        by_hash(context, hash.0)
+        // What leaves the pool in between is in a block then.
+        if let Some(waiting) = context.node.pool().get(&hash.0)
+            && by_hash(context, hash.0)?.is_none()
+        {
+            return to_raw_value(&txpool::waiting(&waiting)).map_err(RpcError::internal);
+        }
+        to_raw_value(&by_hash(context, hash.0)?).map_err(RpcError::internal)
     });
     registry.quick("eth_getTransactionByBlockNumberAndIndex", |context, args| {
         at_index(context, block_number(args)?, index(args)?)
@@ -52,8 +60,11 @@ pub(crate) fn by_hash(
     read(&reader, number, index as usize)
 }
 
-/// A transaction as it is sent; of the chain, since those that wait are not asked for by place.
+/// A transaction as it is sent, of the chain or of the pool.
 pub(crate) fn raw(context: &Context, hash: B256) -> Result<Option<Bytes>, RpcError> {
+    if let Some(waiting) = context.node.pool().get(&hash) {
+        return Ok(Some(waiting.encoded()));
+    }
     let blocks = context.view().blocks()?;
     let reader = blocks.reader()?;
     let Some((number, index)) = reader.transaction_position(&hash)? else { return Ok(None) };

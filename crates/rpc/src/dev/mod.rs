@@ -1,0 +1,28 @@
+//! What development nodes offer besides: `evm_*`, `anvil_*`, and `hardhat_*`, whose methods of the
+//! same name mean the same. On any other chain none of them exists.
+
+mod accounts;
+mod mining;
+mod number;
+mod time;
+
+use crate::{Context, RpcError, args::Args, registry::Registry};
+use number::{Flexible, Wide};
+use serde::Serialize;
+
+pub(crate) fn register(registry: &mut Registry) {
+    accounts::register(registry);
+    mining::register(registry);
+    time::register(registry);
+}
+
+/// One method under several names.
+fn all<R: Serialize>(
+    registry: &mut Registry,
+    names: &[&'static str],
+    answer: impl Fn(&Context, &mut Args<'_>) -> Result<R, RpcError> + Clone + Send + Sync + 'static,
+) {
+    for name in names {
+        registry.slow(name, answer.clone());
+    }
+}
