@@ -60,9 +60,6 @@ fn check_transaction(rules: BlobRules, tx: &impl Transaction) -> Result<(), Blob
     if count as u64 > limit {
         return Err(BlobError::TooMany { count, limit });
     }
-    if tx.is_create() {
-        return Err(BlobError::Create);
-    }
     let max_fee = tx.max_fee_per_blob_gas().unwrap_or_default();
     if max_fee < rules.params.min_blob_fee {
         return Err(BlobError::FeeTooLow { max_fee, minimum: rules.params.min_blob_fee });

@@ -57,7 +57,11 @@ impl Rules {
         let tx = blobs::check(self.head.blobs, self.is(SpecId::OSAKA), config, tx, origin)?;
         let local = config.locals.contains(&sender);
         let origin = if origin == Origin::External && local { Origin::Local } else { origin };
-        let authorities = authorities(&tx);
+        // Up to hundreds of signatures: only where it matters.
+        let authorities = match config.restrict_delegated {
+            true => authorities(&tx),
+            false => Box::default(),
+        };
         // A converted sidecar is longer than the one that came.
         let size = if tx.is_eip4844() { tx.encode_2718_len() } else { size };
         let tx = Recovered::new_unchecked(tx, sender);

@@ -283,9 +283,6 @@ pub enum BlobError {
     /// The network form without blobs.
     #[error("missing sidecar in blob transaction")]
     MissingSidecar,
-    /// Creation is not possible with blobs.
-    #[error("blob transaction of type create")]
-    Create,
     /// No blob at all.
     #[error("blobless blob transaction")]
     None,

@@ -125,3 +125,43 @@ impl fmt::Debug for dyn Accounts {
         f.write_str("Accounts")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(number: u64, timestamp: u64) -> Header {
+        Header { number, timestamp, gas_limit: 30_000_000, ..Header::default() }
+    }
+
+    #[test]
+    fn rules_are_those_of_the_next_block() {
+        let mainnet = ChainSpec::mainnet();
+        let osaka = 1_764_798_551;
+        let last = Header {
+            base_fee_per_gas: Some(1000),
+            gas_used: 30_000_000,
+            blob_gas_used: Some(0),
+            excess_blob_gas: Some(0),
+            ..header(23_935_693, osaka - 12)
+        };
+        let before = Head::new(&mainnet, &last, B256::ZERO, osaka - 1);
+        assert_eq!((before.spec, before.max_tx_gas), (SpecId::PRAGUE, None));
+        let after = Head::new(&mainnet, &last, B256::ZERO, osaka);
+        assert_eq!((after.spec, after.max_tx_gas), (SpecId::OSAKA, Some(1 << 24)));
+        // A full block raises the base fee by an eighth.
+        assert_eq!((after.base_fee, after.blob_fee()), (1125, 1));
+        assert_eq!(after.blobs.map(|blobs| blobs.params.max_blobs_per_tx), Some(6));
+        assert_eq!((after.chain_id, after.max_init_code), (1, Some(49_152)));
+    }
+
+    #[test]
+    fn fees_begin_with_their_forks() {
+        let mainnet = ChainSpec::mainnet();
+        let berlin = Head::new(&mainnet, &header(12_964_998, 1_628_166_000), B256::ZERO, 0);
+        assert_eq!((berlin.spec, berlin.base_fee), (SpecId::BERLIN, 0));
+        assert_eq!((berlin.blobs, berlin.max_init_code), (None, None));
+        let london = Head::new(&mainnet, &header(12_964_999, 1_628_166_000), B256::ZERO, 0);
+        assert_eq!((london.spec, london.base_fee), (SpecId::LONDON, 1_000_000_000));
+    }
+}

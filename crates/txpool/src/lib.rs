@@ -16,6 +16,31 @@
 //! [`Intake`] does this for a server: in batches, on threads of its own.
 //!
 //! And out: `best` chooses for a block, `update` follows the chain, `upkeep` expires.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use warpline_txpool::{Accounts, AccountsError, Origin, Pool, PoolAccount, PoolConfig};
+//! # use alloy_primitives::{Address, B256, U256};
+//! # let chain = warpline_chainspec::ChainSpec::mainnet();
+//! # let header = alloy_consensus::Header { gas_limit: 30_000_000, ..Default::default() };
+//!
+//! /// A state in which everybody has one ether.
+//! struct State;
+//!
+//! impl Accounts for State {
+//!     fn account(&self, _: &Address) -> Result<PoolAccount, AccountsError> {
+//!         Ok(PoolAccount { balance: U256::from(10).pow(U256::from(18)), ..Default::default() })
+//!     }
+//! }
+//!
+//! let head = warpline_txpool::Head::new(&chain, &header, B256::ZERO, 12);
+//! let pool = Pool::new(PoolConfig::default(), head, Arc::new(State));
+//! let refused = pool.add(&[0xc0], Origin::Local).unwrap_err();
+//! assert!(refused.to_string().starts_with("rlp: "));
+//! for tx in pool.select(0, head.gas_limit, 6) {
+//!     println!("{}", tx.hash());
+//! }
+//! ```
 
 mod admit;
 mod best;

@@ -241,6 +241,20 @@ impl State {
         senders.into_iter().flat_map(take_all).collect()
     }
 
+    /// Gives back the memory of tables that have become much smaller, so that a burst is not paid
+    /// for ever after.
+    pub(crate) fn shrink(&mut self) {
+        const SMALL: usize = 4096;
+        let wanted = self.by_hash.len() * 2;
+        if self.by_hash.capacity() > SMALL.max(wanted * 4) {
+            self.by_hash.shrink_to(wanted);
+        }
+        let wanted = self.senders.len() * 2;
+        if self.senders.capacity() > SMALL.max(wanted * 4) {
+            self.senders.shrink_to(wanted);
+        }
+    }
+
     /// Changes a sender's queue and brings its places in the orders up to date. A sender without
     /// transactions is forgotten.
     fn change<R>(&mut self, address: Address, change: impl FnOnce(&mut Sender) -> R) -> Option<R> {

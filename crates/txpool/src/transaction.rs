@@ -98,8 +98,9 @@ impl PoolTransaction {
         self.sidecar.as_ref()
     }
 
-    /// Who authorizes a delegation in it (EIP-7702), as far as signatures could be recovered.
-    pub const fn authorities(&self) -> &[Address] {
+    /// Who authorizes a delegation in it (EIP-7702), as far as signatures could be recovered and
+    /// the pool restricts such accounts.
+    pub(crate) const fn authorities(&self) -> &[Address] {
         &self.authorities
     }
 

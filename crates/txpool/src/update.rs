@@ -75,6 +75,7 @@ impl Pool {
         apply(&mut state, &self.config, &old, read, mined, &mut changes);
         let returning: Vec<_> = dropped.into_iter().map(|tx| state.limbo.restore(tx)).collect();
         state.limbo.expire(head.number);
+        state.shrink();
         drop(state);
 
         count(&self.counters.mined, left);
