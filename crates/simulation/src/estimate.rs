@@ -176,8 +176,8 @@ pub fn create_access_list<DB: Database>(
     let mut list = call.access_list.take().unwrap_or_default();
     loop {
         call.access_list = Some(list.clone());
-        let inspector = AccessListInspector::new(list.clone());
-        let (result, inspector, ..) = session.inspect(&call, inspector, true)?;
+        let mut inspector = AccessListInspector::new(list.clone());
+        let (result, ..) = session.inspect(&call, &mut inspector, true)?;
         let accessed = inspector.into_access_list();
         if accessed == list {
             let outcome = Outcome::new(result.result);

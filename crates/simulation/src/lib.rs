@@ -25,6 +25,7 @@ mod precompiles;
 pub mod reason;
 mod run;
 mod simulate;
+mod trace;
 
 pub use call::{Call, Price};
 pub use checks::InvalidCall;
@@ -37,4 +38,8 @@ pub use run::{CallBlock, End, Limits, Outcome, Overrides};
 pub use simulate::{
     BlockStateCalls, CallLog, MAX_BLOCKS, SimulateError, SimulateRequest, SimulatedBlock,
     SimulatedCall, StateRoots, TRANSFER_EMITTER, UnsignedTransaction, simulate,
+};
+pub use trace::{
+    MAX_STEPS, TraceOptions, TracedBlock, flat_traces, trace_block, trace_call, trace_call_within,
+    trace_transaction,
 };

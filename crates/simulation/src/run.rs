@@ -1,7 +1,8 @@
 //! One execution: a call, an EVM for it, and what came out.
 
 use crate::{
-    BlockOverrides, Call, InvalidCall, Overlay, SimulationError, StateOverrides, checks,
+    BlockOverrides, Call, InvalidCall, Overlay, OverlayError, SimulationError, StateOverrides,
+    checks,
     deadline::{self, Deadline, OverlayEvm},
     overrides,
     precompiles::PrecompileSet,
@@ -10,15 +11,18 @@ use crate::{
 use alloy_consensus::Header;
 use alloy_evm::{
     Database, Evm, EvmEnv,
+    block::BlockExecutionError,
     eth::{EthEvmBuilder, EthEvmContext},
 };
-use alloy_primitives::{Bytes, Log};
+use alloy_primitives::{Address, Bytes, Log};
+use alloy_rpc_types_eth::TransactionRequest;
 use revm::{
     Inspector,
     context::TxEnv,
     context_interface::result::{
         EVMError, ExecutionResult, HaltReason, InvalidTransaction, ResultAndState,
     },
+    inspector::NoOpInspector,
     primitives::hardfork::SpecId,
     state::AccountInfo,
 };
@@ -161,7 +165,7 @@ impl<DB: Database> Session<DB> {
     /// Fills in what a request leaves out.
     pub(crate) fn fill(
         &self,
-        request: &alloy_rpc_types_eth::TransactionRequest,
+        request: &TransactionRequest,
         gas_cap: u64,
     ) -> Result<Call, SimulationError<DB::Error>> {
         let cfg = &self.env.cfg_env;
@@ -171,24 +175,24 @@ impl<DB: Database> Session<DB> {
     /// The account of an address.
     pub(crate) fn account(
         &mut self,
-        address: alloy_primitives::Address,
+        address: Address,
     ) -> Result<AccountInfo, SimulationError<DB::Error>> {
         Ok(revm::Database::basic(&mut self.state, address)?.unwrap_or_default())
     }
 
     /// Executes a call, by the rules of `eth_call`, and forgets what it changed.
     pub(crate) fn run(&mut self, call: &Call) -> Result<Outcome, SimulationError<DB::Error>> {
-        self.inspect(call, revm::inspector::NoOpInspector {}, false)
-            .map(|(result, ..)| Outcome::new(result.result))
+        let (result, ..) = self.inspect(call, NoOpInspector {}, false)?;
+        Ok(Outcome::new(result.result))
     }
 
-    /// The same, in front of an inspector.
+    /// The same, in front of an inspector. Tells with what the EVM was run.
     pub(crate) fn inspect<'a, I>(
         &'a mut self,
         call: &Call,
         inspector: I,
         inspect: bool,
-    ) -> Result<(ResultAndState<HaltReason>, I, TxEnv, EvmEnv), SimulationError<DB::Error>>
+    ) -> Result<(ResultAndState<HaltReason>, TxEnv, EvmEnv), SimulationError<DB::Error>>
     where
         I: Inspector<EthEvmContext<&'a mut Overlay<DB>>>,
     {
@@ -199,8 +203,7 @@ impl<DB: Database> Session<DB> {
         let tx = call.tx_env(env.cfg_env.spec, env.cfg_env.chain_id);
         let mut evm = evm(&mut self.state, env.clone(), &self.precompiles, inspector, inspect);
         let result = evm.transact_raw(tx.clone()).map_err(|error| from_evm(error, call))?;
-        let inspector = evm.into_inner().inspector;
-        Ok((result, inspector, tx, env))
+        Ok((result, tx, env))
     }
 }
 
@@ -262,21 +265,40 @@ pub(crate) const fn set_blob_price(env: &mut EvmEnv, price: Option<u128>) {
 
 /// What an EVM's error says of a call.
 pub(crate) fn from_evm<E>(
-    error: EVMError<crate::OverlayError<E>, InvalidTransaction>,
+    error: EVMError<OverlayError<E>, InvalidTransaction>,
     call: &Call,
 ) -> SimulationError<E> {
     match error {
         EVMError::Transaction(error) => {
             SimulationError::invalid(InvalidCall::from_evm(error, call), call.gas_limit)
         }
-        EVMError::Database(error) => error.into(),
-        error @ (EVMError::Header(_) | EVMError::Custom(_) | EVMError::CustomAny(_)) => {
-            let words = match error {
-                EVMError::Header(error) => error.to_string(),
-                EVMError::Custom(words) => words,
-                _ => "the execution failed".to_owned(),
-            };
-            SimulationError::Block(words)
+        error => from_evm_error(error, call.gas_limit),
+    }
+}
+
+/// What an EVM's error says of a transaction.
+pub(crate) fn from_evm_error<E>(
+    error: EVMError<OverlayError<E>, InvalidTransaction>,
+    gas_limit: u64,
+) -> SimulationError<E> {
+    match error {
+        EVMError::Transaction(error) => {
+            SimulationError::invalid(InvalidCall::Other(error), gas_limit)
         }
+        EVMError::Database(error) => error.into(),
+        EVMError::Header(error) => SimulationError::Block(error.to_string()),
+        EVMError::Custom(words) => SimulationError::Block(words),
+        EVMError::CustomAny(error) => SimulationError::Block(error.to_string()),
+    }
+}
+
+/// Whose fault it is that the rules of a block could not be applied.
+pub(crate) fn block_error<DB: Database>(
+    state: &mut Overlay<DB>,
+    error: &BlockExecutionError,
+) -> SimulationError<DB::Error> {
+    match state.failure.take() {
+        Some(failure) => failure.into(),
+        None => SimulationError::Block(error.to_string()),
     }
 }

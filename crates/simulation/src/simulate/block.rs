@@ -86,7 +86,7 @@ impl<DB: Database, R: StateRoots> Simulation<'_, DB, R> {
         let evm = run::evm(&mut self.state, env, &precompiles, logs, true);
         let mut executor = EthBlockExecutor::new(evm, ctx, chain, EthReceiptBuilder);
         if let Err(error) = executor.apply_pre_execution_changes() {
-            return Err(block_error(executor.evm_mut().db_mut(), &error).into());
+            return Err(run::block_error(executor.evm_mut().db_mut(), &error).into());
         }
         let mut executed = Executed::default();
         for request in planned.calls {
@@ -105,7 +105,7 @@ impl<DB: Database, R: StateRoots> Simulation<'_, DB, R> {
         let finished = executor.finish();
         let result = match finished {
             Ok((_, result)) => result,
-            Err(error) => return Err(block_error(&mut self.state, &error).into()),
+            Err(error) => return Err(run::block_error(&mut self.state, &error).into()),
         };
 
         header.gas_used = result.gas_used;
@@ -244,17 +244,6 @@ fn fill<E>(
     let cfg = &env.cfg_env;
     let london = cfg.spec.is_enabled_in(revm::primitives::hardfork::SpecId::LONDON);
     Call::fill(&request, 0, london, cfg.chain_id)
-}
-
-/// Whose fault it is that the rules of a block could not be applied.
-fn block_error<DB: Database>(
-    state: &mut Overlay<DB>,
-    error: &alloy_evm::block::BlockExecutionError,
-) -> SimulationError<DB::Error> {
-    match state.failure.take() {
-        Some(failure) => failure.into(),
-        None => SimulationError::Block(error.to_string()),
-    }
 }
 
 /// The root of receipts, with the roots of the state before Byzantium, and the bloom of all logs.
