@@ -4,7 +4,10 @@
 use core::fmt::Display;
 use jsonrpsee::types::ErrorObjectOwned;
 use serde_json::Value;
-use warpline_chain::ImportError;
+use warpline_chain::{ImportError, Unreadable};
+use warpline_simulation::{
+    End, InvalidBlocks, InvalidCall, Outcome, SimulateError, SimulationError, reason,
+};
 use warpline_storage::StorageError;
 
 /// An answer that is an error.
@@ -29,6 +32,11 @@ pub(crate) const TIMEOUT: i32 = -32002;
 pub(crate) const CLIENT_LIMIT: i32 = -38026;
 /// Refused, for good.
 pub(crate) const SERVER: i32 = -32000;
+
+/// Code reverted.
+const REVERTED: i32 = 3;
+/// Code failed without reverting, as `eth_simulateV1` has it.
+const VM_ERROR: i32 = -32015;
 
 impl RpcError {
     /// An error with a code.
@@ -67,6 +75,69 @@ impl From<ImportError> for RpcError {
             ImportError::Storage(error) => error.into(),
             error => Self::internal(error),
         }
+    }
+}
+
+impl From<SimulationError<Unreadable>> for RpcError {
+    fn from(error: SimulationError<Unreadable>) -> Self {
+        match &error {
+            SimulationError::Reverted(output) => {
+                let data = Some(output.to_string().into());
+                Self { data, ..Self::new(REVERTED, error) }
+            }
+            SimulationError::Blocks(blocks) => Self::new(code_of_blocks(blocks), error),
+            SimulationError::State(_) => Self::internal(error),
+            _ => Self::refused(error),
+        }
+    }
+}
+
+impl From<SimulateError<Unreadable, ImportError>> for RpcError {
+    fn from(error: SimulateError<Unreadable, ImportError>) -> Self {
+        match error {
+            SimulateError::Simulation(error) => match &error {
+                SimulationError::Invalid { reason, .. } => Self::new(code_of_call(reason), error),
+                _ => error.into(),
+            },
+            SimulateError::Roots(error) => error.into(),
+        }
+    }
+}
+
+impl RpcError {
+    /// What is wrong with a call in a simulated block; none where it succeeded.
+    pub(crate) fn of_outcome(outcome: &Outcome) -> Option<Self> {
+        match &outcome.end {
+            End::Success => None,
+            End::Revert => {
+                let data = Some(outcome.output.to_string().into());
+                Some(Self { data, ..Self::new(REVERTED, reason::of_revert(&outcome.output)) })
+            }
+            End::Halt(halt) => Some(Self::new(VM_ERROR, reason::of_halt(halt))),
+        }
+    }
+}
+
+const fn code_of_blocks(error: &InvalidBlocks) -> i32 {
+    match error {
+        InvalidBlocks::GasLimitReached { .. } => -38015,
+        InvalidBlocks::NumberOrder { .. } => -38020,
+        InvalidBlocks::TimeOrder { .. } => -38021,
+        InvalidBlocks::TooMany => CLIENT_LIMIT,
+    }
+}
+
+/// The codes that the execution-apis give to the reasons why no block can contain a call.
+const fn code_of_call(error: &InvalidCall) -> i32 {
+    match error {
+        InvalidCall::NonceTooLow { .. } => -38010,
+        InvalidCall::NonceTooHigh { .. } => -38011,
+        InvalidCall::FeeCapTooLow { .. } => -38012,
+        InvalidCall::IntrinsicGas { .. } => -38013,
+        InvalidCall::InsufficientFunds { .. } | InvalidCall::InsufficientFundsForTransfer => -38014,
+        InvalidCall::MaxInitCodeSize { .. } => -38025,
+        InvalidCall::TipAboveFeeCap { .. } => INVALID_PARAMS,
+        _ => INTERNAL,
     }
 }
 

@@ -22,6 +22,17 @@ pub enum SimulationError<E> {
         /// How much gas it brings along.
         gas_limit: u64,
     },
+    /// With this gas limit, an estimate's call is none that a block could contain.
+    #[error("failed with {gas_limit} gas: {reason}")]
+    InvalidEstimate {
+        /// Which rule it breaks.
+        reason: InvalidCall,
+        /// The gas limit.
+        gas_limit: u64,
+    },
+    /// The sender of an estimate's call cannot pay for it, whatever its gas limit.
+    #[error("{0}")]
+    Unaffordable(InvalidCall),
     /// The code reverted.
     #[error("{}", reason::of_revert(.0))]
     Reverted(Bytes),

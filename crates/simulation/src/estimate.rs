@@ -57,8 +57,7 @@ pub fn estimate_gas<DB: Database>(
         high = high.min(MAX_TX_GAS);
     }
     let balance = session.account(call.from)?.balance;
-    let affordable = checks::affordable(&call, balance)
-        .map_err(|reason| SimulationError::invalid(reason, call.gas_limit))?;
+    let affordable = checks::affordable(&call, balance).map_err(SimulationError::Unaffordable)?;
     high = high.min(affordable.unwrap_or(u64::MAX));
     if limits.gas_cap != 0 {
         high = high.min(limits.gas_cap);
@@ -93,6 +92,9 @@ fn attempt<DB: Database>(
         Ok(outcome) => Ok(Attempt::Failure(Some(outcome))),
         Err(SimulationError::Invalid { reason, .. }) if reason.wants_gas() => {
             Ok(Attempt::Failure(None))
+        }
+        Err(SimulationError::Invalid { reason, gas_limit }) => {
+            Err(SimulationError::InvalidEstimate { reason, gas_limit })
         }
         Err(error) => Err(error),
     }

@@ -1,6 +1,7 @@
 //! `eth_*`.
 
 mod blocks;
+mod call;
 mod config;
 mod fee_history;
 mod fees;
@@ -8,12 +9,14 @@ mod logs;
 mod proof;
 mod receipts;
 mod send;
+mod simulate;
 mod state;
 mod transactions;
 
 use crate::{registry::Registry, wire::Quantity};
 
 pub(crate) use blocks::{FullBlock, with_block};
+pub(crate) use call::{At, limits};
 pub(crate) use fees::Tips;
 pub(crate) use state::account;
 pub(crate) use transactions::raw as raw_transaction;
@@ -27,6 +30,7 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.quick("eth_hashrate", |_, _| Ok(Quantity(0)));
     registry.quick("eth_mining", |_, _| Ok(false));
     blocks::register(registry);
+    call::register(registry);
     config::register(registry);
     fee_history::register(registry);
     fees::register(registry);
@@ -34,6 +38,7 @@ pub(crate) fn register(registry: &mut Registry) {
     proof::register(registry);
     receipts::register(registry);
     send::register(registry);
+    simulate::register(registry);
     state::register(registry);
     transactions::register(registry);
 }

@@ -80,7 +80,10 @@ impl RpcTransaction<'_> {
     fn signature<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
         let signature = self.transaction.signature();
         let parity = u128::from(signature.v());
-        if self.transaction.is_legacy() {
+        if self.transaction.is_legacy() && signature.r().is_zero() {
+            // Nobody has signed it.
+            map.serialize_entry("v", &U256::ZERO)?;
+        } else if self.transaction.is_legacy() {
             let offset = self.transaction.chain_id().map_or(27, |id| 35 + 2 * u128::from(id));
             map.serialize_entry("v", &U256::from(offset + parity))?;
         } else {
