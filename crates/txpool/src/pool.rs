@@ -229,7 +229,7 @@ impl Pool {
         let rules = self.state.read().rules.clone();
         let (prepared, mut results): (Vec<_>, Vec<_>) = (txs.into_iter())
             .map(|tx| match rules.check_again(&tx) {
-                Ok(()) => (Some(Prepared(tx)), None),
+                Ok(()) => (Some(Prepared { tx, rules: rules.clone() }), None),
                 Err(error) => (None, Some(Err(error))),
             })
             .unzip();
@@ -284,14 +284,14 @@ impl Pool {
                 unknown.into_iter().map(|s| (s, accounts.account(&s))).collect();
             let mut state = self.state.write();
             let missing = |tx: &Prepared| {
-                let sender = tx.0.sender();
+                let sender = tx.tx.sender();
                 state.sender(&sender).is_none() && !read.contains_key(&sender)
             };
             // A sender that was known has lost its last transaction meanwhile.
             if state.generation != generation || txs.iter().any(missing) {
                 continue;
             }
-            for Prepared(tx) in txs {
+            for Prepared { tx, rules } in txs {
                 let sender = tx.sender();
                 let account = match (state.sender(&sender), read.get_mut(&sender)) {
                     (Some(queue), _) => Ok(*queue.account()),
@@ -301,8 +301,13 @@ impl Pool {
                     // the head, as all are.
                     (None, None) => accounts.account(&sender),
                 };
-                let admitted = account
-                    .map_err(PoolError::from)
+                // The head has changed since the transaction was held against the rules.
+                let checked = match Arc::ptr_eq(rules, &state.rules) {
+                    true => Ok(()),
+                    false => state.rules.check_again(tx),
+                };
+                let admitted = checked
+                    .and_then(|()| account.map_err(PoolError::from))
                     .and_then(|account| state.admit(&self.config, tx.clone(), account, now));
                 results.push(admitted.map(|admitted| {
                     let Admitted { pending, replaced, changes: new } = admitted;
@@ -318,7 +323,7 @@ impl Pool {
     /// The senders whose accounts the pool does not hold, and where to read them.
     fn unknown_senders(&self, txs: &[Prepared]) -> (u64, Arc<dyn Accounts>, Vec<Address>) {
         let state = self.state.read();
-        let mut unknown: Vec<_> = (txs.iter().map(|tx| tx.0.sender()))
+        let mut unknown: Vec<_> = (txs.iter().map(|tx| tx.tx.sender()))
             .filter(|sender| state.sender(sender).is_none())
             .collect();
         unknown.sort_unstable();
@@ -340,7 +345,8 @@ impl Pool {
             }
             state.rules.clone()
         };
-        rules.prepare(&self.config, tx, sender, origin).map(Prepared)
+        let tx = rules.prepare(&self.config, tx, sender, origin)?;
+        Ok(Prepared { tx, rules })
     }
 
     fn counting<T>(&self, result: Result<T, PoolError>) -> Result<T, PoolError> {

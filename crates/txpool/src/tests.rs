@@ -3,6 +3,7 @@
 
 mod blobs;
 mod choice;
+mod decoding;
 mod delegation;
 mod heads;
 mod intake;

@@ -1,5 +1,6 @@
 //! A transaction in the pool: what goes into a block, and what is kept beside it.
 
+use crate::check::Rules;
 use alloy_consensus::{
     EthereumTxEnvelope, Signed, Transaction, TxEip4844Variant, TxEip4844WithSidecar,
     transaction::Recovered,
@@ -180,12 +181,16 @@ impl PoolTransaction {
 /// A transaction that is valid as far as no state decides, with its sender: what
 /// [`Pool::prepare`](crate::Pool::prepare) makes and [`Pool::admit`](crate::Pool::admit) takes.
 #[derive(Debug, Clone)]
-pub struct Prepared(pub(crate) Arc<PoolTransaction>);
+pub struct Prepared {
+    pub(crate) tx: Arc<PoolTransaction>,
+    /// What it was held against; the head may change before it is admitted.
+    pub(crate) rules: Arc<Rules>,
+}
 
 impl Prepared {
     /// The transaction.
-    pub fn transaction(&self) -> &Arc<PoolTransaction> {
-        &self.0
+    pub const fn transaction(&self) -> &Arc<PoolTransaction> {
+        &self.tx
     }
 }
 

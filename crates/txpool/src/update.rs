@@ -85,11 +85,12 @@ impl Pool {
             return Ok(());
         }
         // They were valid once: neither the minimum tip nor what the next block charges matters.
-        let rules = Rules::new(head, 0);
+        let rules = Arc::new(Rules::new(head, 0));
         let config = PoolConfig { refuse_unpayable: false, ..self.config.clone() };
         let prepare = |tx: Recovered<PooledEnvelope>| {
             let (tx, sender) = tx.into_parts();
-            rules.prepare(&config, tx, Some(sender), Origin::External).map(Prepared).ok()
+            let tx = rules.prepare(&config, tx, Some(sender), Origin::External).ok()?;
+            Some(Prepared { tx, rules: rules.clone() })
         };
         let returning: Vec<_> = returning.into_par_iter().filter_map(prepare).collect();
         let returned = self.admit(returning).iter().filter(|result| result.is_ok()).count();

@@ -127,8 +127,8 @@ impl Pool {
         if self.journal.is_none() {
             return Vec::new();
         }
-        let journaled = txs.iter().enumerate().filter(|(_, tx)| self.is_journaled(&tx.0));
-        journaled.map(|(index, tx)| (index, tx.0.clone())).collect()
+        let journaled = txs.iter().enumerate().filter(|(_, tx)| self.is_journaled(&tx.tx));
+        journaled.map(|(index, tx)| (index, tx.tx.clone())).collect()
     }
 
     /// Writes those of them to the journal that were admitted. A failure leaves the pool working

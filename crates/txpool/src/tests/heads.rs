@@ -1,7 +1,7 @@
 //! Blocks come and go.
 
 use super::{Bench, Tx, World, address, head, tx};
-use crate::{Head, HeadChange, Mined, Origin, PoolConfig};
+use crate::{Head, HeadChange, Mined, Origin, PoolConfig, PoolError};
 use alloy_consensus::transaction::Recovered;
 use alloy_primitives::{U256, map::HashSet};
 use parking_lot::Mutex;
@@ -128,6 +128,19 @@ fn new_rules_remove_what_they_forbid() {
     let smaller = Head { gas_limit: 9_999_999, ..head(2) };
     bench.move_to(smaller, world, &[], Vec::new(), Some(&[]));
     assert_eq!(bench.nonces(2), (vec![], vec![]));
+}
+
+#[test]
+fn rules_that_change_before_a_transaction_is_admitted_apply_to_it() {
+    let prague = Head { spec: SpecId::PRAGUE, max_tx_gas: None, ..head(0) };
+    let mut bench = Bench::at(PoolConfig::default(), prague);
+    let prepare = |tx: Tx| bench.pool.prepare_recovered(tx.unsigned(), tx.origin).unwrap();
+    let prepared = vec![prepare(tx(1, 0)), prepare(Tx { gas: 20_000_000, ..tx(2, 0) })];
+    let world = bench.world.clone();
+    bench.move_to(head(1), world, &[], Vec::new(), Some(&[]));
+    let results = bench.pool.admit(prepared);
+    assert!(results[0].is_ok());
+    assert!(matches!(results[1], Err(PoolError::GasLimitTooHigh { .. })));
 }
 
 #[test]
