@@ -19,6 +19,11 @@ pub(crate) struct DatadirArgs {
 }
 
 impl DatadirArgs {
+    /// Whether the user says where.
+    pub(crate) const fn is_given(&self) -> bool {
+        self.datadir.is_some()
+    }
+
     /// The folder of the database itself.
     pub(crate) fn database(&self) -> Result<PathBuf> {
         let folder = match &self.datadir {

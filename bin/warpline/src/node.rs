@@ -1,23 +1,47 @@
 //! `warpline node`: a chain that wallets and tools talk to.
 
+mod dev;
+mod log;
+mod pool;
+mod produce;
+
 use crate::{
     datadir::{self, DatadirArgs},
+    limits::{THREADS, up_to},
     network::ChainArg,
 };
 use clap::Args;
-use eyre::{Result, WrapErr};
+use dev::DevArgs;
+use eyre::{Result, WrapErr, eyre};
+use log::LogArgs;
+use pool::PoolArgs;
+use produce::ProduceArgs;
 use std::{
     net::{IpAddr, SocketAddr},
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
+    time::Duration,
 };
-use tokio::signal::unix::{SignalKind, signal};
-use warpline_chain::{ChainOptions, Engine};
+use tempfile::TempDir;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::broadcast::error::RecvError,
+};
+use warpline_chain::{ChainOptions, Engine, StoredChain};
 use warpline_executor::ParallelConfig;
-use warpline_node::{Node, NodeConfig};
+use warpline_node::{DevAccounts, Node, NodeConfig};
 use warpline_rpc::{Context, RpcConfig, RpcServer, ServerConfig};
+use warpline_storage::{Durability, StorageOptions};
+use warpline_trie::TrieConfig;
 
 /// Run a node that answers JSON-RPC.
+///
+/// With --dev it is a development chain that wallets and test suites can use at once. Without, it
+/// serves the chain in its data folder.
+///
+/// SIGINT and SIGTERM end it in order.
 #[derive(Debug, Args)]
 pub(crate) struct NodeArgs {
     #[command(flatten)]
@@ -28,6 +52,10 @@ pub(crate) struct NodeArgs {
     #[arg(long, value_name = "NAME|FILE", value_parser = ChainArg::parse)]
     chain: Option<ChainArg>,
 
+    /// Threads of the parallel execution; 0 to execute in order [default: all cores].
+    #[arg(long, value_name = "N", value_parser = up_to::<THREADS, usize>)]
+    threads: Option<usize>,
+
     /// Address to listen on.
     #[arg(long = "http.addr", value_name = "ADDRESS", default_value = "127.0.0.1")]
     http_addr: IpAddr,
@@ -35,38 +63,127 @@ pub(crate) struct NodeArgs {
     /// Port to listen on; 0 for any that is free.
     #[arg(long = "http.port", value_name = "PORT", default_value_t = 8545)]
     http_port: u16,
+
+    #[command(flatten)]
+    dev: DevArgs,
+
+    #[command(flatten)]
+    produce: ProduceArgs,
+
+    #[command(flatten)]
+    pool: PoolArgs,
+
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+/// Where the database lies, and the folder that goes with the process.
+struct Home {
+    database: PathBuf,
+    folder: PathBuf,
+    temporary: Option<TempDir>,
 }
 
 /// Runs the command.
 pub(crate) fn run(args: &NodeArgs) -> Result<ExitCode> {
-    let path = args.datadir.database()?;
-    let network = args.chain.as_ref().map(ChainArg::network).transpose()?;
-    let options = ChainOptions::default();
-    let chain = match (datadir::open(&path, network.as_ref(), options.clone())?, &network) {
-        (Some(chain), _) => chain,
-        (None, Some(network)) => datadir::create(&path, network, options)?,
-        (None, None) => return Err(datadir::missing(&path)),
+    args.log.start()?;
+    let keys = args.dev.keys()?;
+    let home = args.home()?;
+    let chain = args.open(&home, &keys)?;
+    let journal = Some(home.folder.as_path()).filter(|_| home.temporary.is_none());
+    let config = NodeConfig {
+        mining: args.produce.mining(args.dev.dev),
+        coinbase: args.produce.etherbase,
+        gas_limit: args.produce.gas_limit,
+        extra_data: args.produce.extra_data()?,
+        min_tip: args.produce.min_tip,
+        pool: args.pool.config(args.dev.dev, journal),
+        dev: args.dev.dev,
+        accounts: keys.clone(),
     };
+    let engine = match args.threads() {
+        0 => Engine::Sequential,
+        threads => Engine::parallel(ParallelConfig { threads, ..ParallelConfig::default() })
+            .wrap_err("starting the threads")?,
+    };
+    let node = Node::start(chain, engine, config)?;
     let runtime = tokio::runtime::Runtime::new().wrap_err("starting the threads")?;
-    let engine = Engine::parallel(ParallelConfig::default()).wrap_err("starting the threads")?;
-    let node = Node::start(chain, engine, NodeConfig::default())?;
-    let served = runtime.block_on(serve(args, Arc::clone(&node)));
-    runtime.shutdown_background();
+    let served = runtime.block_on(serve(args, &keys, Arc::clone(&node)));
+    runtime.shutdown_timeout(Duration::from_secs(1));
     node.shutdown().wrap_err("closing the database")?;
     served.map(|()| ExitCode::SUCCESS)
 }
 
-async fn serve(args: &NodeArgs, node: Arc<Node>) -> Result<()> {
+impl NodeArgs {
+    fn threads(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        self.threads.unwrap_or_else(cores)
+    }
+
+    fn home(&self) -> Result<Home> {
+        if self.dev.dev && !self.datadir.is_given() {
+            let temporary = tempfile::Builder::new().prefix("warpline-dev").tempdir();
+            let temporary = temporary.wrap_err("a folder for the development chain")?;
+            let folder = temporary.path().to_owned();
+            return Ok(Home { database: folder.join("db"), folder, temporary: Some(temporary) });
+        }
+        let database = self.datadir.database()?;
+        let folder = database.parent().map_or_else(|| database.clone(), Path::to_owned);
+        Ok(Home { database, folder, temporary: None })
+    }
+
+    fn open(&self, home: &Home, keys: &DevAccounts) -> Result<StoredChain> {
+        // A development chain need not survive a power cut.
+        let durability = match self.dev.dev {
+            true => Durability::Periodic { bytes: 256 << 20, period: Duration::from_secs(30) },
+            false => Durability::EveryCommit,
+        };
+        let storage = StorageOptions { durability, ..StorageOptions::default() };
+        let trie = TrieConfig { threads: self.threads().max(1), ..TrieConfig::default() };
+        let options = ChainOptions { storage, trie, ..ChainOptions::default() };
+        let network = self.chain.as_ref().map(ChainArg::network).transpose()?;
+        if let Some(chain) = datadir::open(&home.database, network.as_ref(), options.clone())? {
+            return Ok(chain);
+        }
+        let network = match network {
+            Some(network) => network,
+            None if self.dev.dev => self.dev.network(keys)?,
+            None => {
+                let missing = datadir::missing(&home.database);
+                return Err(eyre!("{missing}; `warpline node --dev` runs a development chain"));
+            }
+        };
+        datadir::create(&home.database, &network, options)
+    }
+}
+
+async fn serve(args: &NodeArgs, keys: &DevAccounts, node: Arc<Node>) -> Result<()> {
     let address = SocketAddr::new(args.http_addr, args.http_port);
-    let context = Arc::new(Context::new(node, RpcConfig::default()));
+    let context = Arc::new(Context::new(Arc::clone(&node), RpcConfig::default()));
     let server = RpcServer::start(context, ServerConfig { address }).await?;
+    args.dev.print_keys(keys, args.chain.is_none());
     eprintln!("listening on http://{}", server.address());
+    let mut heads = node.new_heads();
+    let mut upkeep = tokio::time::interval(Duration::from_secs(5));
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break,
+            head = heads.recv() => match head {
+                Ok(head) => log::head(&head),
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => break,
+            },
+            _ = upkeep.tick() => {
+                if let Err(error) = node.upkeep() {
+                    tracing::warn!(%error, "the pool's journal cannot be written");
+                }
+            }
+        }
     }
+    tracing::info!("shutting down");
     server.stop().await;
     Ok(())
 }

@@ -7,8 +7,8 @@ use alloy_evm::{
 };
 use std::io;
 use warpline_executor::{
-    AnyFactory, BlockInput, BlockOutput, Dialect, Env, Ethereum, ExecuteError, ParallelConfig,
-    ParallelExecutor, ParentState, execute_sequential,
+    AnyFactory, BlockInput, BlockOutput, Dialect, Env, Ethereum, ExecStats, ExecuteError,
+    ParallelConfig, ParallelExecutor, ParentState, execute_sequential,
 };
 use warpline_merger::diff_from_bundle;
 use warpline_types::StateDiff;
@@ -20,11 +20,13 @@ pub struct Executed<R> {
     pub result: BlockExecutionResult<R>,
     /// What the block changed.
     pub diff: StateDiff,
+    /// How it went; of an execution in order, only how many transactions there were.
+    pub stats: ExecStats,
 }
 
 impl<R> From<BlockOutput<R>> for Executed<R> {
     fn from(output: BlockOutput<R>) -> Self {
-        Self { result: output.result, diff: output.diff }
+        Self { result: output.result, diff: output.diff, stats: output.stats }
     }
 }
 
@@ -114,7 +116,9 @@ impl Engine {
             Self::Sequential => {
                 let output = execute_sequential(factory, input, parent)?;
                 let diff = diff_from_bundle(&output.bundle);
-                Ok(Executed { result: output.result, diff })
+                let transactions = output.result.receipts.len() as u64;
+                let stats = ExecStats { transactions, threads: 1, ..ExecStats::default() };
+                Ok(Executed { result: output.result, diff, stats })
             }
             Self::Parallel(executor) => {
                 executor.execute_any_block(factory, input, parent).map(Into::into)

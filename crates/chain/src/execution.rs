@@ -216,7 +216,7 @@ impl Ready<'_> {
         parent: &P,
     ) -> Result<Verified, ImportError> {
         let (header, chain) = (&self.block.header, self.rules.chain);
-        let Executed { result, diff } = executed;
+        let Executed { result, diff, .. } = executed;
         body::check_transactions(self.rules, self.block)?;
         InvalidBlock::compare(Reason::GasUsed, &header.gas_used, &result.gas_used)?;
         body::check_deposits(self.rules, header.timestamp, &result.receipts)?;

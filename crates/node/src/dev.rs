@@ -107,7 +107,7 @@ impl Producer {
         }
         let dropped = self.blocks_above(number)?;
         self.chain.unwind(number)?;
-        self.head_moved(Moved::default(), dropped)
+        self.head_moved(Moved::default(), dropped, None)
     }
 
     /// The blocks of the chain above a height, the newest first, at most as many as anybody can

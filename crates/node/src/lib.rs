@@ -26,6 +26,6 @@ pub use config::{Mining, NodeConfig};
 pub use dev::DevAccountEdit;
 pub use dev_chain::dev_genesis;
 pub use error::NodeError;
-pub use events::{Lagged, NewHead, NewPending};
+pub use events::{BlockReport, Lagged, NewHead, NewPending};
 pub use node::Node;
 pub use producer::{MineOptions, ProposeOptions};

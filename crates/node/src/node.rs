@@ -1,7 +1,7 @@
 //! A node that others use: its parts, its threads, and how it ends.
 
 use crate::{
-    DevAccounts, Mining, NewHead, NewPending, NodeConfig, NodeError,
+    BlockReport, DevAccounts, Mining, NewHead, NewPending, NodeConfig, NodeError,
     clock::Clock,
     events::Events,
     miner::{self, Signal},
@@ -157,6 +157,16 @@ impl Node {
     /// A given transaction is not valid there, or the database cannot be read.
     pub fn propose(&self, options: ProposeOptions) -> Result<Proposal, NodeError> {
         self.with(|producer| producer.propose(options))
+    }
+
+    /// How a block was made, if that was here and not long ago.
+    ///
+    /// # Errors
+    /// The node is shutting down.
+    pub fn report(&self, block: &BlockRef) -> Result<Option<BlockReport>, NodeError> {
+        self.with(|producer| {
+            Ok(producer.reports.iter().rev().find(|report| report.block == *block).copied())
+        })
     }
 
     /// Who gets the fees of new blocks.

@@ -1,12 +1,13 @@
 //! Making blocks: what goes into the next one, and what follows from it.
 
 use crate::{
-    NewHead, NodeConfig, NodeError, clock::Clock, dev::Dev, events::Events, state::HeadState,
+    BlockReport, NewHead, NodeConfig, NodeError, clock::Clock, dev::Dev, events::Events,
+    state::HeadState,
 };
 use alloy_consensus::{BlockHeader, transaction::Recovered};
 use alloy_eips::eip4895::Withdrawal;
 use alloy_primitives::{Address, B256, Bytes, keccak256};
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc, time::Instant};
 use warpline_chain::{BlockAttributes, ChainView, Dropped, Engine, Proposal, Reason, StoredChain};
 use warpline_executor::EthTransaction;
 use warpline_storage::BlockRef;
@@ -54,7 +55,12 @@ pub(crate) struct Producer {
     pub(crate) pool: Arc<Pool>,
     pub(crate) events: Arc<Events>,
     view: ChainView,
+    /// How the latest blocks were made, the oldest first.
+    pub(crate) reports: VecDeque<BlockReport>,
 }
+
+/// How many of them are kept.
+const REPORTS: usize = 1024;
 
 /// How much the gas limit may move from one block to the next.
 const GAS_LIMIT_BOUND: u64 = 1024;
@@ -80,6 +86,7 @@ impl Producer {
             pool,
             events,
             view,
+            reports: VecDeque::new(),
         }
     }
 
@@ -89,9 +96,11 @@ impl Producer {
         if let Some(timestamp) = options.timestamp {
             self.clock.set_next(timestamp, last)?;
         }
+        let start = Instant::now();
         let attributes = self.attributes(&ProposeOptions::default());
         let candidates = self.candidates(&attributes);
         let mut proposal = self.chain.propose(&self.engine, &attributes, candidates.clone())?;
+        let (execution, stats) = (start.elapsed(), proposal.stats);
         let dropped = core::mem::take(&mut proposal.dropped);
         let mined: Vec<_> = proposal
             .block
@@ -108,8 +117,15 @@ impl Producer {
         self.dev.used();
         self.forget(&candidates, &dropped);
         let moved = Moved { mined: &mined, dropped: Vec::new(), changed: Some(&changed) };
-        self.head_moved(moved, Arc::default())?;
-        Ok(self.chain.head())
+        let head = self.chain.head();
+        let (dropped, total) = (dropped.len(), start.elapsed());
+        let report = BlockReport { block: head, stats, execution, total, dropped };
+        self.reports.push_back(report);
+        if self.reports.len() > REPORTS {
+            self.reports.pop_front();
+        }
+        self.head_moved(moved, Arc::default(), Some(report))?;
+        Ok(head)
     }
 
     /// Executes a block without making it the head.
@@ -177,6 +193,7 @@ impl Producer {
         &self,
         moved: Moved<'_>,
         dropped: Arc<[BlockRef]>,
+        report: Option<BlockReport>,
     ) -> Result<(), NodeError> {
         let (block, header) = (self.chain.head(), self.chain.head_header().clone());
         self.pool.on_head(HeadChange {
@@ -187,7 +204,7 @@ impl Producer {
             changed: moved.changed,
         })?;
         let _nobody_listens =
-            self.events.heads.send(NewHead { block, header: Arc::new(header), dropped });
+            self.events.heads.send(NewHead { block, header: Arc::new(header), dropped, report });
         Ok(())
     }
 

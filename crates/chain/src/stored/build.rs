@@ -34,7 +34,7 @@ use alloy_eips::{
 use alloy_hardforks::EthereumHardforks;
 use alloy_primitives::{Address, B256, Bytes};
 use std::sync::Arc;
-use warpline_executor::EthTransaction;
+use warpline_executor::{EthTransaction, ExecStats};
 use warpline_storage::{BlockRef, Snapshot};
 use warpline_types::StateDiff;
 
@@ -86,6 +86,8 @@ pub struct Proposal {
     pub diff: StateDiff,
     /// Candidates that are not in it.
     pub dropped: Vec<Dropped>,
+    /// How the execution went.
+    pub stats: ExecStats,
     /// The changes that it begins with.
     changes: Option<Arc<Layer>>,
     parent: BlockRef,
@@ -157,7 +159,7 @@ impl StoredChain {
         let executed = attempt.execute(engine)?;
         let Attempt { block, txs, dropped, .. } = attempt;
         let txs: Vec<Tx> = txs.into_iter().map(|(_, tx)| tx).collect();
-        let Executed { result, diff } = executed;
+        let Executed { result, diff, stats } = executed;
         let mut block = with_body(block, &txs);
 
         let ready = Ready { rules, block: &block, txs: &txs };
@@ -181,6 +183,7 @@ impl StoredChain {
             requests: result.requests,
             diff,
             dropped,
+            stats,
             changes,
             parent: self.head.block(),
             snapshot,

@@ -1,0 +1,84 @@
+//! The development chain: funded accounts whose keys the node has.
+
+use crate::network::{ChainArg, Network};
+use alloy_primitives::U256;
+use clap::Args;
+use eyre::{Result, WrapErr};
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+use warpline_node::{DevAccounts, MNEMONIC, dev_genesis};
+
+/// A chain to develop on.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Development chain")]
+pub(crate) struct DevArgs {
+    /// Run a development chain: funded accounts whose keys the node has, blocks as soon as there
+    /// are transactions, and the methods with which test suites change state and time. Without
+    /// --datadir it is forgotten in the end.
+    #[arg(long)]
+    pub(crate) dev: bool,
+
+    /// Number of funded accounts.
+    #[arg(long = "dev.accounts", alias = "accounts", value_name = "N", default_value_t = 10,
+          value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    accounts: u32,
+
+    /// What each of them has, in ether.
+    #[arg(long = "dev.balance", alias = "balance", value_name = "ETHER", default_value_t = 10_000)]
+    balance: u64,
+
+    /// The words that their keys follow from.
+    #[arg(long = "dev.mnemonic", alias = "mnemonic", value_name = "WORDS", default_value = MNEMONIC)]
+    mnemonic: String,
+
+    /// The chain id.
+    #[arg(long = "dev.chain-id", alias = "chain-id", value_name = "ID", default_value_t = 31_337)]
+    chain_id: u64,
+
+    /// Gas limit of its blocks.
+    #[arg(long = "dev.gas-limit", alias = "gas-limit", value_name = "GAS",
+          default_value_t = 30_000_000, value_parser = clap::value_parser!(u64).range(5_000..1 << 62))]
+    gas_limit: u64,
+
+    /// Time of the genesis block in seconds since 1970 [default: now].
+    #[arg(long = "dev.timestamp", alias = "timestamp", value_name = "SECONDS")]
+    timestamp: Option<u64>,
+}
+
+const WEI_PER_ETHER: u64 = 1_000_000_000_000_000_000;
+
+impl DevArgs {
+    /// The accounts whose keys the node has: none, unless this is a development chain.
+    pub(crate) fn keys(&self) -> Result<DevAccounts> {
+        match self.dev {
+            true => Ok(DevAccounts::from_mnemonic(&self.mnemonic, self.accounts)
+                .wrap_err("--dev.mnemonic")?),
+            false => Ok(DevAccounts::default()),
+        }
+    }
+
+    /// The chain that these accounts have their funds on.
+    pub(crate) fn network(&self, keys: &DevAccounts) -> Result<Network> {
+        let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+        let balance = U256::from(self.balance) * U256::from(WEI_PER_ETHER);
+        let timestamp = self.timestamp.unwrap_or_else(now);
+        let genesis =
+            dev_genesis(self.chain_id, keys.addresses(), balance, self.gas_limit, timestamp);
+        ChainArg::File(Arc::new(genesis)).network()
+    }
+
+    /// Says how to use the chain.
+    pub(crate) fn print_keys(&self, keys: &DevAccounts, ours: bool) {
+        if keys.signers().is_empty() {
+            return;
+        }
+        let funds = if ours { format!(" ({} ETH each)", self.balance) } else { String::new() };
+        eprintln!("\nAccounts{funds}, for development only: everybody knows these keys\n");
+        for (index, signer) in keys.signers().iter().take(20).enumerate() {
+            eprintln!("({index}) {}  {}", signer.address(), signer.to_bytes());
+        }
+        eprintln!("\nMnemonic: {}", self.mnemonic);
+    }
+}

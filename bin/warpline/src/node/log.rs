@@ -1,0 +1,71 @@
+//! What the node says while it runs.
+
+use clap::{Args, ValueEnum};
+use eyre::{Result, eyre};
+use std::io::IsTerminal;
+use tracing_subscriber::{EnvFilter, fmt, prelude::*};
+use warpline_node::NewHead;
+
+/// Logs, on standard error.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Logs")]
+pub(crate) struct LogArgs {
+    /// How lines are written.
+    #[arg(long = "log.format", value_name = "FORMAT", value_enum, default_value = "terminal")]
+    format: Format,
+
+    /// What is logged: a level (error, warn, info, debug, trace), or several filters such as
+    /// `info,warpline_node=debug`.
+    #[arg(
+        long = "log.filter",
+        visible_alias = "log.level",
+        value_name = "FILTER",
+        default_value = "info"
+    )]
+    filter: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Terminal,
+    /// One JSON object per line.
+    Json,
+}
+
+impl LogArgs {
+    /// Begins to log.
+    pub(crate) fn start(&self) -> Result<()> {
+        let filter = EnvFilter::try_new(&self.filter)
+            .map_err(|error| eyre!("--log.filter {}: {error}", self.filter))?;
+        let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        let lines = fmt::layer().with_writer(std::io::stderr);
+        let lines = match self.format {
+            Format::Terminal => lines.with_ansi(colours).with_target(false).boxed(),
+            Format::Json => lines.json().flatten_event(true).boxed(),
+        };
+        tracing_subscriber::registry().with(filter).with(lines).try_init()?;
+        Ok(())
+    }
+}
+
+/// Says that there is a new head.
+pub(crate) fn head(head: &NewHead) {
+    let header = &head.header;
+    let report = head.report.unwrap_or_default();
+    let seconds = report.execution.as_secs_f64();
+    let mgas = header.gas_used as f64 / 1e6;
+    tracing::info!(
+        number = head.block.number,
+        hash = %head.block.hash,
+        txs = report.stats.transactions,
+        mgas = format_args!("{mgas:.2}"),
+        mgas_per_s = format_args!("{:.0}", if seconds > 0.0 { mgas / seconds } else { 0.0 }),
+        executed_ms = format_args!("{:.2}", seconds * 1e3),
+        total_ms = format_args!("{:.2}", report.total.as_secs_f64() * 1e3),
+        ahead = report.stats.committed_ahead,
+        conflicts = report.stats.re_executions,
+        dropped = report.dropped,
+        "new head"
+    );
+}
