@@ -22,7 +22,7 @@ use alloy_primitives::{Address, B256, Bytes, U256, map::AddressMap};
 use alloy_rlp::Encodable;
 use std::{path::Path, sync::Arc};
 use warpline_executor::EthTransaction;
-use warpline_storage::{BlockRef, GenesisLoader, Identity, Storage, StorageError, Table};
+use warpline_storage::{BlockRef, Finality, GenesisLoader, Identity, Storage, StorageError, Table};
 use warpline_trie::TrieConfig;
 
 /// What became of a valid block.
@@ -52,8 +52,6 @@ pub struct StoredChain {
     pub(super) known: Known,
     pub(super) head: Arc<Node>,
     fork: Option<Fork>,
-    safe: Option<BlockRef>,
-    finalized: Option<BlockRef>,
 }
 
 impl StoredChain {
@@ -112,8 +110,6 @@ impl StoredChain {
             known,
             head,
             fork: None,
-            safe: None,
-            finalized: None,
         })
     }
 
@@ -137,14 +133,15 @@ impl StoredChain {
         &self.head.header
     }
 
-    /// The block that [`StoredChain::set_forkchoice`] called safe.
-    pub const fn safe(&self) -> Option<BlockRef> {
-        self.safe
+    /// The block that [`StoredChain::set_forkchoice`] called safe last, in this process or an
+    /// earlier one; none where the chain has gone back below it.
+    pub fn safe(&self) -> Option<BlockRef> {
+        self.storage.finality().safe
     }
 
-    /// The block that [`StoredChain::set_forkchoice`] called finalized.
-    pub const fn finalized(&self) -> Option<BlockRef> {
-        self.finalized
+    /// The same for the finalized block.
+    pub fn finalized(&self) -> Option<BlockRef> {
+        self.storage.finality().finalized
     }
 
     /// Decodes and imports a block.
@@ -196,8 +193,9 @@ impl StoredChain {
         Ok(Imported::Aside)
     }
 
-    /// Makes a known block the head, and takes note which blocks are safe and finalized. A head
-    /// that lies below the present one changes nothing.
+    /// Makes a known block the head, and takes note which blocks are safe and finalized: in
+    /// memory at once, in the database as soon as these blocks are. A head that lies below the
+    /// present one changes nothing.
     ///
     /// # Errors
     /// The head is not known, or does not descend from the finalized block; a failure to read or
@@ -219,8 +217,8 @@ impl StoredChain {
                 _ => Err(ImportError::Head { hash, problem: "it is not in the chain of the head" }),
             }
         };
-        (self.safe, self.finalized) = (canonical(self, safe)?, canonical(self, finalized)?);
-        Ok(())
+        let (safe, finalized) = (canonical(self, safe)?, canonical(self, finalized)?);
+        Ok(self.storage.set_finality(Finality { safe, finalized })?)
     }
 
     /// Goes back to an earlier block of the chain. The blocks after it lie beside it then.
@@ -359,7 +357,7 @@ impl StoredChain {
         else {
             return Err(ImportError::Head { hash, problem: "its branch is not known" });
         };
-        if self.finalized.is_some_and(|finalized| base.header.number < finalized.number) {
+        if self.finalized().is_some_and(|finalized| base.header.number < finalized.number) {
             let problem = "it does not descend from the finalized block";
             return Err(ImportError::Head { hash, problem });
         }
