@@ -19,7 +19,7 @@ KILLS ?= 200
 # Extra arguments for `run` and `bench`, e.g. ARGS="--threads 4 --runs 25".
 ARGS ?=
 
-.PHONY: help run bench build test check fmt fmt-check lint unit conformance fuzz torture doc loom deny contracts contracts-check setup clean
+.PHONY: help run bench build test check fmt fmt-check lint unit conformance fuzz torture doc loom deny contracts contracts-check hoodi-genesis setup clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -91,6 +91,10 @@ contracts: ## Compile the workload contracts again (needs node and npm)
 
 contracts-check: contracts ## Hold the committed artifacts against what the compiler makes of the sources
 	git diff --exit-code -- crates/workload
+
+hoodi-genesis: ## Write hoodi.json, the genesis file of the Hoodi test network (needs node and npm)
+	npm --prefix scripts ci
+	node scripts/hoodi-genesis.mjs > hoodi.json
 
 setup: ## Install the system packages that the build needs
 	@scripts/setup.sh

@@ -3,7 +3,10 @@
 mod pipeline;
 mod seal;
 
-use crate::limits::{THREADS, TRANSACTIONS, up_to};
+use crate::{
+    json,
+    limits::{THREADS, TRANSACTIONS, up_to},
+};
 use eyre::WrapErr;
 use indicatif::{ProgressBar, ProgressStyle};
 use seal::seal;
@@ -209,7 +212,7 @@ fn emit(jobs: &[Job], path: &Path) -> eyre::Result<ExitCode> {
 
 fn measure(args: &BenchArgs, jobs: &[Job]) -> eyre::Result<ExitCode> {
     // A report that cannot be written is better noticed before the work than after it.
-    write_json(args, "")?;
+    json::check_writable(args.json.as_deref())?;
     let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let threads = args.threads.map_or_else(cores, NonZeroUsize::get);
     let runs = args.runs.get();
@@ -230,20 +233,8 @@ fn measure(args: &BenchArgs, jobs: &[Job]) -> eyre::Result<ExitCode> {
 
     let report = Report::new(&config, reports, Vec::new());
     eprint!("{}", render_table(&report));
-    write_json(args, &report.to_json()?)?;
+    json::write(args.json.as_deref(), &report)?;
     Ok(if report.verified() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn write_json(args: &BenchArgs, json: &str) -> eyre::Result<()> {
-    match args.json.as_deref() {
-        None => Ok(()),
-        Some(path) if path.as_os_str() == "-" && json.is_empty() => Ok(()),
-        Some(path) if path.as_os_str() == "-" => {
-            println!("{json}");
-            Ok(())
-        }
-        Some(path) => fs::write(path, json).wrap_err_with(|| format!("writing {}", path.display())),
-    }
 }
 
 #[cfg(test)]

@@ -1,14 +1,16 @@
 //! What `warpline statetest`, `blocktest` and `txtest` have in common.
 
-use crate::limits::{THREADS, up_to};
+use crate::{
+    json,
+    limits::{THREADS, up_to},
+};
 use clap::Args;
 use eyre::{Result, WrapErr, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use regex::Regex;
 use std::{
-    fs,
     num::{NonZeroU32, NonZeroUsize},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::ExitCode,
 };
 use warpline_conformance::{Failure, Kind, Observer, RunConfig, SourceError};
@@ -55,7 +57,7 @@ pub(crate) struct ConformanceArgs {
 /// Runs the tests of a kind, prints failures and, last, the totals.
 pub(crate) fn run(kind: Kind, args: ConformanceArgs, datadir: Option<PathBuf>) -> Result<ExitCode> {
     // A report that cannot be written is better noticed before the work than after it.
-    write_json(args.json.as_deref(), "")?;
+    json::check_writable(args.json.as_deref())?;
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let threads = args.threads.unwrap_or(cores);
     let workers = args.workers.map_or(cores, NonZeroUsize::get);
@@ -82,23 +84,10 @@ pub(crate) fn run(kind: Kind, args: ConformanceArgs, datadir: Option<PathBuf>) -
     terminal.0.finish_and_clear();
     let report = report.wrap_err("running the fixtures")?;
 
-    write_json(args.json.as_deref(), &report.to_json()?)?;
+    json::write(args.json.as_deref(), &report)?;
     eprint!("{}", report.table());
     println!("{}", report.totals());
     Ok(if report.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn write_json(path: Option<&Path>, json: &str) -> Result<()> {
-    match path {
-        None => Ok(()),
-        Some(path) if path.as_os_str() == "-" => {
-            if !json.is_empty() {
-                println!("{json}");
-            }
-            Ok(())
-        }
-        Some(path) => fs::write(path, json).wrap_err_with(|| format!("writing {}", path.display())),
-    }
 }
 
 /// Shows failures as they come, below a bar where there is a terminal.

@@ -1,10 +1,13 @@
 //! `warpline replay`: real blocks, sequentially and in parallel, verified and timed.
 
-use crate::limits::{THREADS, up_to};
+use crate::{
+    json,
+    limits::{THREADS, up_to},
+};
 use clap::{Args, ValueEnum};
 use eyre::{Result, WrapErr};
 use indicatif::{ProgressBar, ProgressStyle};
-use std::{fs, num::NonZeroUsize, path::PathBuf, process::ExitCode};
+use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode};
 use warpline_chainspec::ChainSpec;
 use warpline_executor::ParallelConfig;
 use warpline_replay::{Mode, Report, RunConfig, Runner, find_fixtures, load_block, render_table};
@@ -69,7 +72,7 @@ fn parse_chain(name: &str) -> Result<ChainSpec, String> {
 /// Runs the command.
 pub(crate) fn run(args: ReplayArgs) -> Result<ExitCode> {
     // A report that cannot be written is better noticed before the work than after it.
-    write_json(&args, "")?;
+    json::check_writable(args.json.as_deref())?;
     let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let threads = args.threads.map_or_else(cores, NonZeroUsize::get);
     let parallel = ParallelConfig { threads, ..ParallelConfig::default() };
@@ -96,18 +99,6 @@ pub(crate) fn run(args: ReplayArgs) -> Result<ExitCode> {
 
     let report = Report::new(runner.config(), blocks, failures);
     eprint!("{}", render_table(&report));
-    write_json(&args, &report.to_json()?)?;
+    json::write(args.json.as_deref(), &report)?;
     Ok(if report.verified() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn write_json(args: &ReplayArgs, json: &str) -> Result<()> {
-    match args.json.as_deref() {
-        None => Ok(()),
-        Some(path) if path.as_os_str() == "-" && json.is_empty() => Ok(()),
-        Some(path) if path.as_os_str() == "-" => {
-            println!("{json}");
-            Ok(())
-        }
-        Some(path) => fs::write(path, json).wrap_err_with(|| format!("writing {}", path.display())),
-    }
 }

@@ -139,12 +139,4 @@ impl Report {
             _ => format!("{passed} passed, {failed} failed, {skipped} skipped"),
         }
     }
-
-    /// The report for programs.
-    ///
-    /// # Errors
-    /// Never for a report of ours.
-    pub fn to_json(&self) -> serde_json::Result<String> {
-        serde_json::to_string_pretty(self)
-    }
 }

@@ -177,7 +177,7 @@ impl Case {
             self.add_fillers(&mut state);
         }
         let parent = Parent { state: &state, hashes: &NumberHashes };
-        let Executed { result, diff } = match self.execute(engine, txs, parent) {
+        let Executed { result, diff, .. } = match self.execute(engine, txs, parent) {
             Ok(executed) => executed,
             Err(error) => {
                 let error = InvalidBlock::from(error);

@@ -281,14 +281,6 @@ impl Report {
     pub fn verified(&self) -> bool {
         self.summary.failed == 0
     }
-
-    /// The report as JSON.
-    ///
-    /// # Errors
-    /// None in practice: all fields can be written as JSON.
-    pub fn to_json(&self) -> serde_json::Result<String> {
-        serde_json::to_string_pretty(self)
-    }
 }
 
 impl Summary {

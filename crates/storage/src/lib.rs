@@ -43,7 +43,7 @@ pub use cache::CacheSizes;
 pub use codec::{DecodeError, SCHEMA_VERSION};
 pub use error::{OpenError, StorageError};
 pub use genesis::GenesisLoader;
-pub use meta::{Identity, Progress};
+pub use meta::{Finality, Identity, Progress};
 pub use options::{Durability, StorageOptions};
 pub use prune::PrunePolicy;
 pub use reader::HashedState;

@@ -13,6 +13,7 @@ const HEAD: &[u8] = b"head";
 const PROGRESS: &[u8] = b"progress";
 const CLEAN: &[u8] = b"clean";
 const DESCRIPTION: &[u8] = b"description";
+pub(crate) const FINALITY: &[u8] = b"finality";
 
 /// Which chain a database holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +35,41 @@ pub struct Progress {
     pub receipts_from: u64,
     /// The first block whose senders are kept.
     pub senders_from: u64,
+}
+
+/// Which blocks of the chain its consensus calls safe and finalized.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Finality {
+    /// The safe block.
+    pub safe: Option<BlockRef>,
+    /// The finalized block.
+    pub finalized: Option<BlockRef>,
+}
+
+impl Finality {
+    fn map(self, each: impl Fn(Option<BlockRef>) -> Option<BlockRef>) -> Self {
+        Self { safe: each(self.safe), finalized: each(self.finalized) }
+    }
+
+    /// Both, the safe block first.
+    pub(crate) fn blocks(&self) -> impl Iterator<Item = BlockRef> {
+        self.safe.into_iter().chain(self.finalized)
+    }
+
+    /// Without blocks above a height.
+    pub(crate) fn up_to(self, number: u64) -> Self {
+        self.map(|block| block.filter(|block| block.number <= number))
+    }
+
+    /// What to write where `self` is wanted, `written` is in the file, and the file goes up to
+    /// block `number`: of a block that is not there yet, the one before stays.
+    pub(crate) fn to_write(self, written: Self, number: u64) -> Self {
+        let beyond = |block: Option<BlockRef>| block.is_some_and(|block| block.number > number);
+        Self {
+            safe: if beyond(self.safe) { written.safe } else { self.safe },
+            finalized: if beyond(self.finalized) { written.finalized } else { self.finalized },
+        }
+    }
 }
 
 fn read<T>(
@@ -105,6 +141,24 @@ pub(crate) fn set_progress(tx: &WriteTx, progress: &Progress) -> Result<(), Stor
     let Progress { indexed_to, history_from, receipts_from, senders_from } = *progress;
     let numbers = [indexed_to, history_from, receipts_from, senders_from];
     write(tx, PROGRESS, numbers.map(u64::to_be_bytes).as_flattened())
+}
+
+/// Two blocks, a hash of zeros where there is none; no entry where there never was one.
+pub(crate) fn finality(tx: &impl Read) -> Result<Finality, StorageError> {
+    let found = read(tx, FINALITY, |input| {
+        let mut block = || Ok(BlockRef { number: number(input)?, hash: input.hash()? });
+        Ok(Finality { safe: Some(block()?), finalized: Some(block()?) })
+    })?;
+    Ok(found.unwrap_or_default().map(|block| block.filter(|block| !block.hash.is_zero())))
+}
+
+pub(crate) fn set_finality(tx: &WriteTx, finality: &Finality) -> Result<(), StorageError> {
+    let mut value = Vec::with_capacity(80);
+    for block in [finality.safe, finality.finalized].map(Option::unwrap_or_default) {
+        value.extend_from_slice(&block.number.to_be_bytes());
+        value.extend_from_slice(block.hash.as_slice());
+    }
+    write(tx, FINALITY, &value)
 }
 
 /// Whether the last process that wrote has shut down in order.

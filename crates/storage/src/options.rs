@@ -47,6 +47,9 @@ pub struct StorageOptions {
     pub growth: usize,
     /// Most readers at once.
     pub max_readers: u64,
+    /// Changed pages that a commit holds in memory, in bytes. What goes beyond is written before
+    /// the commit is complete, where nobody sees it.
+    pub commit_memory: usize,
     /// Have the engine check every page that it follows a reference to, at all times. Opening and
     /// [`Storage::verify`](crate::Storage::verify) do so anyway; without, what else meets a
     /// damaged page can end the process where it would be an error. Costs more than a third of a
@@ -67,6 +70,7 @@ impl Default for StorageOptions {
             max_size: 8 << 40,
             growth: 256 << 20,
             max_readers: 1024,
+            commit_memory: 32 << 20,
             check_pages: false,
         }
     }
@@ -84,6 +88,7 @@ impl StorageOptions {
             max_size: self.max_size,
             growth: self.growth,
             max_readers: self.max_readers,
+            commit_memory: self.commit_memory,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Snapshots for whoever reads while a chain is written to.
 
-use crate::{BlockRef, Snapshot, StorageError, meta, store::Shared};
+use crate::{BlockRef, Finality, Snapshot, StorageError, meta, store::Shared};
 use std::sync::Arc;
 
 /// Hands out snapshots of a database that somebody else writes to. Cheap to clone.
@@ -18,6 +18,11 @@ impl Snapshots {
     /// The last block accepted.
     pub fn head(&self) -> BlockRef {
         self.shared.live.lock().head
+    }
+
+    /// The blocks that were called safe and finalized.
+    pub fn finality(&self) -> Finality {
+        self.shared.live.lock().finality
     }
 
     /// A snapshot of the state after the head, for a number of readers.
@@ -56,8 +61,11 @@ impl Snapshots {
         let mut live = self.shared.live.lock();
         if self.read_only {
             // Another process may have moved on.
-            live.head = meta::known_head(&self.shared.engine.read()?)?;
+            let tx = self.shared.engine.read()?;
+            live.head = meta::known_head(&tx)?;
             live.written = live.head;
+            live.finality = meta::finality(&tx)?;
+            live.finality_written = live.finality;
         }
         let epoch = if self.read_only { 0 } else { live.epoch };
         let shared = Arc::clone(&self.shared);

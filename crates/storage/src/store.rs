@@ -1,8 +1,8 @@
 //! The storage: accepting blocks, handing out snapshots, going back.
 
 use crate::{
-    BlockCommit, BlockRef, Identity, OpenError, Snapshot, Snapshots, StorageError, StorageOptions,
-    TrieUpdates, UnwindView, Unwound,
+    BlockCommit, BlockRef, Finality, Identity, OpenError, Snapshot, Snapshots, StorageError,
+    StorageOptions, TrieUpdates, UnwindView, Unwound,
     cache::{Cache, Epoch},
     engine::Engine,
     meta,
@@ -69,9 +69,19 @@ pub(crate) struct Live {
     /// The blocks after `written` up to `head`.
     pub(crate) pending: VecDeque<Arc<PendingBlock>>,
     pub(crate) pending_bytes: usize,
+    pub(crate) finality: Finality,
+    /// What of it is in the file.
+    pub(crate) finality_written: Finality,
     pub(crate) epoch: Epoch,
     pub(crate) failure: Option<Arc<StorageError>>,
     pub(crate) stopping: bool,
+}
+
+impl Live {
+    /// Whether the file holds everything.
+    pub(crate) fn is_written(&self) -> bool {
+        self.pending.is_empty() && self.finality == self.finality_written
+    }
 }
 
 impl Storage {
@@ -111,7 +121,8 @@ impl Storage {
         lock: Option<Lock>,
     ) -> Result<Self, OpenError> {
         let identity = open::check(&engine, path, expected)?;
-        let (head, was_clean) = opened(&engine, lock.is_some()).map_err(in_folder(path))?;
+        let opened = opened(&engine, lock.is_some()).map_err(in_folder(path))?;
+        let (head, finality, was_clean) = opened;
         engine.check_pages(options.check_pages).map_err(in_folder(path))?;
         let shared = Arc::new(Shared {
             cache: Cache::new(&options.cache, 1),
@@ -122,6 +133,8 @@ impl Storage {
                 written: head,
                 pending: VecDeque::new(),
                 pending_bytes: 0,
+                finality,
+                finality_written: finality,
                 epoch: 1,
                 failure: None,
                 stopping: false,
@@ -178,6 +191,40 @@ impl Storage {
     /// The last block written.
     pub fn written(&self) -> BlockRef {
         self.shared.live.lock().written
+    }
+
+    /// Which blocks were called safe and finalized last.
+    pub fn finality(&self) -> Finality {
+        self.shared.live.lock().finality
+    }
+
+    /// Takes note of which blocks up to the head are safe and finalized. It is written as blocks
+    /// are, never before the blocks it names. Going back below a block takes its note away.
+    ///
+    /// # Errors
+    /// A block is not in the chain, or the database cannot be read.
+    pub fn set_finality(&self, finality: Finality) -> Result<(), StorageError> {
+        if self.lock.is_none() {
+            return Err(StorageError::ReadOnly);
+        }
+        let _order = self.shared.order.lock();
+        let mut live = self.shared.live.lock();
+        working(&live)?;
+        for block in finality.blocks() {
+            let (number, head) = (block.number, live.head);
+            let pending = live.pending.iter().find(|pending| pending.block.number == number);
+            let hash = match pending {
+                Some(pending) => Some(pending.block.hash),
+                None => crate::tables::block_hash(&self.shared.engine.read()?, number)?,
+            };
+            if hash != Some(block.hash) {
+                return Err(StorageError::UnknownBlock { number, head });
+            }
+        }
+        live.finality = finality;
+        drop(live);
+        self.shared.work.notify_one();
+        Ok(())
     }
 
     /// How long the writer has been busy since the database was opened.
@@ -244,7 +291,7 @@ impl Storage {
         let mut live = self.shared.live.lock();
         live.failure = None;
         self.shared.work.notify_one();
-        while !live.pending.is_empty() {
+        while !live.is_written() {
             working(&live)?;
             self.shared.progress.wait(&mut live);
         }
@@ -310,6 +357,8 @@ impl Storage {
         write::storage_roots(&tx, &updates.storage_roots)?;
         meta::set_progress(&tx, &progress)?;
         meta::set_head(&tx, target)?;
+        let finality = meta::finality(&tx)?.up_to(to);
+        meta::set_finality(&tx, &finality)?;
 
         // Snapshots are made under this lock: none sees the new file with the old head.
         let mut live = self.shared.live.lock();
@@ -318,6 +367,8 @@ impl Storage {
         self.shared.cache.forget(live.epoch);
         live.head = target;
         live.written = target;
+        live.finality = finality;
+        live.finality_written = finality;
         Ok(target)
     }
 
@@ -355,17 +406,18 @@ impl Drop for Storage {
     }
 }
 
-/// Reads the head and takes the mark of a clean shutdown away.
-fn opened(engine: &Engine, for_writing: bool) -> Result<(BlockRef, bool), StorageError> {
+/// Reads the head and what of it is final, and takes the mark of a clean shutdown away.
+fn opened(engine: &Engine, for_writing: bool) -> Result<(BlockRef, Finality, bool), StorageError> {
     let tx = engine.read()?;
     let (head, was_clean) = (meta::known_head(&tx)?, meta::clean(&tx)?);
+    let finality = meta::finality(&tx)?;
     drop(tx);
     if for_writing {
         let tx = engine.write()?;
         meta::set_clean(&tx, false)?;
         tx.commit()?;
     }
-    Ok((head, was_clean))
+    Ok((head, finality, was_clean))
 }
 
 fn working(live: &Live) -> Result<(), StorageError> {

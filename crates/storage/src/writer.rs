@@ -2,7 +2,7 @@
 //! when blocks come faster than commits finish, commits grow, and the cost per block falls.
 
 use crate::{
-    BlockRef, StorageError, StorageOptions,
+    BlockRef, Finality, StorageError, StorageOptions,
     engine::Engine,
     history, meta,
     pending::PendingBlock,
@@ -19,28 +19,34 @@ use std::{
 pub(crate) fn run(shared: &Shared) {
     loop {
         let mut live = shared.live.lock();
-        while (live.pending.is_empty() || live.failure.is_some()) && !live.stopping {
+        let nothing = |live: &Live| live.is_written() || live.failure.is_some();
+        while nothing(&live) && !live.stopping {
             shared.work.wait(&mut live);
         }
-        let done = live.pending.is_empty() || live.failure.is_some();
+        let done = nothing(&live);
         if done && live.stopping {
             return;
         }
         let limit = shared.options.max_batch_blocks.max(1);
         let batch: Vec<_> = live.pending.iter().take(limit).cloned().collect();
+        let head = batch.last().map_or(live.written, |last| last.block);
+        let finality = live.finality.to_write(live.finality_written, head.number);
         drop(live);
 
         let written = {
             let _turn = shared.write_turn.lock();
             let start = Instant::now();
-            let written = commit(&shared.engine, &shared.options, &batch);
+            let written = commit(&shared.engine, &shared.options, &batch, &finality);
             let busy = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
             shared.writing.fetch_add(busy, Ordering::Relaxed);
             written
         };
         let mut live = shared.live.lock();
         match written {
-            Ok(head) => finished(&mut live, head),
+            Ok(head) => {
+                finished(&mut live, head);
+                live.finality_written = finality;
+            }
             Err(error) => live.failure = Some(Arc::new(error)),
         }
         drop(live);
@@ -56,16 +62,23 @@ fn finished(live: &mut Live, head: BlockRef) {
     live.written = head;
 }
 
-/// One atomic commit of consecutive blocks.
+/// One atomic commit of consecutive blocks, and of which of them are safe and finalized.
 fn commit(
     engine: &Engine,
     options: &StorageOptions,
     batch: &[Arc<PendingBlock>],
+    finality: &Finality,
 ) -> Result<BlockRef, StorageError> {
     let tx = engine.write()?;
+    if meta::finality(&tx)? != *finality {
+        meta::set_finality(&tx, finality)?;
+    }
     let before = meta::known_head(&tx)?;
     let blocks: Vec<_> = batch.iter().map(|pending| &pending.commit).collect();
-    let (Some(first), Some(last)) = (blocks.first(), batch.last()) else { return Ok(before) };
+    let (Some(first), Some(last)) = (blocks.first(), batch.last()) else {
+        tx.commit()?;
+        return Ok(before);
+    };
     if first.header.parent_hash != before.hash {
         let (block, parent) = (first.block(), first.header.parent_hash);
         return Err(StorageError::NotNext { block, parent, head: before });

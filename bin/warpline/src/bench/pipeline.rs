@@ -5,6 +5,7 @@
 //! and imports the chain until all of it is written.
 
 use super::{BenchArgs, Job};
+use crate::json;
 use alloy_consensus::transaction::Recovered;
 use alloy_genesis::Genesis;
 use alloy_primitives::{B256, U256, keccak256};
@@ -86,7 +87,7 @@ struct Prepared {
 }
 
 pub(super) fn measure(args: &BenchArgs, jobs: &[Job]) -> eyre::Result<ExitCode> {
-    super::write_json(args, "")?;
+    json::check_writable(args.json.as_deref())?;
     let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let threads = args.threads.map_or_else(cores, NonZeroUsize::get);
     let parallel = ParallelConfig { threads, ..ParallelConfig::default() };
@@ -122,7 +123,7 @@ pub(super) fn measure(args: &BenchArgs, jobs: &[Job]) -> eyre::Result<ExitCode> 
     progress.finish_and_clear();
     eprint!("{}", table(&rows));
     let report = serde_json::json!({ "threads": threads, "runs": runs, "pipeline": rows });
-    super::write_json(args, &serde_json::to_string_pretty(&report)?)?;
+    json::write(args.json.as_deref(), &report)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -4,12 +4,13 @@ use crate::{datadir::DatadirArgs, json};
 use alloy_primitives::B256;
 use clap::Args;
 use comfy_table::{Cell, CellAlignment, Table, presets};
+use core::fmt;
 use eyre::Result;
 use indicatif::{BinaryBytes, HumanCount};
 use serde::Serialize;
 use std::{path::PathBuf, process::ExitCode};
 use warpline_chainspec::ChainSpec;
-use warpline_storage::{Identity, Stats, Storage};
+use warpline_storage::{BlockRef, Identity, Stats, Storage};
 
 /// Show the chain, the head and the size of every table.
 ///
@@ -35,6 +36,9 @@ struct Report {
     network: Option<String>,
     genesis: B256,
     head: Block,
+    /// What the consensus called so last.
+    safe: Option<Block>,
+    finalized: Option<Block>,
     /// Whether the process that wrote last has ended in order.
     clean_shutdown: bool,
     /// The first block whose state can be read, and those whose receipts and senders are kept.
@@ -54,6 +58,12 @@ struct Report {
 struct Block {
     number: u64,
     hash: B256,
+}
+
+impl From<BlockRef> for Block {
+    fn from(BlockRef { number, hash }: BlockRef) -> Self {
+        Self { number, hash }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -76,7 +86,7 @@ pub(crate) fn run(args: &StatsArgs) -> Result<ExitCode> {
 
 fn report(storage: &Storage) -> Result<Report> {
     let stats: Stats = storage.stats()?;
-    let Identity { chain_id, genesis } = storage.identity();
+    let (Identity { chain_id, genesis }, finality) = (storage.identity(), storage.finality());
     let network = ChainSpec::by_genesis(chain_id, genesis).map(|chain| chain.name().to_owned());
     let table = |table: &warpline_storage::TableStats| TableReport {
         name: table.table.to_string(),
@@ -88,7 +98,9 @@ fn report(storage: &Storage) -> Result<Report> {
         chain_id,
         network,
         genesis,
-        head: Block { number: stats.written.number, hash: stats.written.hash },
+        head: stats.written.into(),
+        safe: finality.safe.map(Block::from),
+        finalized: finality.finalized.map(Block::from),
         clean_shutdown: storage.was_clean(),
         history_from: stats.progress.history_from,
         receipts_from: stats.progress.receipts_from,
@@ -98,6 +110,16 @@ fn report(storage: &Storage) -> Result<Report> {
         free_bytes: stats.free_pages * stats.page_size,
         tables: stats.tables.iter().map(table).collect(),
     })
+}
+
+impl fmt::Display for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "block {} ({})", self.number, self.hash)
+    }
+}
+
+fn or_none(block: Option<&Block>) -> String {
+    block.map_or_else(|| "none".to_owned(), Block::to_string)
 }
 
 impl Report {
@@ -120,7 +142,9 @@ impl Report {
         let lines = [
             format!("database       {}", self.path.display()),
             format!("chain          {}{network}, genesis block {}", self.chain_id, self.genesis),
-            format!("head           block {} ({})", self.head.number, self.head.hash),
+            format!("head           {}", self.head),
+            format!("safe           {}", or_none(self.safe.as_ref())),
+            format!("finalized      {}", or_none(self.finalized.as_ref())),
             format!("kept           {}", kept.join(", ")),
             format!("last shutdown  {shutdown}"),
             format!(

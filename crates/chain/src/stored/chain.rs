@@ -24,7 +24,7 @@ use alloy_rlp::Encodable;
 use parking_lot::RwLock;
 use std::{path::Path, sync::Arc};
 use warpline_executor::EthTransaction;
-use warpline_storage::{BlockRef, GenesisLoader, Identity, Storage, StorageError, Table};
+use warpline_storage::{BlockRef, Finality, GenesisLoader, Identity, Storage, StorageError, Table};
 use warpline_trie::TrieConfig;
 
 /// What became of a valid block.
@@ -137,14 +137,15 @@ impl StoredChain {
         &self.head.header
     }
 
-    /// The block that [`StoredChain::set_forkchoice`] called safe.
+    /// The block that [`StoredChain::set_forkchoice`] called safe last, in this process or an
+    /// earlier one; none where the chain has gone back below it.
     pub fn safe(&self) -> Option<BlockRef> {
-        self.published.read().safe
+        self.storage.finality().safe
     }
 
-    /// The block that [`StoredChain::set_forkchoice`] called finalized.
+    /// The same for the finalized block.
     pub fn finalized(&self) -> Option<BlockRef> {
-        self.published.read().finalized
+        self.storage.finality().finalized
     }
 
     /// Decodes and imports a block.
@@ -196,8 +197,9 @@ impl StoredChain {
         Ok(Imported::Aside)
     }
 
-    /// Makes a known block the head, and takes note which blocks are safe and finalized. A head
-    /// that lies below the present one changes nothing.
+    /// Makes a known block the head, and takes note which blocks are safe and finalized: in
+    /// memory at once, in the database as soon as these blocks are. A head that lies below the
+    /// present one changes nothing.
     ///
     /// # Errors
     /// The head is not known, or does not descend from the finalized block; a failure to read or
@@ -220,9 +222,7 @@ impl StoredChain {
             }
         };
         let (safe, finalized) = (canonical(self, safe)?, canonical(self, finalized)?);
-        let mut published = self.published.write();
-        (published.safe, published.finalized) = (safe, finalized);
-        Ok(())
+        Ok(self.storage.set_finality(Finality { safe, finalized })?)
     }
 
     /// Goes back to an earlier block of the chain. The blocks after it lie beside it then.

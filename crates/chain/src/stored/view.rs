@@ -20,8 +20,6 @@ use warpline_types::StateDiff;
 /// What changes without a block.
 #[derive(Debug, Default)]
 pub(super) struct Published {
-    pub(super) safe: Option<BlockRef>,
-    pub(super) finalized: Option<BlockRef>,
     /// Changes on top of the head that the next block will make.
     pub(super) changes: Option<Arc<Layer>>,
 }
@@ -57,12 +55,12 @@ impl ChainView {
 
     /// The block that was called safe.
     pub fn safe(&self) -> Option<BlockRef> {
-        self.published.read().safe
+        self.snapshots.finality().safe
     }
 
     /// The block that was called finalized.
     pub fn finalized(&self) -> Option<BlockRef> {
-        self.published.read().finalized
+        self.snapshots.finality().finalized
     }
 
     /// The rules of the chain.

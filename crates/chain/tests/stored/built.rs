@@ -184,6 +184,55 @@ fn branches_far_back_are_judged_before_and_after_a_restart() {
 }
 
 #[test]
+fn what_is_safe_and_finalized_outlives_a_restart_but_not_going_back_below_it() {
+    let engine = engine();
+    let rules = || Rules::from_config(&config()).unwrap();
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let reopen = |chain: StoredChain| {
+        chain.shutdown().unwrap();
+        StoredChain::open(folder.path(), options(), rules(), None).unwrap()
+    };
+    let numbers = |chain: &StoredChain| {
+        [chain.safe(), chain.finalized()].map(|block| block.map(|block| block.number))
+    };
+    let mut chain = create(folder.path());
+    let blocks: Vec<_> = (0..20).map(|_| withdraw(&mut chain, &engine, 0)).collect();
+    let hash = |number: usize| Some(blocks[number - 1].header.hash_slow());
+    chain.set_forkchoice(&engine, hash(20).unwrap(), hash(15), hash(10)).unwrap();
+    let mut chain = reopen(chain);
+    assert_eq!(numbers(&chain), [Some(15), Some(10)]);
+    verify(&chain);
+
+    // A branch from block 8, made elsewhere, is no choice any more.
+    let mut elsewhere = create(other.path());
+    (0..8).for_each(|_| drop(withdraw(&mut elsewhere, &engine, 0)));
+    let branch: Vec<_> = (0..4).map(|_| withdraw(&mut elsewhere, &engine, 1)).collect();
+    for block in &branch {
+        chain.insert(&engine, block.clone()).unwrap();
+    }
+    let tip = branch[3].header.hash_slow();
+    let error = chain.set_forkchoice(&engine, tip, None, None).unwrap_err().to_string();
+    assert!(error.contains("finalized"), "{error}");
+    // Neither is a finalized block that is not in the chain.
+    let error = chain.set_forkchoice(&engine, hash(20).unwrap(), None, Some(tip));
+    assert!(error.unwrap_err().to_string().contains("not in the chain of the head"));
+    assert_eq!(numbers(&chain), [Some(15), Some(10)]);
+
+    chain.unwind(12).unwrap();
+    assert_eq!(numbers(&chain), [None, Some(10)]);
+    let mut chain = reopen(chain);
+    assert_eq!(numbers(&chain), [None, Some(10)]);
+    chain.unwind(8).unwrap();
+    let mut chain = reopen(chain);
+    assert_eq!(numbers(&chain), [None, None]);
+    for block in branch {
+        assert_eq!(chain.import(&engine, block).unwrap(), Imported::Head);
+    }
+    assert_eq!(chain.head().hash, tip);
+    verify(&chain);
+}
+
+#[test]
 fn a_failed_build_leaves_the_head() {
     let engine = engine();
     let folder = tempfile::tempdir().unwrap();

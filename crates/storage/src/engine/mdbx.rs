@@ -37,7 +37,18 @@ pub(crate) struct EngineOptions {
     pub(crate) growth: usize,
     /// Number of reader slots.
     pub(crate) max_readers: u64,
+    /// Changed pages that a commit holds in memory, in bytes.
+    pub(crate) commit_memory: usize,
 }
+
+impl EngineOptions {
+    fn commit_pages(&self) -> u64 {
+        (self.commit_memory / PAGE).max(LEAST_PAGES) as u64
+    }
+}
+
+/// Fewer changed pages in memory are too few for the cursors of MDBX.
+const LEAST_PAGES: usize = 128;
 
 /// An open database file.
 #[derive(Clone)]
@@ -149,7 +160,11 @@ impl Engine {
                 ..Default::default()
             })
             .set_max_dbs(Table::ALL.len() + 4)
-            .set_max_readers(options.max_readers);
+            .set_max_readers(options.max_readers)
+            // Changed pages are found in a sorted list that each new one is moved into, so a
+            // commit costs the square of what it holds; the rest is written ahead of its end.
+            .set_txn_dp_limit(options.commit_pages())
+            .set_dp_reserve_limit(options.commit_pages());
         if !options.read_only {
             builder.set_geometry(Geometry {
                 size: Some(0..options.max_size),

@@ -31,6 +31,11 @@ pub(super) fn headers(check: &mut Check<'_>) -> Result<(), Stop> {
     let head = meta::known_head(check.tx)?;
     let last = BlockRef { number: check.head, hash: parent };
     check.expect(head == last, Table::Metadata, b"head", "the head is not the last block")?;
+    for block in meta::finality(check.tx)?.blocks() {
+        let known = tables::block_hash(check.tx, block.number)? == Some(block.hash);
+        let problem = format_args!("block {block} is not in the chain");
+        check.expect(known, Table::Metadata, meta::FINALITY, problem)?;
+    }
     for table in [Table::Headers, Table::CanonicalHeaders, Table::HeaderNumbers] {
         check.expect_entries(table, check.head + 1)?;
     }

@@ -10,8 +10,8 @@ use alloy_primitives::{
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::collections::BTreeMap;
 use warpline_storage::{
-    BlockCommit, BlockRef, HashedDiff, NodeUpdates, StorageTrieUpdates, StoredReceipt, Transaction,
-    TrieUpdates,
+    BlockCommit, BlockRef, Finality, HashedDiff, NodeUpdates, StorageTrieUpdates, StoredReceipt,
+    Transaction, TrieUpdates,
 };
 use warpline_types::{AccountDiff, AccountState, SlotDiff, StateDiff};
 
@@ -34,6 +34,7 @@ pub(crate) struct State {
 pub(crate) struct Chain {
     pub(crate) blocks: Vec<BlockCommit>,
     pub(crate) states: Vec<State>,
+    pub(crate) finality: Finality,
     rng: StdRng,
 }
 
@@ -48,8 +49,12 @@ pub(crate) fn hashed_slot(slot: U256) -> B256 {
 impl Chain {
     /// A chain of nothing but a genesis block.
     pub(crate) fn new(seed: u64) -> Self {
-        let mut chain =
-            Self { blocks: Vec::new(), states: Vec::new(), rng: StdRng::seed_from_u64(seed) };
+        let mut chain = Self {
+            blocks: Vec::new(),
+            states: Vec::new(),
+            finality: Finality::default(),
+            rng: StdRng::seed_from_u64(seed),
+        };
         chain.grow();
         chain
     }
@@ -66,6 +71,15 @@ impl Chain {
     pub(crate) fn unwind(&mut self, to: u64) {
         self.blocks.truncate(to as usize + 1);
         self.states.truncate(to as usize + 1);
+        let kept = |block: Option<BlockRef>| block.filter(|block| block.number <= to);
+        let Finality { safe, finalized } = self.finality;
+        self.finality = Finality { safe: kept(safe), finalized: kept(finalized) };
+    }
+
+    /// The block so far below the head, where there is one.
+    pub(crate) fn below_head(&self, depth: u64) -> Option<BlockRef> {
+        let number = self.head().number.checked_sub(depth)?;
+        Some(self.blocks[number as usize].block())
     }
 
     /// Adds a random block.

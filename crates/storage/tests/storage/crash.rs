@@ -14,7 +14,7 @@ use std::{
     thread,
     time::Duration,
 };
-use warpline_storage::{Durability, PrunePolicy, Storage, StorageOptions};
+use warpline_storage::{Durability, Finality, PrunePolicy, Storage, StorageOptions};
 
 const SEED: u64 = 41;
 
@@ -84,6 +84,9 @@ fn check(folder: &Path, chain: &mut Chain, reported: u64) {
         chain.grow();
     }
     assert_eq!(head, chain.blocks[head.number as usize].block());
+    // `verify` finds blocks that are not there; none is ever taken back.
+    let finalized = storage.finality().finalized.map_or(0, |block| block.number);
+    assert!(finalized + 64 >= head.number || head.number < 3, "{finalized} at {head}");
     assert_eq!(storage.verify(10, |_| {}).unwrap(), []);
     let earliest = storage.stats().unwrap().progress.history_from;
     for number in (earliest..=head.number).step_by(7).chain([head.number]) {
@@ -123,6 +126,8 @@ fn child_main() {
     // many blocks depends on the timing.
     loop {
         storage.commit(chain.grow()).unwrap();
+        let (safe, finalized) = (chain.below_head(0), chain.below_head(2));
+        storage.set_finality(Finality { safe, finalized }).unwrap();
         let written = storage.written().number;
         if written > reported {
             report(written);

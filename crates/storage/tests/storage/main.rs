@@ -5,6 +5,7 @@
 mod chain;
 mod crash;
 mod failures;
+mod large;
 mod model;
 mod opening;
 mod readers;

@@ -7,8 +7,8 @@ use alloy_primitives::{B256, U256, keccak256};
 use proptest::prelude::*;
 use std::{collections::BTreeMap, path::Path};
 use warpline_storage::{
-    CacheSizes, HashedState, PrunePolicy, StateReader, Storage, StorageError, StorageOptions,
-    StoredAccount, Unwound,
+    BlockRef, CacheSizes, Finality, HashedState, PrunePolicy, StateReader, Storage, StorageError,
+    StorageOptions, StoredAccount, Unwound,
 };
 
 /// Small limits, so that every one of them is met.
@@ -19,6 +19,7 @@ pub(crate) fn options() -> StorageOptions {
         index_stride: 3,
         max_pending_blocks: 5,
         max_batch_blocks: 3,
+        commit_memory: 0,
         cache: CacheSizes { accounts: 256, slots: 256, code_bytes: 1 << 16 },
         ..Default::default()
     }
@@ -29,6 +30,7 @@ enum Step {
     Commit(u8),
     Flush,
     Unwind(u8),
+    Finalize(u8),
     Reopen,
     ReadPast,
 }
@@ -38,6 +40,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (1u8..6).prop_map(Step::Commit),
         1 => Just(Step::Flush),
         2 => (0u8..8).prop_map(Step::Unwind),
+        2 => (0u8..8).prop_map(Step::Finalize),
         1 => Just(Step::Reopen),
         2 => Just(Step::ReadPast),
     ]
@@ -72,6 +75,7 @@ fn run(seed: u64, options: StorageOptions, steps: &[Step]) {
             }
             Step::Flush => storage.flush().expect("there is room"),
             Step::Unwind(depth) => unwind(&storage, &mut chain, u64::from(*depth)),
+            Step::Finalize(depth) => finalize(&storage, &mut chain, u64::from(*depth)),
             Step::Reopen => storage = reopen(storage, folder.path(), &options),
             Step::ReadPast => check_past(&storage, &chain),
         }
@@ -84,6 +88,22 @@ fn run(seed: u64, options: StorageOptions, steps: &[Step]) {
     check_past(&storage, &chain);
     assert_eq!(storage.verify(10, |_| {}).expect("it can be read"), []);
     check_blocks(&storage, &chain);
+}
+
+/// The safe block may be the head, which is hardly ever in the file yet.
+fn finalize(storage: &Storage, chain: &mut Chain, depth: u64) {
+    let finality =
+        Finality { safe: chain.below_head(depth / 2), finalized: chain.below_head(depth) };
+    storage.set_finality(finality).expect("the blocks are in the chain");
+    chain.finality = finality;
+    let head = chain.head();
+    for wrong in [
+        BlockRef { number: head.number + 1, ..head },
+        BlockRef { hash: B256::repeat_byte(7), ..head },
+    ] {
+        let refused = storage.set_finality(Finality { finalized: Some(wrong), ..finality });
+        assert!(matches!(refused, Err(StorageError::UnknownBlock { .. })));
+    }
 }
 
 fn reopen(storage: Storage, path: &Path, options: &StorageOptions) -> Storage {
@@ -169,6 +189,7 @@ fn check_reader(reader: &StateReader<'_>, model: &State, roots: bool) {
 
 fn check_head(storage: &Storage, chain: &Chain) {
     assert_eq!(storage.head(), chain.head());
+    assert_eq!(storage.finality(), chain.finality);
     let snapshot = storage.snapshot(2).expect("it can be read");
     assert_eq!(snapshot.block(), chain.head());
     check_reader(&snapshot.reader().unwrap(), chain.states.last().unwrap(), true);
