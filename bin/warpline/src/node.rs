@@ -1,21 +1,20 @@
 //! `warpline node`: a chain that wallets and tools talk to.
 
+mod rpc;
+
 use crate::{
     datadir::{self, DatadirArgs},
     network::ChainArg,
 };
 use clap::Args;
 use eyre::{Result, WrapErr};
-use std::{
-    net::{IpAddr, SocketAddr},
-    process::ExitCode,
-    sync::Arc,
-};
+use rpc::RpcArgs;
+use std::{path::Path, process::ExitCode, sync::Arc};
 use tokio::signal::unix::{SignalKind, signal};
 use warpline_chain::{ChainOptions, Engine};
 use warpline_executor::ParallelConfig;
 use warpline_node::{Node, NodeConfig};
-use warpline_rpc::{Context, RpcConfig, RpcServer, ServerConfig};
+use warpline_rpc::{Context, RpcServer};
 
 /// Run a node that answers JSON-RPC.
 #[derive(Debug, Args)]
@@ -28,13 +27,8 @@ pub(crate) struct NodeArgs {
     #[arg(long, value_name = "NAME|FILE", value_parser = ChainArg::parse)]
     chain: Option<ChainArg>,
 
-    /// Address to listen on.
-    #[arg(long = "http.addr", value_name = "ADDRESS", default_value = "127.0.0.1")]
-    http_addr: IpAddr,
-
-    /// Port to listen on; 0 for any that is free.
-    #[arg(long = "http.port", value_name = "PORT", default_value_t = 8545)]
-    http_port: u16,
+    #[command(flatten)]
+    rpc: RpcArgs,
 }
 
 /// Runs the command.
@@ -50,17 +44,26 @@ pub(crate) fn run(args: &NodeArgs) -> Result<ExitCode> {
     let runtime = tokio::runtime::Runtime::new().wrap_err("starting the threads")?;
     let engine = Engine::parallel(ParallelConfig::default()).wrap_err("starting the threads")?;
     let node = Node::start(chain, engine, NodeConfig::default())?;
-    let served = runtime.block_on(serve(args, Arc::clone(&node)));
+    let served = runtime.block_on(serve(args, &path, Arc::clone(&node)));
     runtime.shutdown_background();
     node.shutdown().wrap_err("closing the database")?;
     served.map(|()| ExitCode::SUCCESS)
 }
 
-async fn serve(args: &NodeArgs, node: Arc<Node>) -> Result<()> {
-    let address = SocketAddr::new(args.http_addr, args.http_port);
-    let context = Arc::new(Context::new(node, RpcConfig::default()));
-    let server = RpcServer::start(context, ServerConfig { address }).await?;
-    eprintln!("listening on http://{}", server.address());
+async fn serve(args: &NodeArgs, folder: &Path, node: Arc<Node>) -> Result<()> {
+    let context = Arc::new(Context::new(node, args.rpc.requests()));
+    let server =
+        RpcServer::start(context, args.rpc.server(folder.parent().unwrap_or(folder), false)?)
+            .await?;
+    if let Some(address) = server.http() {
+        eprintln!("listening on http://{address}");
+    }
+    if let Some(address) = server.ws() {
+        eprintln!("listening on ws://{address}");
+    }
+    if let Some(path) = server.ipc() {
+        eprintln!("listening on {}", path.display());
+    }
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
