@@ -1,11 +1,9 @@
 //! Who answers which method, and on which threads.
 
 use crate::{Context, RpcError, args::Args};
-use core::future::Future;
 use jsonrpsee::{
     RpcModule,
     core::{RegisterMethodError, server::Methods},
-    types::ErrorCode,
 };
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -16,18 +14,27 @@ use tokio::sync::Semaphore;
 /// database.
 const SLOW_AT_ONCE: usize = 32;
 
+/// How many methods wait at once. Each takes a thread.
+const WAITING_AT_ONCE: usize = 256;
+
 /// Methods by name.
 #[derive(Debug)]
 pub(crate) struct Registry {
     module: RpcModule<Arc<Context>>,
     taken_twice: Option<RegisterMethodError>,
     slow: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
 }
 
 impl Registry {
     pub(crate) fn new(context: Arc<Context>) -> Self {
-        let slow = Arc::new(Semaphore::new(SLOW_AT_ONCE));
-        Self { module: RpcModule::from_arc(Arc::new(context)), taken_twice: None, slow }
+        let turns = |number| Arc::new(Semaphore::new(number));
+        Self {
+            module: RpcModule::from_arc(Arc::new(context)),
+            taken_twice: None,
+            slow: turns(SLOW_AT_ONCE),
+            waiting: turns(WAITING_AT_ONCE),
+        }
     }
 
     /// A method that takes microseconds: it runs on the thread that read the request.
@@ -49,49 +56,35 @@ impl Registry {
         name: &'static str,
         answer: impl Fn(&Context, &mut Args<'_>) -> Result<R, RpcError> + Clone + Send + Sync + 'static,
     ) {
-        let slow = Arc::clone(&self.slow);
-        let registered = self.module.register_async_method(name, move |params, context, _| {
-            let (answer, slow) = (answer.clone(), Arc::clone(&slow));
-            async move {
-                let permit = slow.acquire_owned().await;
-                let run = move || {
-                    let answer = answered(&answer, &context, params.as_str());
-                    drop(permit);
-                    answer
-                };
-                match tokio::task::spawn_blocking(run).await {
-                    Ok(answer) => answer,
-                    Err(_) => Err(RpcError::new(
-                        ErrorCode::InternalError.code(),
-                        "method handler crashed",
-                    )),
-                }
-            }
-        });
-        let registered = registered.map(drop);
-        self.note(registered);
+        self.on_a_thread(name, Arc::clone(&self.slow), answer);
     }
 
-    /// A method that waits for something to happen. `answer` takes what it needs of the
-    /// parameters before it waits.
-    pub(crate) fn waiting<R, F>(
+    /// A method that waits for a block: like a slow one, but it keeps none of these waiting.
+    pub(crate) fn waiting<R: Serialize>(
         &mut self,
         name: &'static str,
-        answer: impl Fn(Arc<Context>, &mut Args<'_>) -> Result<F, RpcError>
-        + Clone
-        + Send
-        + Sync
-        + 'static,
-    ) where
-        R: Serialize,
-        F: Future<Output = Result<R, RpcError>> + Send + 'static,
-    {
+        answer: impl Fn(&Context, &mut Args<'_>) -> Result<R, RpcError> + Clone + Send + Sync + 'static,
+    ) {
+        self.on_a_thread(name, Arc::clone(&self.waiting), answer);
+    }
+
+    fn on_a_thread<R: Serialize>(
+        &mut self,
+        name: &'static str,
+        turns: Arc<Semaphore>,
+        answer: impl Fn(&Context, &mut Args<'_>) -> Result<R, RpcError> + Clone + Send + Sync + 'static,
+    ) {
         let registered = self.module.register_async_method(name, move |params, context, _| {
-            let begun = Args::parse(params.as_str())
-                .and_then(|mut args| answer(Arc::clone(&context), &mut args));
+            let (answer, turns) = (answer.clone(), Arc::clone(&turns));
             async move {
-                let result = begun?.await?;
-                to_raw_value(&result).map_err(RpcError::internal)
+                let turn = turns.acquire_owned().await;
+                let run = move || {
+                    let answer = answered(&answer, &context, params.as_str());
+                    drop(turn);
+                    answer
+                };
+                let crashed = |_| RpcError::internal("method handler crashed");
+                tokio::task::spawn_blocking(run).await.map_err(crashed)?
             }
         });
         let registered = registered.map(drop);

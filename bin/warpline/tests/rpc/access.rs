@@ -10,13 +10,11 @@ const JSON: (&str, &str) = ("content-type", "application/json");
 #[test]
 fn names_that_are_not_this_host_are_refused() {
     let (_dir, node) = small(&[]);
-    let mut ask =
-        |host: &str| node.client().request("POST", &[JSON, ("host", host)], CHAIN_ID).status;
+    let ask = |host: &str| node.client().request("POST", &[JSON, ("host", host)], CHAIN_ID).status;
     assert_eq!((ask("localhost:8545"), ask("192.168.1.7"), ask("[::1]:1")), (200, 200, 200));
     assert_eq!((ask("evil.example"), ask("evil.example:8545")), (403, 403));
     let (_dir, node) = small(&["--http.vhosts", "node.example,localhost"]);
-    let mut ask =
-        |host: &str| node.client().request("POST", &[JSON, ("host", host)], CHAIN_ID).status;
+    let ask = |host: &str| node.client().request("POST", &[JSON, ("host", host)], CHAIN_ID).status;
     assert_eq!((ask("node.example"), ask("other.example")), (200, 403));
 }
 
