@@ -4,6 +4,7 @@ mod dev;
 mod log;
 mod pool;
 mod produce;
+mod rpc;
 
 use crate::{
     datadir::{self, DatadirArgs},
@@ -16,8 +17,8 @@ use eyre::{Result, WrapErr, eyre};
 use log::LogArgs;
 use pool::PoolArgs;
 use produce::ProduceArgs;
+use rpc::RpcArgs;
 use std::{
-    net::{IpAddr, SocketAddr},
     num::NonZeroUsize,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -32,7 +33,7 @@ use tokio::{
 use warpline_chain::{ChainOptions, Engine, StoredChain};
 use warpline_executor::ParallelConfig;
 use warpline_node::{DevAccounts, Node, NodeConfig};
-use warpline_rpc::{Context, RpcConfig, RpcServer, ServerConfig};
+use warpline_rpc::{Context, RpcServer};
 use warpline_storage::{Durability, StorageOptions};
 use warpline_trie::TrieConfig;
 
@@ -56,13 +57,8 @@ pub(crate) struct NodeArgs {
     #[arg(long, value_name = "N", value_parser = up_to::<THREADS, usize>)]
     threads: Option<usize>,
 
-    /// Address to listen on.
-    #[arg(long = "http.addr", value_name = "ADDRESS", default_value = "127.0.0.1")]
-    http_addr: IpAddr,
-
-    /// Port to listen on; 0 for any that is free.
-    #[arg(long = "http.port", value_name = "PORT", default_value_t = 8545)]
-    http_port: u16,
+    #[command(flatten)]
+    rpc: RpcArgs,
 
     #[command(flatten)]
     dev: DevArgs,
@@ -108,7 +104,7 @@ pub(crate) fn run(args: &NodeArgs) -> Result<ExitCode> {
     };
     let node = Node::start(chain, engine, config)?;
     let runtime = tokio::runtime::Runtime::new().wrap_err("starting the threads")?;
-    let served = runtime.block_on(serve(args, &keys, Arc::clone(&node)));
+    let served = runtime.block_on(serve(args, &home, &keys, Arc::clone(&node)));
     runtime.shutdown_timeout(Duration::from_secs(1));
     node.shutdown().wrap_err("closing the database")?;
     served.map(|()| ExitCode::SUCCESS)
@@ -157,12 +153,20 @@ impl NodeArgs {
     }
 }
 
-async fn serve(args: &NodeArgs, keys: &DevAccounts, node: Arc<Node>) -> Result<()> {
-    let address = SocketAddr::new(args.http_addr, args.http_port);
-    let context = Arc::new(Context::new(Arc::clone(&node), RpcConfig::default()));
-    let server = RpcServer::start(context, ServerConfig { address }).await?;
+async fn serve(args: &NodeArgs, home: &Home, keys: &DevAccounts, node: Arc<Node>) -> Result<()> {
+    let context = Arc::new(Context::new(Arc::clone(&node), args.rpc.requests()));
+    let config = args.rpc.server(&home.folder, args.dev.dev)?;
+    let server = RpcServer::start(context, config).await?;
     args.dev.print_keys(keys, args.chain.is_none());
-    eprintln!("listening on http://{}", server.address());
+    if let Some(address) = server.http() {
+        eprintln!("listening on http://{address}");
+    }
+    if let Some(address) = server.ws() {
+        eprintln!("listening on ws://{address}");
+    }
+    if let Some(path) = server.ipc() {
+        eprintln!("listening on {}", path.display());
+    }
     let mut heads = node.new_heads();
     let mut upkeep = tokio::time::interval(Duration::from_secs(5));
     let mut interrupt = signal(SignalKind::interrupt())?;

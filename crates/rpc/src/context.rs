@@ -2,7 +2,8 @@
 
 use crate::{
     RpcError,
-    eth::Tips,
+    eth::{Filters, Tips},
+    feed::Feed,
     wire::{BlockId, Tag},
 };
 use alloy_primitives::{Address, B256};
@@ -50,12 +51,20 @@ pub struct Context {
     /// Limits.
     pub config: RpcConfig,
     pub(crate) tips: Tips,
+    pub(crate) feed: Feed,
+    pub(crate) filters: Filters,
 }
 
 impl Context {
     /// For the requests to a node.
     pub fn new(node: Arc<Node>, config: RpcConfig) -> Self {
-        Self { node, config, tips: Tips::default() }
+        Self {
+            node,
+            config,
+            tips: Tips::default(),
+            feed: Feed::default(),
+            filters: Filters::default(),
+        }
     }
 
     /// The chain, to be read.
@@ -115,7 +124,7 @@ impl Context {
         })
     }
 
-    /// The next nonce of an account after a block.
+    /// The next nonce of an account after a block; the pending one counts what waits in the pool.
     pub(crate) fn nonce(&self, address: Address, block: Option<BlockId>) -> Result<u64, RpcError> {
         let account = crate::eth::account(&self.state(block)?, address)?;
         let mined = account.map_or(0, |account| account.nonce);

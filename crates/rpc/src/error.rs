@@ -22,12 +22,20 @@ pub struct RpcError {
     pub data: Option<Value>,
 }
 
+/// No request, or a batch that is too long.
+pub(crate) const INVALID_REQUEST: i32 = -32600;
+/// Nothing of that name can be called.
+pub(crate) const METHOD_NOT_FOUND: i32 = -32601;
+/// What a subscription is told over HTTP.
+pub(crate) const NO_NOTIFICATIONS: &str = "notifications not supported";
 /// Wrong parameters.
 pub(crate) const INVALID_PARAMS: i32 = -32602;
 /// Something here failed that may work another time.
 pub(crate) const INTERNAL: i32 = -32603;
 /// It took too long; the code is geth's.
 pub(crate) const TIMEOUT: i32 = -32002;
+/// The answers to a batch are too long; the code is geth's.
+pub(crate) const RESPONSE_TOO_LARGE: i32 = -32003;
 /// More was asked for than one request may; the code is that of `eth_simulateV1`.
 pub(crate) const CLIENT_LIMIT: i32 = -38026;
 /// Refused, for good.

@@ -10,13 +10,17 @@ mod debug;
 mod dev;
 mod error;
 mod eth;
+mod feed;
 mod net;
 mod registry;
 mod server;
+mod subscriptions;
 mod testing;
 mod txpool;
 mod wire;
 
 pub use context::{Context, RpcConfig};
 pub use error::RpcError;
-pub use server::{RpcServer, ServerConfig, ServerError};
+pub use server::{
+    Apis, HttpPolicy, IpcConfig, Limits, Listener, RpcServer, ServerConfig, ServerError,
+};

@@ -1,21 +1,40 @@
 //! Who answers which method, and on which threads.
 
 use crate::{Context, RpcError, args::Args};
-use jsonrpsee::{RpcModule, core::RegisterMethodError};
+use jsonrpsee::{
+    RpcModule,
+    core::{RegisterMethodError, server::Methods},
+};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// How many slow methods run at once: more would only be slower, and take all readers of the
+/// database.
+const SLOW_AT_ONCE: usize = 32;
+
+/// How many methods wait at once. Each takes a thread.
+const WAITING_AT_ONCE: usize = 256;
 
 /// Methods by name.
 #[derive(Debug)]
 pub(crate) struct Registry {
     module: RpcModule<Arc<Context>>,
     taken_twice: Option<RegisterMethodError>,
+    slow: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
 }
 
 impl Registry {
     pub(crate) fn new(context: Arc<Context>) -> Self {
-        Self { module: RpcModule::from_arc(Arc::new(context)), taken_twice: None }
+        let turns = |number| Arc::new(Semaphore::new(number));
+        Self {
+            module: RpcModule::from_arc(Arc::new(context)),
+            taken_twice: None,
+            slow: turns(SLOW_AT_ONCE),
+            waiting: turns(WAITING_AT_ONCE),
+        }
     }
 
     /// A method that takes microseconds: it runs on the thread that read the request.
@@ -31,28 +50,62 @@ impl Registry {
         self.note(registered);
     }
 
-    /// A method that may take longer: it runs on a thread of its own.
+    /// A method that may take longer: it runs on a thread for such, with only so many others.
     pub(crate) fn slow<R: Serialize>(
         &mut self,
         name: &'static str,
         answer: impl Fn(&Context, &mut Args<'_>) -> Result<R, RpcError> + Clone + Send + Sync + 'static,
     ) {
-        let registered = self.module.register_blocking_method(name, move |params, context, _| {
-            answered(&answer, &context, params.as_str())
+        self.on_a_thread(name, Arc::clone(&self.slow), answer);
+    }
+
+    /// A method that waits for a block: like a slow one, but it keeps none of these waiting.
+    pub(crate) fn waiting<R: Serialize>(
+        &mut self,
+        name: &'static str,
+        answer: impl Fn(&Context, &mut Args<'_>) -> Result<R, RpcError> + Clone + Send + Sync + 'static,
+    ) {
+        self.on_a_thread(name, Arc::clone(&self.waiting), answer);
+    }
+
+    fn on_a_thread<R: Serialize>(
+        &mut self,
+        name: &'static str,
+        turns: Arc<Semaphore>,
+        answer: impl Fn(&Context, &mut Args<'_>) -> Result<R, RpcError> + Clone + Send + Sync + 'static,
+    ) {
+        let registered = self.module.register_async_method(name, move |params, context, _| {
+            let (answer, turns) = (answer.clone(), Arc::clone(&turns));
+            async move {
+                let turn = turns.acquire_owned().await;
+                let run = move || {
+                    let answer = answered(&answer, &context, params.as_str());
+                    drop(turn);
+                    answer
+                };
+                let crashed = |_| RpcError::internal("method handler crashed");
+                tokio::task::spawn_blocking(run).await.map_err(crashed)?
+            }
         });
         let registered = registered.map(drop);
         self.note(registered);
     }
 
-    fn note(&mut self, registered: Result<(), RegisterMethodError>) {
+    /// For what is neither of these, such as subscriptions.
+    pub(crate) const fn module(&mut self) -> &mut RpcModule<Arc<Context>> {
+        &mut self.module
+    }
+
+    /// Takes note that a method could not be registered.
+    pub(crate) fn note(&mut self, registered: Result<(), RegisterMethodError>) {
         if let Err(error) = registered {
             self.taken_twice.get_or_insert(error);
         }
     }
 
     /// All of them.
-    pub(crate) fn finish(self) -> Result<RpcModule<Arc<Context>>, RegisterMethodError> {
-        self.taken_twice.map_or(Ok(self.module), Err)
+    pub(crate) fn finish(self) -> Result<Methods, RegisterMethodError> {
+        self.taken_twice.map_or(Ok(self.module.into()), Err)
     }
 }
 

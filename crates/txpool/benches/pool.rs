@@ -199,7 +199,8 @@ fn recovery() {
         PooledEnvelope::Eip1559(tx.into_signed(signature)).encoded_2718().into()
     };
     let raw: Vec<Bytes> = (0..4000).map(sign).collect();
-    let (mut alone, mut together, mut taken_in) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut alone, mut together) = (Vec::new(), Vec::new());
+    let (mut taken_in, mut direct) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let single = pool();
         let start = Instant::now();
@@ -210,16 +211,37 @@ fn recovery() {
         assert!(batched.add_batch(&raw, Origin::Local).iter().all(Result::is_ok));
         together.push(rate(raw.len(), start.elapsed()));
         taken_in.push(through_intake(&raw));
+        direct.push(on_threads_of_their_own(&raw));
     }
     println!("from raw bytes");
     println!("  {:20} {:>12.0}", "one by one", median(&mut alone));
     println!("  {:20} {:>12.0}", "on all threads", median(&mut together));
-    println!("  {:20} {:>12.0}", "by 40 clients", median(&mut taken_in));
+    println!("  {:20} {:>12.0}", "40 clients, intake", median(&mut taken_in));
+    println!("  {:20} {:>12.0}", "40 clients, threads", median(&mut direct));
 }
 
-/// Forty clients that each send one transaction after the other and wait for every reply.
+/// Clients that each send one transaction after the other and wait for every reply.
+const CLIENTS: usize = 40;
+
+/// Every client's transactions are added on a thread of its own.
+fn on_threads_of_their_own(raw: &[Bytes]) -> f64 {
+    let pool = pool();
+    let start = Instant::now();
+    thread::scope(|scope| {
+        for client in 0..CLIENTS {
+            let pool = &pool;
+            scope.spawn(move || {
+                for raw in raw.iter().skip(client).step_by(CLIENTS) {
+                    assert!(pool.add(raw, Origin::Local).is_ok());
+                }
+            });
+        }
+    });
+    rate(raw.len(), start.elapsed())
+}
+
+/// The intake adds the clients' transactions.
 fn through_intake(raw: &[Bytes]) -> f64 {
-    const CLIENTS: usize = 40;
     let pool = Arc::new(pool());
     let intake = Intake::start(&pool, IntakeLimits::default()).unwrap();
     let start = Instant::now();

@@ -53,10 +53,10 @@ impl Rules {
             Some(sender) => sender,
             None => self.recover(&tx)?,
         };
-        self.check_fees(config, &tx, sender, origin)?;
-        let tx = blobs::check(self.head.blobs, self.is(SpecId::OSAKA), config, tx, origin)?;
         let local = config.locals.contains(&sender);
         let origin = if origin == Origin::External && local { Origin::Local } else { origin };
+        self.check_fees(config, &tx, sender, origin)?;
+        let tx = blobs::check(self.head.blobs, self.is(SpecId::OSAKA), config, tx, origin)?;
         // Up to hundreds of signatures: only where it matters.
         let authorities = match config.restrict_delegated {
             true => authorities(&tx),

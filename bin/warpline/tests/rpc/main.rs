@@ -1,13 +1,18 @@
 //! `warpline node` as a whole program, asked over its sockets.
 //!
 //! - `node`: starting one; `client`: asking it.
+//! - `requests`: what is no request, or too much of one; `access`: who may ask; `sockets`:
+//!   WebSocket and IPC.
 //! - `compat`: the published conformance cases, which `cases` reads, `compare` and `schema` judge.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests")]
 
+mod access;
 mod cases;
 mod client;
 mod compare;
 mod compat;
 mod node;
+mod requests;
 mod schema;
+mod sockets;

@@ -7,6 +7,7 @@ use std::{
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
     thread,
+    time::{Duration, Instant},
 };
 
 /// The program.
@@ -62,6 +63,34 @@ impl Node {
         Client::connect(&self.address)
     }
 
+    /// Where it said that it listens, by the name of the protocol.
+    #[track_caller]
+    pub(crate) fn url(&self, protocol: &str) -> String {
+        let find = || {
+            let said = self.said();
+            let start = said.find(&format!("{protocol}://"))?;
+            Some(said[start..].split_whitespace().next()?.to_owned())
+        };
+        for _ in 0..200 {
+            if let Some(url) = find() {
+                return url;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        panic!("no {protocol} in: {}", self.said())
+    }
+
+    /// Asks it to end, as a service manager does, and waits until it has.
+    #[track_caller]
+    pub(crate) fn terminate(mut self) -> Duration {
+        let start = Instant::now();
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "{status}: {}", self.said());
+        start.elapsed()
+    }
+
     /// What it has written so far.
     pub(crate) fn said(&self) -> String {
         self.said.lock().unwrap().clone()
@@ -74,6 +103,38 @@ impl Drop for Node {
         let _status = self.child.wait();
     }
 }
+
+/// A data folder with a chain of nothing but its genesis block, and a node on it.
+pub(crate) fn small(args: &[&str]) -> (tempfile::TempDir, Node) {
+    let dir = tempfile::tempdir().unwrap();
+    let genesis = dir.path().join("genesis.json");
+    let forks = [
+        "homestead",
+        "eip150",
+        "eip155",
+        "eip158",
+        "byzantium",
+        "constantinople",
+        "petersburg",
+        "istanbul",
+        "berlin",
+        "london",
+    ];
+    let mut config = serde_json::json!({
+        "chainId": 1337, "terminalTotalDifficulty": 0, "shanghaiTime": 0, "cancunTime": 0,
+        "pragueTime": 0, "osakaTime": 0,
+    });
+    forks.iter().for_each(|fork| config[format!("{fork}Block")] = 0.into());
+    let alloc = serde_json::json!({ RICH: { "balance": "0x56bc75e2d63100000" } });
+    let file = serde_json::json!({ "config": config, "alloc": alloc, "gasLimit": "0x1c9c380", "difficulty": "0x0" });
+    std::fs::write(&genesis, file.to_string()).unwrap();
+    let chain = ["--chain", genesis.to_str().unwrap()];
+    let node = Node::start(dir.path(), &[&chain, args].concat());
+    (dir, node)
+}
+
+/// Who has everything.
+pub(crate) const RICH: &str = "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266";
 
 /// The folder of the published cases, if it is there: in `WARPLINE_SHARED`, or next to the
 /// repository.

@@ -6,6 +6,7 @@ use alloy_eips::eip1559::{BaseFeeParams, INITIAL_BASE_FEE};
 use alloy_hardforks::EthereumHardforks;
 use alloy_primitives::U256;
 use parking_lot::Mutex;
+use revm::primitives::hardfork::SpecId;
 use warpline_storage::{BlockRef, StateReader, StorageError};
 
 /// How many blocks are looked at.
@@ -21,15 +22,16 @@ const LEAST: u128 = 2;
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.quick("eth_gasPrice", |context, _| {
-        let head = head(context)?;
         let tip = context.tips.suggest(context)?;
-        Ok(U256::from(tip.saturating_add(next_base_fee(context, &head).unwrap_or_default().into())))
+        let next = context.node.pool().head();
+        Ok(U256::from(tip.saturating_add(next.base_fee.into())))
     });
     registry.quick("eth_maxPriorityFeePerGas", |context, _| {
         Ok(U256::from(context.tips.suggest(context)?))
     });
     registry.quick("eth_baseFee", |context, _| {
-        Ok(next_base_fee(context, &head(context)?).map(U256::from))
+        let next = context.node.pool().head();
+        Ok(next.spec.is_enabled_in(SpecId::LONDON).then_some(U256::from(next.base_fee)))
     });
     registry.quick("eth_blobBaseFee", |context, _| {
         let head = head(context)?;
@@ -61,8 +63,13 @@ pub(crate) fn blob_base_fee(context: &Context, header: &Header) -> Option<u128> 
 pub(crate) struct Tips(Mutex<Option<(BlockRef, u128)>>);
 
 impl Tips {
-    /// The suggestion at the head, computed once for each.
+    /// The suggestion at the head; no less than the pool takes.
     fn suggest(&self, context: &Context) -> Result<u128, RpcError> {
+        Ok(self.paid(context)?.max(context.node.pool().min_tip()))
+    }
+
+    /// What is paid at the head, computed once for each.
+    fn paid(&self, context: &Context) -> Result<u128, RpcError> {
         let blocks = context.view().blocks()?;
         let head = blocks.block();
         let last = *self.0.lock();

@@ -48,6 +48,10 @@ pub(crate) fn query_logs(context: &Context, query: &LogQuery) -> Result<Vec<Foun
     };
     for number in from..=to {
         search.block(&reader, number)?;
+        if search.found.len() > search.most {
+            let words = format!("query exceeds max results {}", search.most);
+            return Err(RpcError::invalid_params(words));
+        }
     }
     Ok(search.found)
 }
@@ -100,6 +104,11 @@ impl<'a> Search<'a> {
         Self { filter, most, deadline, found: Vec::new() }
     }
 
+    /// Whether there is as much as one answer may have.
+    pub(crate) const fn is_full(&self) -> bool {
+        self.found.len() >= self.most
+    }
+
     /// Looks through the block at a height.
     pub(crate) fn block(&mut self, reader: &StateReader<'_>, number: u64) -> Result<(), RpcError> {
         if number.is_multiple_of(1024) && self.deadline.is_some_and(|end| Instant::now() > end) {
@@ -112,12 +121,7 @@ impl<'a> Search<'a> {
         let Some(block_hash) = reader.block_hash(number)? else { return Ok(()) };
         let filter = self.filter;
         let matches = |log: &Log| filter.matches(log);
-        of_block(reader, (number, block_hash, header.timestamp), matches, &mut self.found)?;
-        if self.found.len() > self.most {
-            let words = format!("query exceeds max results {}", self.most);
-            return Err(RpcError::invalid_params(words));
-        }
-        Ok(())
+        Ok(of_block(reader, (number, block_hash, header.timestamp), matches, &mut self.found)?)
     }
 }
 

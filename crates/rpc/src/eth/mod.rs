@@ -5,6 +5,7 @@ mod call;
 mod config;
 mod fee_history;
 mod fees;
+mod filters;
 mod logs;
 mod proof;
 mod receipts;
@@ -18,6 +19,8 @@ use crate::{registry::Registry, wire::Quantity};
 pub(crate) use blocks::{FullBlock, with_block};
 pub(crate) use call::{At, limits};
 pub(crate) use fees::Tips;
+pub(crate) use filters::{Filters, check as check_query, wanted};
+pub(crate) use logs::{FoundLog, of_block as logs_of_block};
 pub(crate) use state::account;
 pub(crate) use transactions::raw as raw_transaction;
 
@@ -34,6 +37,7 @@ pub(crate) fn register(registry: &mut Registry) {
     config::register(registry);
     fee_history::register(registry);
     fees::register(registry);
+    filters::register(registry);
     logs::register(registry);
     proof::register(registry);
     receipts::register(registry);

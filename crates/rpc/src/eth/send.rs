@@ -20,12 +20,12 @@ const SYNC_DEFAULT: Duration = Duration::from_secs(2);
 const SYNC_MOST: Duration = Duration::from_secs(60);
 
 pub(super) fn register(registry: &mut Registry) {
-    registry.slow("eth_sendRawTransaction", |context, args| {
+    registry.waiting("eth_sendRawTransaction", |context, args| {
         let raw: Bytes = args.required("input")?;
         let added = added(context.node.submit(&raw, Origin::Local))?;
         Ok(settled(context, added))
     });
-    registry.slow("eth_sendRawTransactionSync", |context, args| {
+    registry.waiting("eth_sendRawTransactionSync", |context, args| {
         let raw: Bytes = args.required("input")?;
         let timeout: Option<u64> = args.optional("timeout")?;
         let wait = timeout.map_or(SYNC_DEFAULT, Duration::from_millis).min(SYNC_MOST);

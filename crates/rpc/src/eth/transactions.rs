@@ -49,26 +49,44 @@ fn encoded(transaction: &Transaction) -> Bytes {
     transaction.encoded_2718().into()
 }
 
-/// A transaction of the chain.
+/// A transaction of the chain or of the pool. It may go from the one to the other while it is
+/// looked for, so the chain is asked again.
 pub(crate) fn by_hash(
     context: &Context,
     hash: B256,
 ) -> Result<Option<RpcTransaction<'static>>, RpcError> {
+    let mined = mined(context, hash)?;
+    if mined.is_some() {
+        return Ok(mined);
+    }
+    match context.node.pool().get(&hash) {
+        Some(waiting) => Ok(Some(RpcTransaction::pending(&waiting).into_owned())),
+        None => self::mined(context, hash),
+    }
+}
+
+fn mined(context: &Context, hash: B256) -> Result<Option<RpcTransaction<'static>>, RpcError> {
     let blocks = context.view().blocks()?;
     let reader = blocks.reader()?;
     let Some((number, index)) = reader.transaction_position(&hash)? else { return Ok(None) };
     read(&reader, number, index as usize)
 }
 
-/// A transaction as it is sent, of the chain or of the pool.
+/// A transaction as it is sent: with its blobs while it waits.
 pub(crate) fn raw(context: &Context, hash: B256) -> Result<Option<Bytes>, RpcError> {
-    if let Some(waiting) = context.node.pool().get(&hash) {
-        return Ok(Some(waiting.encoded()));
+    let mined = |context: &Context| -> Result<Option<Bytes>, RpcError> {
+        let blocks = context.view().blocks()?;
+        let reader = blocks.reader()?;
+        let Some((number, index)) = reader.transaction_position(&hash)? else { return Ok(None) };
+        Ok(reader.transaction(number, index as usize)?.map(|transaction| encoded(&transaction)))
+    };
+    if let Some(found) = mined(context)? {
+        return Ok(Some(found));
     }
-    let blocks = context.view().blocks()?;
-    let reader = blocks.reader()?;
-    let Some((number, index)) = reader.transaction_position(&hash)? else { return Ok(None) };
-    Ok(reader.transaction(number, index as usize)?.map(|transaction| encoded(&transaction)))
+    match context.node.pool().get(&hash) {
+        Some(waiting) => Ok(Some(waiting.encoded())),
+        None => mined(context),
+    }
 }
 
 /// A transaction by its place.

@@ -6,6 +6,7 @@ use alloy_primitives::{Address, B256, U128, U256};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use std::borrow::Cow;
 use warpline_storage::Transaction;
+use warpline_txpool::PoolTransaction;
 
 /// Where a transaction is in the chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,23 @@ pub(crate) struct RpcTransaction<'a> {
     pub(crate) from: Address,
     pub(crate) transaction: Cow<'a, Transaction>,
     pub(crate) mined: Option<Mined>,
+}
+
+impl<'a> RpcTransaction<'a> {
+    /// A transaction of the pool.
+    pub(crate) fn pending(transaction: &'a PoolTransaction) -> Self {
+        Self {
+            hash: transaction.hash(),
+            from: transaction.sender(),
+            transaction: Cow::Borrowed(transaction.transaction()),
+            mined: None,
+        }
+    }
+
+    /// The same, on its own.
+    pub(crate) fn into_owned(self) -> RpcTransaction<'static> {
+        RpcTransaction { transaction: Cow::Owned(self.transaction.into_owned()), ..self }
+    }
 }
 
 impl Serialize for RpcTransaction<'_> {

@@ -99,6 +99,17 @@ fn without_locals_nobody_is_exempt() {
 }
 
 #[test]
+fn listed_senders_are_local_wherever_they_come_from() {
+    let bench = Bench::new(PoolConfig { locals: vec![address(1)], ..small() });
+    for nonce in 0..8 {
+        bench.add(&tx(1, nonce).fees(1000, 0)).unwrap();
+    }
+    assert!(matches!(bench.add(&tx(2, 0).fees(1000, 0)), Err(PoolError::TipTooLow { .. })));
+    let origin = bench.pool.get_by_nonce(&address(1), 0).unwrap().origin();
+    assert_eq!(origin, Origin::Local);
+}
+
+#[test]
 fn a_queue_is_limited_by_sender_and_in_total() {
     let bench = Bench::new(small());
     for nonce in [5, 6, 8] {
