@@ -1,7 +1,7 @@
 //! `eth_call`, `eth_estimateGas` and `eth_createAccessList`.
 
 use crate::{
-    Call, CallBlock, InvalidCall, Limits, Outcome, Overrides, SimulationError, checks, reason,
+    Call, CallBlock, Limits, Outcome, Overrides, SimulationError, checks, reason,
     run::{End, Session},
 };
 use alloy_eips::eip2930::AccessList;
@@ -184,7 +184,11 @@ pub fn create_access_list<DB: Database>(
         if accessed == list {
             let outcome = Outcome::new(result.result);
             let gas_used = outcome.gas_used;
-            let error = outcome.returned::<InvalidCall>().err().map(|error| error.to_string());
+            let error = match &outcome.end {
+                End::Success => None,
+                End::Revert => Some(reason::REVERTED.to_owned()),
+                End::Halt(halt) => Some(reason::of_halt(halt).into_owned()),
+            };
             return Ok(Accesses { list, gas_used, error });
         }
         list = accessed;

@@ -5,7 +5,8 @@ use alloy_sol_types::{Panic, Revert, SolError};
 use revm::context_interface::result::HaltReason;
 use std::borrow::Cow;
 
-const REVERTED: &str = "execution reverted";
+/// The words for code that reverted, whatever the reason.
+pub const REVERTED: &str = "execution reverted";
 
 /// The words for what a contract returned when it reverted, with the reason that Solidity's
 /// `Error(string)` and `Panic(uint256)` carry.

@@ -64,7 +64,7 @@ pub(crate) struct Tips(Mutex<Option<(BlockRef, u128)>>);
 
 impl Tips {
     /// The suggestion at the head; no less than the pool takes.
-    fn suggest(&self, context: &Context) -> Result<u128, RpcError> {
+    pub(super) fn suggest(&self, context: &Context) -> Result<u128, RpcError> {
         Ok(self.paid(context)?.max(context.node.pool().min_tip()))
     }
 

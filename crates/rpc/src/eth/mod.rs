@@ -6,6 +6,7 @@ mod config;
 mod fee_history;
 mod fees;
 mod filters;
+mod fill;
 mod logs;
 mod proof;
 mod receipts;
@@ -38,6 +39,7 @@ pub(crate) fn register(registry: &mut Registry) {
     fee_history::register(registry);
     fees::register(registry);
     filters::register(registry);
+    fill::register(registry);
     logs::register(registry);
     proof::register(registry);
     receipts::register(registry);

@@ -23,7 +23,9 @@ pub struct UnsignedTransaction {
 }
 
 impl UnsignedTransaction {
-    pub(super) fn new(call: &Call, chain_id: u64) -> Self {
+    /// The transaction that a call would be: of type 2 unless it has a price that does not depend on
+    /// the base fee, blobs or delegations.
+    pub fn new(call: &Call, chain_id: u64) -> Self {
         let tx = typed(call, chain_id);
         let encoded = match &tx {
             EthereumTypedTransaction::Legacy(tx) => encode_legacy(tx),

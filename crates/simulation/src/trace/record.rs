@@ -3,7 +3,7 @@
 use crate::{Overlay, OverlayError, SimulationError};
 use alloy_evm::{Database, EvmEnv};
 use alloy_primitives::{Address, B256, Log, U256};
-use alloy_rpc_types_trace::geth::{GethDebugTracingOptions, GethTrace};
+use alloy_rpc_types_trace::geth::{GethDebugTracerConfig, GethDebugTracingOptions, GethTrace};
 use core::cell::RefCell;
 use revm::{
     DatabaseRef, Inspector,
@@ -18,6 +18,7 @@ use revm::{
     state::{AccountInfo, Bytecode},
 };
 use revm_inspectors::tracing::{DebugInspector, DebugInspectorError, TransactionContext};
+use serde_json::{Map, Value};
 
 /// Which tracer, and what it is to record.
 pub type TraceOptions = GethDebugTracingOptions;
@@ -37,7 +38,11 @@ pub(super) struct Recorder {
 
 impl Recorder {
     pub(super) fn new<E>(options: &TraceOptions) -> Result<Self, SimulationError<E>> {
-        let inspector = DebugInspector::new(options.clone()).map_err(refused)?;
+        let mut plain = options.clone();
+        if matches!(&plain.tracer, Some(tracer) if tracer.as_str() == "muxTracer") {
+            normalize(&mut plain.tracer_config);
+        }
+        let inspector = DebugInspector::new(plain).map_err(refused)?;
         let limited = options.config.limit.is_none_or(|limit| limit == 0 || limit > MAX_STEPS);
         let limited = limited && matches!(inspector, DebugInspector::Default(..));
         Ok(Self { inspector, steps_left: None, limited })
@@ -64,6 +69,18 @@ impl Recorder {
             DebugInspectorError::Database(error) => error.into(),
             error => SimulationError::request(error),
         })
+    }
+}
+
+/// Callers write `null` and `{}` for no configuration; revm-inspectors wants the one or the other.
+fn normalize(config: &mut GethDebugTracerConfig) {
+    for (tracer, config) in config.0.as_object_mut().into_iter().flatten() {
+        let takes_none = matches!(tracer.as_str(), "4byteTracer" | "noopTracer" | "stateGasTracer");
+        if config.is_null() && !takes_none {
+            *config = Value::Object(Map::new());
+        } else if takes_none && config.as_object().is_some_and(Map::is_empty) {
+            *config = Value::Null;
+        }
     }
 }
 
