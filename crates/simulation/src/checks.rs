@@ -63,7 +63,7 @@ pub enum InvalidCall {
     NoAuthorizations { from: Address },
     /// The sender cannot pay for it.
     #[error("insufficient funds for gas * price + value: address {from} have {have} want {want}")]
-    InsufficientFunds { from: Address, have: U256, want: U512 },
+    InsufficientFunds { from: Address, have: Box<U256>, want: Box<U512> },
     /// The estimate's sender cannot pay the value.
     #[error("insufficient funds for transfer")]
     InsufficientFundsForTransfer,
@@ -94,9 +94,11 @@ impl InvalidCall {
             InvalidTransaction::CreateInitCodeSizeLimit => {
                 Self::MaxInitCodeSize { size: call.input.len() }
             }
-            InvalidTransaction::LackOfFundForMaxFee { fee, balance } => {
-                Self::InsufficientFunds { from: call.from, have: *balance, want: U512::from(*fee) }
-            }
+            InvalidTransaction::LackOfFundForMaxFee { fee, balance } => Self::InsufficientFunds {
+                from: call.from,
+                have: balance,
+                want: Box::new(U512::from(*fee)),
+            },
             error => Self::Other(error),
         }
     }
@@ -140,9 +142,9 @@ pub(crate) fn check(
             return Err(InvalidCall::NoAuthorizations { from });
         }
     }
-    let want = cost(call);
-    let have = sender.balance;
+    let (have, want) = (sender.balance, cost(call));
     if U512::from(have) < want {
+        let (have, want) = (Box::new(have), Box::new(want));
         return Err(InvalidCall::InsufficientFunds { from, have, want });
     }
     Ok(())
@@ -224,8 +226,8 @@ pub(crate) fn affordable(call: &Call, balance: U256) -> Result<Option<u64>, Inva
     if let Some((hashes, cap)) = call.blobs.as_ref().filter(|(hashes, _)| !hashes.is_empty()) {
         let blobs = U512::from(hashes.len() as u64 * DATA_GAS_PER_BLOB) * U512::from(*cap);
         if blobs >= U512::from(available) {
-            let (from, want) = (call.from, blobs + U512::from(call.value));
-            return Err(InvalidCall::InsufficientFunds { from, have: balance, want });
+            let (from, want) = (call.from, Box::new(blobs + U512::from(call.value)));
+            return Err(InvalidCall::InsufficientFunds { from, have: Box::new(balance), want });
         }
         available -= U256::from(blobs);
     }

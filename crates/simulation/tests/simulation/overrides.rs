@@ -72,7 +72,7 @@ fn a_moved_precompile_answers_there_only_and_costs_an_access() {
     let state = StateOverrides::from([(IDENTITY, moved.clone())]);
     let overrides = Overrides { state: Some(&state), block: None };
     assert_eq!(run(&world, B, input.clone(), overrides), Ok(input.clone()));
-    assert_eq!(run(&world, IDENTITY, input.clone(), overrides), Ok(Bytes::new()));
+    assert_eq!(run(&world, IDENTITY, input, overrides), Ok(Bytes::new()));
 
     // Gas of a call from code to the address in the input.
     let call_it = Asm::new().op(GAS).push(0).push(0).push(0).push(0).push(0).word(0).op(GAS);
