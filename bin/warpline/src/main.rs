@@ -61,3 +61,14 @@ fn main() -> eyre::Result<ExitCode> {
         Command::Node(args) => node::run(&args),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_of_all_commands_fit_together() {
+        Cli::command().debug_assert();
+    }
+}

@@ -22,7 +22,7 @@ pub(crate) struct ProduceArgs {
     /// Gas limit that new blocks approach [default: that of the parent].
     #[arg(long = "miner.gaslimit", value_name = "GAS",
           value_parser = clap::value_parser!(u64).range(5_000..1 << 62))]
-    pub(crate) gas_limit: Option<u64>,
+    pub(crate) target_gas_limit: Option<u64>,
 
     /// Who gets the fees of new blocks.
     #[arg(long = "miner.etherbase", value_name = "ADDRESS", default_value_t = Address::ZERO)]
