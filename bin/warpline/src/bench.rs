@@ -79,6 +79,10 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "DIR", requires = "pipeline")]
     datadir: Option<PathBuf>,
 
+    /// With --pipeline: leave the databases, for `export`, `import` and `db`
+    #[arg(long, requires = "pipeline")]
+    keep: bool,
+
     /// Write the blocks as fixtures instead of running them: a file for one, a folder for several
     #[arg(long, value_name = "PATH", conflicts_with_all = ["json"])]
     emit: Option<PathBuf>,

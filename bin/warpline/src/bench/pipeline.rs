@@ -98,7 +98,7 @@ pub(super) fn measure(args: &BenchArgs, jobs: &[Job]) -> eyre::Result<ExitCode> 
     progress
         .set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} runs, {eta} left: {msg}")?);
 
-    let mut rows = Vec::new();
+    let (mut rows, mut kept) = (Vec::new(), Vec::new());
     for job in jobs {
         let folder = match &args.datadir {
             Some(folder) => tempfile::tempdir_in(folder),
@@ -106,7 +106,7 @@ pub(super) fn measure(args: &BenchArgs, jobs: &[Job]) -> eyre::Result<ExitCode> 
         };
         let folder = folder.wrap_err("making a folder for the database")?;
         progress.set_message(format!("{}, building", job.label()));
-        let path = folder.path();
+        let path = &folder.path().join("db");
         let chain = prepare(path, job, args, &engines[1], threads)
             .wrap_err_with(|| format!("workload `{}`", job.workload))?;
         progress.set_message(job.label());
@@ -119,9 +119,13 @@ pub(super) fn measure(args: &BenchArgs, jobs: &[Job]) -> eyre::Result<ExitCode> 
             }
         }
         rows.extend(summarize(job, &chain, &timed));
+        if args.keep {
+            kept.push(format!("{}: --datadir {}", job.label(), folder.keep().display()));
+        }
     }
     progress.finish_and_clear();
     eprint!("{}", table(&rows));
+    kept.iter().for_each(|database| eprintln!("{database}"));
     let report = serde_json::json!({ "threads": threads, "runs": runs, "pipeline": rows });
     json::write(args.json.as_deref(), &report)?;
     Ok(ExitCode::SUCCESS)
@@ -158,8 +162,8 @@ fn prepare(
     let header = genesis_header(&genesis, &rules);
     let state = state(&block, args.state_size);
     let accounts = state.accounts.len();
-    let mut chain =
-        StoredChain::create_large(path, options(threads), rules.clone(), header, state)?;
+    let options = ChainOptions { config: Some(block.chain.clone()), ..options(threads) };
+    let mut chain = StoredChain::create_large(path, options, rules.clone(), header, state)?;
 
     let WorkloadBlock { transactions, senders, header, .. } = block;
     let mut timestamp = header.timestamp;

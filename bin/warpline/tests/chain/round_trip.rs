@@ -224,3 +224,18 @@ fn every_way_of_writing_leads_to_the_same_chain() {
         assert_eq!(verify(folder.path()), chain.head());
     }
 }
+
+#[test]
+fn a_database_that_a_bench_leaves_is_one_like_any_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = ["bench", "transfers", "--pipeline", "--keep", "--runs", "1"];
+    let sizes = ["--blocks", "3", "--txs", "5"];
+    warpline(&[bench.as_slice(), &sizes].concat(), folder.path(), NOTHING).ok();
+    let kept = fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+    assert_eq!(verify(&kept), 3);
+    let out = folder.path().join("out.rlp");
+    warpline(&["export"], &kept, [out.as_os_str(), "1".as_ref(), "3".as_ref()]).ok();
+    warpline(&["db", "unwind"], &kept, ["0"]).ok();
+    assert_eq!(import(&kept, &[&out]).ok().json()["blocks"], 3);
+    assert_eq!(verify(&kept), 3);
+}
