@@ -16,15 +16,18 @@ FIXTURES ?= ../shared/ethereum-tests
 FUZZ_SECONDS ?= 600
 # How often `torture` kills.
 KILLS ?= 200
-# Extra arguments for `run` and `bench`, e.g. ARGS="--threads 4 --runs 25".
+# Extra arguments for `run`, `replay` and `bench`, e.g. ARGS="--threads 4 --runs 25".
 ARGS ?=
 
-.PHONY: help run bench build test check fmt fmt-check lint unit conformance fuzz torture doc loom deny contracts contracts-check hoodi-genesis setup clean
+.PHONY: help run replay bench build test check fmt fmt-check lint unit conformance fuzz torture doc loom deny contracts contracts-check hoodi-genesis setup clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: setup ## Build, then replay the bundled blocks (BLOCKS=path for others)
+run: setup ## Build, then run a node with a funded development chain on 127.0.0.1:8545
+	$(CARGO) run --locked --release --package warpline -- node --dev $(ARGS)
+
+replay: setup ## Replay the bundled blocks in both modes (BLOCKS=path for others)
 	$(CARGO) run --locked --release --package warpline -- replay $(BLOCKS) $(ARGS)
 
 bench: setup ## Run the synthetic workloads in both modes (WORKLOADS="dex erc20" for some)
