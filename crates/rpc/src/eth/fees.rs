@@ -23,8 +23,10 @@ const LEAST: u128 = 2;
 pub(crate) fn register(registry: &mut Registry) {
     registry.quick("eth_gasPrice", |context, _| {
         let tip = context.tips.suggest(context)?;
-        let next = context.node.pool().head();
-        Ok(U256::from(tip.saturating_add(next.base_fee.into())))
+        // Enough for the next block, and for calls, which are held against the latest.
+        let next = context.node.pool().head().base_fee;
+        let base_fee = head(context)?.base_fee_per_gas.unwrap_or_default().max(next);
+        Ok(U256::from(tip.saturating_add(base_fee.into())))
     });
     registry.quick("eth_maxPriorityFeePerGas", |context, _| {
         Ok(U256::from(context.tips.suggest(context)?))
