@@ -10,11 +10,12 @@
 //! - `build`: new blocks; `changes`: what development chains change besides.
 //! - `pipeline`: many blocks in a row, their stages overlapping; `senders`: the
 //!   first of them.
-//! - `view`: what others read of it while it goes on.
+//! - `view`: what others read of it while it goes on; `accesses`: what its blocks touch.
 //! - `verify`: the state against its tries.
 //!
 //! [`StoredChain`] ties them together. Only blocks that are valid in every respect are committed.
 
+mod accesses;
 mod build;
 mod bulk;
 mod chain;

@@ -9,7 +9,7 @@ use super::{
     state::{CodeCache, StoredDb, StoredRoots, Tries},
 };
 use crate::{ImportError, Rules, before::Roots};
-use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256, map::AddressMap};
 use parking_lot::RwLock;
 use std::{collections::BTreeMap, sync::Arc};
 use warpline_executor::ParentState;
@@ -31,6 +31,7 @@ pub struct ChainView {
     rules: Arc<Rules>,
     codes: Arc<CodeCache>,
     trie: TrieConfig,
+    storage_only: Arc<AddressMap<U256>>,
     published: Arc<RwLock<Published>>,
 }
 
@@ -42,6 +43,7 @@ impl StoredChain {
             rules: Arc::new(self.rules.clone()),
             codes: Arc::clone(&self.codes),
             trie: TrieConfig { threads: 1, ..self.trie_config.clone() },
+            storage_only: Arc::clone(&self.storage_only),
             published: Arc::clone(&self.published),
         }
     }
@@ -123,6 +125,10 @@ impl BlockState {
     /// The database cannot be read.
     pub fn reader(&self) -> Result<StateReader<'_>, StorageError> {
         self.snapshot.reader()
+    }
+
+    pub(super) fn storage_only_accounts(&self) -> Arc<AddressMap<U256>> {
+        Arc::clone(&self.view.storage_only)
     }
 
     /// Computes roots of this state with changes on top.

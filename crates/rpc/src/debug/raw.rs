@@ -3,7 +3,7 @@
 use crate::{
     Context, RpcError,
     args::Args,
-    eth::{FullBlock, raw_transaction, with_block},
+    eth::{FullBlock, access_list, raw_transaction, with_block},
     registry::Registry,
     wire::{BlockId, Hex},
 };
@@ -34,6 +34,11 @@ pub(crate) fn register(registry: &mut Registry) {
         // As in geth, what is not there is empty.
         Ok(raw_transaction(context, hash.0)?.unwrap_or_default())
     });
+    registry.slow("debug_getRawBlockAccessList", |context, args| {
+        let id: BlockId = args.required("block")?;
+        let list = access_list(context, id)?.ok_or_else(|| not_found(id))?;
+        Ok(Bytes::from(alloy_rlp::encode(list)))
+    });
     // Blocks that break a rule are refused with the reason and not kept.
     registry.quick("debug_getBadBlocks", |_, _| Ok(Vec::<Value>::new()));
 }
@@ -45,11 +50,15 @@ fn of_block<T>(
 ) -> Result<T, RpcError> {
     let id: BlockId = args.required("block")?;
     let found = with_block(context, id, |block| with(context, block))?;
-    found.ok_or_else(|| match id {
+    found.ok_or_else(|| not_found(id))
+}
+
+fn not_found(id: BlockId) -> RpcError {
+    match id {
         BlockId::Number(number) => RpcError::refused(format!("block #{number} not found")),
         BlockId::Hash(hash) => RpcError::refused(format!("block {hash} not found")),
         BlockId::Tag(_) => RpcError::refused("block not found"),
-    })
+    }
 }
 
 /// A receipt as the receipts trie has it.

@@ -10,6 +10,7 @@ use crate::{
     },
 };
 use alloy_consensus::{BlockBody, Header};
+use alloy_eips::eip7928::BlockAccessList;
 use alloy_primitives::{Address, B256};
 use serde_json::value::{RawValue, to_raw_value};
 use std::borrow::Cow;
@@ -32,6 +33,9 @@ pub(crate) fn register(registry: &mut Registry) {
         let id = block_hash(args)?;
         with_header(context, id, |header| to_raw_value(&header).map_err(RpcError::internal))
     });
+    registry.slow("eth_getBlockAccessList", |context, args| {
+        access_list(context, args.required("block")?)
+    });
     count(registry, "eth_getBlockTransactionCountByNumber", block_number, |body| {
         body.transactions.len()
     });
@@ -48,6 +52,22 @@ pub(crate) fn register(registry: &mut Registry) {
         let (id, index) = (block_hash(args)?, index(args)?);
         with_block(context, id, |block| block.ommer(index))
     });
+}
+
+/// The block access list of a block (EIP-7928).
+pub(crate) fn access_list(
+    context: &Context,
+    id: BlockId,
+) -> Result<Option<BlockAccessList>, RpcError> {
+    let number = {
+        let blocks = context.view().blocks()?;
+        let reader = blocks.reader()?;
+        context.number_of(&blocks, &reader, id)?
+    };
+    match number {
+        Some(number) => Ok(context.view().access_list(number)?),
+        None => Ok(None),
+    }
 }
 
 /// A block by number or tag.

@@ -18,7 +18,7 @@ mod transactions;
 
 use crate::{registry::Registry, wire::Quantity};
 
-pub(crate) use blocks::{FullBlock, with_block};
+pub(crate) use blocks::{FullBlock, access_list, with_block};
 pub(crate) use call::{At, limits};
 pub(crate) use fees::Tips;
 pub(crate) use filters::{Filters, check as check_query, wanted};

@@ -16,10 +16,11 @@ impl Quantity {
             [b'0', _, ..] => return Err("hex number with leading zero digits"),
             _ => {}
         }
-        if digits.len() > 16 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-            return Err("hex number > 64 bits");
+        // A sign would be read as part of a number.
+        if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return Err("invalid hex string");
         }
-        u64::from_str_radix(digits, 16).map(Self).map_err(|_| "invalid hex string")
+        u64::from_str_radix(digits, 16).map(Self).map_err(|_| "hex number > 64 bits")
     }
 }
 

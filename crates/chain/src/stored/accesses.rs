@@ -1,0 +1,62 @@
+//! The block access list of a block of the chain (EIP-7928), whether its header commits to one
+//! or not: the block is executed once more, in order.
+
+use super::view::{BlockRoots, BlockState, ChainView};
+use crate::{ImportError, before::StateBefore, body::Tx, execution::Ready};
+use alloy_consensus::{Block, transaction::Recovered};
+use alloy_eips::eip7928::BlockAccessList;
+use alloy_primitives::{U256, map::AddressMap};
+use std::sync::Arc;
+use warpline_executor::EthTransaction;
+use warpline_storage::StorageError;
+
+impl StateBefore for BlockState {
+    type Roots<'a> = BlockRoots;
+
+    fn storage_only(&self) -> Arc<AddressMap<U256>> {
+        self.storage_only_accounts()
+    }
+
+    fn roots(&self) -> Result<BlockRoots, ImportError> {
+        Self::roots(self)
+    }
+}
+
+impl ChainView {
+    /// The block access list of the block at a height, which is empty for the genesis block.
+    /// None where there is no such block.
+    ///
+    /// # Errors
+    /// The state before it or its senders have been pruned, or the database cannot be read.
+    pub fn access_list(&self, number: u64) -> Result<Option<BlockAccessList>, ImportError> {
+        let Some(before) = number.checked_sub(1) else {
+            return Ok(Some(BlockAccessList::default()));
+        };
+        let state = match self.at(before) {
+            Ok(state) => state,
+            Err(StorageError::UnknownBlock { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let blocks = self.blocks()?;
+        let reader = blocks.reader()?;
+        let (Some((header, _)), Some(body), Some(senders), Some((_, total_difficulty))) = (
+            reader.header(number)?,
+            reader.body(number)?,
+            reader.senders(number)?,
+            reader.header(before)?,
+        ) else {
+            return Ok(None);
+        };
+        // The chain may have moved in between.
+        if header.parent_hash != state.block().hash {
+            return Ok(None);
+        }
+        let block: Block<EthTransaction> = Block { header, body };
+        let sent = block.body.transactions.iter().cloned().zip(senders);
+        let txs: Vec<_> =
+            sent.map(|(tx, sender)| Tx::new(Recovered::new_unchecked(tx, sender))).collect();
+        // On a development chain contracts may have sent.
+        let rules = self.rules().for_child(total_difficulty).with_contracts_sending(true);
+        Ready { rules, block: &block, txs: &txs }.access_list(&state).map(Some)
+    }
+}
