@@ -14,10 +14,10 @@ pub enum NodeError {
     Stopped,
     /// The pool refuses a transaction.
     #[error(transparent)]
-    Pool(#[from] PoolError),
+    Pool(Box<PoolError>),
     /// A block cannot be made or imported.
     #[error(transparent)]
-    Chain(#[from] ImportError),
+    Chain(Box<ImportError>),
     /// The database cannot be read or written.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -49,4 +49,16 @@ pub enum NodeError {
     /// No such block to go back to.
     #[error("block {0} is not in the chain")]
     UnknownBlock(u64),
+}
+
+impl From<PoolError> for NodeError {
+    fn from(error: PoolError) -> Self {
+        Self::Pool(Box::new(error))
+    }
+}
+
+impl From<ImportError> for NodeError {
+    fn from(error: ImportError) -> Self {
+        Self::Chain(Box::new(error))
+    }
 }

@@ -72,8 +72,8 @@ impl From<PoolError> for RpcError {
 impl From<NodeError> for RpcError {
     fn from(error: NodeError) -> Self {
         match error {
-            NodeError::Pool(error) => error.into(),
-            NodeError::Chain(error) => error.into(),
+            NodeError::Pool(error) => (*error).into(),
+            NodeError::Chain(error) => (*error).into(),
             NodeError::Storage(error) => error.into(),
             error => Self::refused(error),
         }
