@@ -40,6 +40,6 @@ pub use simulate::{
     SimulatedCall, StateRoots, TRANSFER_EMITTER, UnsignedTransaction, simulate,
 };
 pub use trace::{
-    MAX_STEPS, TraceOptions, TracedBlock, flat_traces, trace_block, trace_call, trace_call_within,
-    trace_transaction,
+    MAX_STEPS, Touched, TraceOptions, TracedBlock, flat_traces, touched, trace_block, trace_call,
+    trace_call_within, trace_transaction,
 };

@@ -96,6 +96,11 @@ impl<DB: Database> Overlay<DB> {
         }
     }
 
+    /// The state below, without the changes.
+    pub(crate) fn into_below(self) -> DB {
+        self.below
+    }
+
     /// Says what `BLOCKHASH` finds for a block, whatever the state below says.
     pub fn set_block_hash(&mut self, number: u64, hash: B256) {
         self.block_hashes.retain(|(known, _)| *known != number);

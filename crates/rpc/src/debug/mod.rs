@@ -2,10 +2,12 @@
 
 mod raw;
 mod trace;
+mod witness;
 
 use crate::registry::Registry;
 
 pub(crate) fn register(registry: &mut Registry) {
     raw::register(registry);
     trace::register(registry);
+    witness::register(registry);
 }

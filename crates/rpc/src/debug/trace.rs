@@ -8,7 +8,8 @@ use crate::{
     registry::Registry,
     wire::{BlockId, Hex, Quantity},
 };
-use alloy_consensus::{Block, Header, transaction::SignerRecoverable};
+use alloy_consensus::{Block, BlockBody, Header, transaction::SignerRecoverable};
+use alloy_eips::eip4895::Withdrawals;
 use alloy_primitives::{Address, B256, Bytes};
 use alloy_rlp::Decodable;
 use alloy_rpc_types_eth::TransactionRequest;
@@ -64,16 +65,18 @@ pub(crate) fn register(registry: &mut Registry) {
 }
 
 /// A block to look into, with the state before it.
-struct Subject {
-    parent: At,
-    header: Header,
+pub(super) struct Subject {
+    pub(super) parent: At,
+    pub(super) header: Header,
     hash: B256,
     transactions: Vec<Transaction>,
     senders: Vec<Address>,
+    pub(super) ommers: Vec<Header>,
+    pub(super) withdrawals: Option<Withdrawals>,
 }
 
 impl Subject {
-    fn read(context: &Context, id: BlockId) -> Result<Self, RpcError> {
+    pub(super) fn read(context: &Context, id: BlockId) -> Result<Self, RpcError> {
         let found = with_block(context, id, |block| {
             let senders = block.senders()?;
             let FullBlock { hash, header, body, .. } = block;
@@ -120,10 +123,11 @@ impl Subject {
             return Err(RpcError::refused(words));
         }
         let Block { header, body } = block;
-        Ok(Self { parent, header, hash, transactions: body.transactions, senders })
+        let BlockBody { transactions, ommers, withdrawals } = body;
+        Ok(Self { parent, header, hash, transactions, senders, ommers, withdrawals })
     }
 
-    fn block<'a>(&'a self, context: &'a Context) -> TracedBlock<'a> {
+    pub(super) fn block<'a>(&'a self, context: &'a Context) -> TracedBlock<'a> {
         let rules = context.view().rules();
         let net_gas_metering = rules.net_gas_metering(self.header.number);
         TracedBlock {

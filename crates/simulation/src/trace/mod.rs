@@ -1,13 +1,15 @@
 //! What happened inside a transaction: `debug_trace*` and `trace_*`.
 //!
 //! `replay` executes the block up to the transaction in question, `record` makes something of what
-//! an inspector of revm-inspectors saw.
+//! an inspector of revm-inspectors saw. `touched` notes what a block takes from the state.
 
 mod record;
 mod replay;
+mod touched;
 
 pub use record::{MAX_STEPS, TraceOptions};
 pub use replay::TracedBlock;
+pub use touched::{Touched, touched};
 
 use crate::{CallBlock, Limits, Overrides, SimulationError, run::Session};
 use alloy_evm::Database;

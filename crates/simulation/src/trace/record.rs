@@ -3,7 +3,9 @@
 use crate::{Overlay, OverlayError, SimulationError};
 use alloy_evm::{Database, EvmEnv};
 use alloy_primitives::{Address, B256, Log, U256};
-use alloy_rpc_types_trace::geth::{GethDebugTracerConfig, GethDebugTracingOptions, GethTrace};
+use alloy_rpc_types_trace::geth::{
+    GethDebugTracerConfig, GethDebugTracingOptions, GethTrace, StructLog,
+};
 use core::cell::RefCell;
 use revm::{
     DatabaseRef, Inspector,
@@ -65,11 +67,22 @@ impl Recorder {
     ) -> Result<GethTrace, SimulationError<DB::Error>> {
         let mut state = Shared(RefCell::new(state));
         let trace = self.inspector.get_result(Some(place), tx, &env.block_env, result, &mut state);
-        trace.map_err(|error| match error {
+        let mut trace = trace.map_err(|error| match error {
             DebugInspectorError::Database(error) => error.into(),
             error => SimulationError::request(error),
-        })
+        })?;
+        if let GethTrace::Default(frame) = &mut trace {
+            frame.struct_logs.iter_mut().for_each(leave_out_nothing);
+        }
+        Ok(trace)
     }
+}
+
+/// What is empty is not printed, as in geth.
+fn leave_out_nothing(step: &mut StructLog) {
+    step.refund_counter = step.refund_counter.filter(|refund| *refund != 0);
+    step.memory.take_if(|memory| memory.is_empty());
+    step.return_data.take_if(|data| data.is_empty());
 }
 
 /// Callers write `null` and `{}` for no configuration; revm-inspectors wants the one or the other.

@@ -126,6 +126,8 @@ fn the_logger_of_steps_records_what_it_is_asked_for() {
     let less = traced(json!({ "disableStack": true, "disableStorage": true }));
     assert!(store(&less)["stack"].is_null() && store(&less)["storage"].is_null());
     let more = traced(json!({ "enableMemory": true, "enableReturnData": true, "limit": 0 }));
+    let first = &more["structLogs"][0];
+    assert!(first["memory"].is_null() && first["refund"].is_null() && first["stack"].is_array());
     let last = more["structLogs"].as_array().unwrap().last().unwrap().clone();
     assert_eq!(last["memory"][0], B256::from(U256::from(5)).to_string());
     let few = traced(json!({ "limit": 2, "timeout": "5s", "reexec": 128 }));
