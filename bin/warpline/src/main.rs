@@ -43,7 +43,7 @@ enum Command {
     Import(import::ImportArgs),
     Export(export::ExportArgs),
     Db(db::DbArgs),
-    Node(node::NodeArgs),
+    Node(Box<node::NodeArgs>),
 }
 
 fn main() -> eyre::Result<ExitCode> {

@@ -130,7 +130,7 @@ where
                 Ok(_) => Ok(gate.post(request).await),
                 Err(answer) => {
                     drain(request.into_body()).await;
-                    Ok(answer)
+                    Ok(*answer)
                 }
             }
         }))
@@ -199,44 +199,48 @@ fn answer(status: StatusCode, text: impl Into<HttpBody>) -> Response<HttpBody> {
     response
 }
 
+/// What is answered instead.
+type Refused = Box<Response<HttpBody>>;
+
+fn refuse(status: StatusCode, text: &'static str) -> Result<Transport, Refused> {
+    Err(Box::new(answer(status, text)))
+}
+
 impl GateLayer {
     /// Prepares a request for the service, or says what to answer instead.
-    fn admit<B>(&self, request: &mut Request<B>) -> Result<Transport, Response<HttpBody>> {
+    fn admit<B>(&self, request: &mut Request<B>) -> Result<Transport, Refused> {
         let headers = request.headers();
         if !may_be_called(host(headers, request.uri()), &self.policy.hosts) {
-            return Err(answer(StatusCode::FORBIDDEN, "invalid host specified\n"));
+            return refuse(StatusCode::FORBIDDEN, "invalid host specified\n");
         }
         if headers.contains_key(UPGRADE) {
             let origin = headers.get(ORIGIN).map(|origin| origin.to_str().unwrap_or_default());
             if !may_connect(origin, &self.policy.ws_origins) {
-                return Err(answer(StatusCode::FORBIDDEN, "origin not allowed\n"));
+                return refuse(StatusCode::FORBIDDEN, "origin not allowed\n");
             }
             if !self.serves.contains(&Transport::Ws) {
-                return Err(answer(StatusCode::FORBIDDEN, "no WebSocket is opened here\n"));
+                return refuse(StatusCode::FORBIDDEN, "no WebSocket is opened here\n");
             }
             request.extensions_mut().insert(Transport::Ws);
             return Ok(Transport::Ws);
         }
         if !self.serves.contains(&Transport::Http) {
-            return Err(answer(
-                StatusCode::FORBIDDEN,
-                "only WebSocket connections are taken here\n",
-            ));
+            return refuse(StatusCode::FORBIDDEN, "only WebSocket connections are taken here\n");
         }
         match *request.method() {
             Method::POST => {}
             // Whoever looks whether somebody is there.
             Method::GET | Method::HEAD | Method::OPTIONS if request.uri().query().is_none() => {
-                return Err(answer(StatusCode::OK, ""));
+                return refuse(StatusCode::OK, "");
             }
-            _ => return Err(answer(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n")),
+            _ => return refuse(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n"),
         }
         if !is_json(headers) {
             let words = "invalid content type, only application/json is supported\n";
-            return Err(answer(StatusCode::UNSUPPORTED_MEDIA_TYPE, words));
+            return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, words);
         }
         if length(headers).is_some_and(|length| length > u64::from(self.limit)) {
-            return Err(too_large(self.limit));
+            return Err(Box::new(too_large(self.limit)));
         }
         Ok(Transport::Http)
     }
