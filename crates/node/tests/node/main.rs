@@ -1,5 +1,7 @@
 //! A node as its front end uses it, on a real database.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
 mod dev;
 mod mining;
 mod setup;
