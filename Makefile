@@ -19,7 +19,7 @@ KILLS ?= 200
 # Extra arguments for `run`, `replay` and `bench`, e.g. ARGS="--threads 4 --runs 25".
 ARGS ?=
 
-.PHONY: help run replay bench build test check fmt fmt-check lint unit conformance fuzz torture doc loom deny contracts contracts-check hoodi-genesis setup clean
+.PHONY: help run replay bench build test check fmt fmt-check lint unit clients driven conformance fuzz torture doc loom deny contracts contracts-check hoodi-genesis setup clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,7 +36,7 @@ bench: setup ## Run the synthetic workloads in both modes (WORKLOADS="dex erc20"
 build: setup ## Build the release binary
 	$(CARGO) build --locked --release --package warpline
 
-test: setup fmt-check lint unit doc loom deny ## Everything CI checks
+test: setup fmt-check lint unit driven doc loom deny ## Everything CI checks
 
 check: ## Type-check all code quickly
 	$(CARGO) check --locked --workspace --all-targets
@@ -52,6 +52,15 @@ lint: ## Run clippy, warnings are errors
 
 unit: ## Run all tests: units, properties, structure, examples, documentation
 	$(CARGO) test --locked --workspace
+
+clients: setup ## Drive a development node with ethers, viem, web3.js and cast (needs node and npm)
+	$(CARGO) build --locked --package warpline
+	@$(MAKE) --no-print-directory driven
+
+# The same with the binary that the tests have built.
+driven:
+	cd scripts/clients && npm ci --loglevel=error && \
+		WARPLINE=$(CURDIR)/target/debug/warpline npm test --loglevel=error
 
 conformance: ## Run the official fixtures, sequentially and in parallel (FIXTURES=path for others)
 	@$(CARGO) build --locked --release --package warpline

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the build needs beside the Rust toolchain: a C compiler with its headers (for
-# secp256k1, blst, c-kzg, zstd, mimalloc, MDBX and the keccak assembly) and pkg-config. Does nothing
-# where they are present. Runs as root or through sudo; Debian and its derivatives.
+# secp256k1, blst, c-kzg, zstd, mimalloc, MDBX and the keccak assembly) and pkg-config, and npm for
+# the clients that the tests drive a node with. Does nothing where they are present. Runs as root or through sudo; Debian and its derivatives.
 set -euo pipefail
 
 missing=()
@@ -15,6 +15,8 @@ if ! command -v cc >/dev/null || ! compiles_c; then
     missing+=(build-essential)
 fi
 command -v pkg-config >/dev/null || missing+=(pkg-config)
+
+command -v npm >/dev/null || missing+=(nodejs npm)
 
 if ! command -v cargo >/dev/null; then
     echo "setup: cargo is not on the path; install Rust from https://rustup.rs first" >&2
