@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the build needs beside the Rust toolchain: a C compiler with its headers (for
 # secp256k1, blst, c-kzg, zstd, mimalloc, MDBX and the keccak assembly) and pkg-config, and npm for
-# the clients that the tests drive a node with. Does nothing where they are present. Runs as root or through sudo; Debian and its derivatives.
+# the clients that the tests drive a node with. Does nothing where they are present. Runs as root or
+# through sudo; Debian and its derivatives.
 set -euo pipefail
 
 missing=()

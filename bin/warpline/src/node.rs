@@ -90,7 +90,7 @@ pub(crate) fn run(args: &NodeArgs) -> Result<ExitCode> {
     let config = NodeConfig {
         mining: args.produce.mining(args.dev.dev),
         coinbase: args.produce.etherbase,
-        gas_limit: args.produce.target_gas_limit,
+        gas_limit: args.produce.gas_limit(args.dev.dev),
         extra_data: args.produce.extra_data()?,
         min_tip: args.produce.min_tip,
         pool: args.pool.config(args.dev.dev, journal),

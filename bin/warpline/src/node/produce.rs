@@ -19,10 +19,11 @@ pub(crate) struct ProduceArgs {
     #[arg(long)]
     no_mining: bool,
 
-    /// Gas limit that new blocks approach [default: that of the parent].
+    /// Gas limit that new blocks approach [default: 60,000,000 as in geth; on a development chain
+    /// that of the parent].
     #[arg(long = "miner.gaslimit", value_name = "GAS",
           value_parser = clap::value_parser!(u64).range(5_000..1 << 62))]
-    pub(crate) target_gas_limit: Option<u64>,
+    target_gas_limit: Option<u64>,
 
     /// Who gets the fees of new blocks.
     #[arg(long = "miner.etherbase", value_name = "ADDRESS", default_value_t = Address::ZERO)]
@@ -36,6 +37,9 @@ pub(crate) struct ProduceArgs {
     #[arg(long = "miner.gasprice", value_name = "WEI", default_value_t = 0)]
     pub(crate) min_tip: u128,
 }
+
+/// What geth's blocks approach.
+const GAS_LIMIT: u64 = 60_000_000;
 
 fn period(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
@@ -54,6 +58,11 @@ impl ProduceArgs {
             None if dev && !self.no_mining => Mining::Instant,
             None => Mining::Manual,
         }
+    }
+
+    /// The gas limit that new blocks approach; none to keep the parent's.
+    pub(crate) fn gas_limit(&self, dev: bool) -> Option<u64> {
+        self.target_gas_limit.or_else(|| (!dev).then_some(GAS_LIMIT))
     }
 
     /// What the headers of new blocks carry.

@@ -30,11 +30,6 @@ impl Case {
         assert!(!exchanges.is_empty(), "{name} says nothing");
         Self { name, only_schema, exchanges }
     }
-
-    /// The method that the case is about.
-    pub(crate) fn method(&self) -> &str {
-        self.name.split('/').next().unwrap_or_default()
-    }
 }
 
 /// All cases of a folder, in the order in which they are to be run.
