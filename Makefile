@@ -82,6 +82,7 @@ torture: setup ## Kill processes that write a database 200 times (KILLS=1000 for
 		--test storage -- --nocapture crash opening::flipped
 	IMPORT_KILLS=$(KILLS) IMPORT_FLIPS=500 $(CARGO) test --locked --package warpline --test chain \
 		-- --nocapture crash failures::flipped
+	NODE_KILLS=$(KILLS) $(CARGO) test --locked --package warpline --test rpc -- --nocapture crash
 
 doc: ## Build the documentation, warnings are errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps

@@ -176,7 +176,7 @@ async fn serve(args: &NodeArgs, home: &Home, keys: &DevAccounts, node: Arc<Node>
             _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
             head = heads.recv() => match head {
-                Ok(head) => log::head(&head),
+                Ok(head) => log::head(&head, node.view().written().number),
                 Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => break,
             },

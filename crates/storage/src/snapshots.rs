@@ -20,6 +20,11 @@ impl Snapshots {
         self.shared.live.lock().head
     }
 
+    /// The last block written.
+    pub fn written_head(&self) -> BlockRef {
+        self.shared.live.lock().written
+    }
+
     /// The blocks that were called safe and finalized.
     pub fn finality(&self) -> Finality {
         self.shared.live.lock().finality

@@ -49,8 +49,8 @@ impl LogArgs {
     }
 }
 
-/// Says that there is a new head.
-pub(crate) fn head(head: &NewHead) {
+/// Says that there is a new head, and up to which block the chain is in the file.
+pub(crate) fn head(head: &NewHead, written: u64) {
     let header = &head.header;
     let report = head.report.unwrap_or_default();
     let seconds = report.execution.as_secs_f64();
@@ -66,6 +66,7 @@ pub(crate) fn head(head: &NewHead) {
         ahead = report.stats.committed_ahead,
         conflicts = report.stats.re_executions,
         dropped = report.dropped,
+        written,
         "new head"
     );
 }

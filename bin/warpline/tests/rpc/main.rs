@@ -3,6 +3,7 @@
 //! - `node`: starting one; `client`: asking it.
 //! - `requests`: what is no request, or too much of one; `access`: who may ask; `sockets`:
 //!   WebSocket and IPC.
+//! - `crash`: what a killed one leaves.
 //! - `compat`: the published conformance cases, which `cases` reads, `compare` and `schema` judge.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests")]
@@ -12,6 +13,7 @@ mod cases;
 mod client;
 mod compare;
 mod compat;
+mod crash;
 mod node;
 mod requests;
 mod schema;

@@ -25,6 +25,7 @@ pub(crate) struct Node {
     /// Where it listens: address and port.
     pub(crate) address: String,
     said: Arc<Mutex<String>>,
+    listener: Option<thread::JoinHandle<()>>,
 }
 
 impl Node {
@@ -46,7 +47,7 @@ impl Node {
         let said = Arc::new(Mutex::new(said));
         let more = Arc::clone(&said);
         // A pipe that nobody reads would stop the node.
-        thread::spawn(move || {
+        let listener = thread::spawn(move || {
             let mut line = String::new();
             while stderr.read_line(&mut line).is_ok_and(|read| read > 0) {
                 more.lock().unwrap().push_str(&line);
@@ -55,7 +56,7 @@ impl Node {
             let mut rest = Vec::new();
             let _end = stderr.read_to_end(&mut rest);
         });
-        Self { child, address, said }
+        Self { child, address, said, listener: Some(listener) }
     }
 
     /// A connection of its own.
@@ -89,6 +90,14 @@ impl Node {
         let status = self.child.wait().unwrap();
         assert!(status.success(), "{status}: {}", self.said());
         start.elapsed()
+    }
+
+    /// Kills it; returns all that it has said.
+    pub(crate) fn kill(mut self) -> String {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.listener.take().into_iter().for_each(|listener| listener.join().unwrap());
+        self.said()
     }
 
     /// What it has written so far.

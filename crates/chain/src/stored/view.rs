@@ -55,6 +55,12 @@ impl ChainView {
         self.snapshots.head()
     }
 
+    /// The last block that is in the file, which nothing takes any more but a power cut, and that
+    /// only where commits do not wait for the disk.
+    pub fn written(&self) -> BlockRef {
+        self.snapshots.written_head()
+    }
+
     /// The block that was called safe.
     pub fn safe(&self) -> Option<BlockRef> {
         self.snapshots.finality().safe
