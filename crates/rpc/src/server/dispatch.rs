@@ -123,10 +123,8 @@ fn namespace(method: &str) -> &str {
 /// Refuses namespaces that do not exist: most likely they are misspelt. Those that geth has and
 /// this node has not, and those of a development chain, may be asked for in vain.
 fn check(apis: &Apis, known: &BTreeSet<&str>) -> Result<(), ServerError> {
-    const ELSEWHERE: [&str; 10] = [
-        "admin", "anvil", "engine", "evm", "hardhat", "miner", "personal", "testing", "txpool",
-        "warp",
-    ];
+    const ELSEWHERE: [&str; 9] =
+        ["admin", "anvil", "engine", "evm", "hardhat", "miner", "personal", "testing", "txpool"];
     let Apis::Only(names) = apis else { return Ok(()) };
     let there = |name: &str| known.contains(name) || ELSEWHERE.contains(&name);
     match names.iter().find(|name| !there(name)) {
