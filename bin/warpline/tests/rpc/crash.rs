@@ -17,7 +17,7 @@ fn kills() -> usize {
 /// The last block that a node called written. Later ones may be.
 fn reported(said: &str) -> Option<u64> {
     let heads = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let last = heads.filter(|line| line["message"] == "new head").last()?;
+    let last = heads.rev().find(|line| line["message"] == "new head")?;
     last["written"].as_u64()
 }
 
