@@ -28,7 +28,7 @@ export async function start() {
     child.on("exit", (code) => reject(new Error(`the node has ended with ${code}: ${said}`)));
     child.stderr.on("data", (text) => {
       said += text;
-      const found = said.match(/listening on http:\/\/(\S+)/);
+      const found = said.match(/listening on http:\/\/(\S+)\n/);
       if (found) resolve(found[1]);
     });
   });

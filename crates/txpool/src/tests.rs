@@ -6,7 +6,6 @@ mod choice;
 mod decoding;
 mod delegation;
 mod heads;
-mod intake;
 mod journal;
 mod limits;
 mod model;
