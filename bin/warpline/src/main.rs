@@ -3,6 +3,7 @@
 mod bench;
 mod block_file;
 mod blocktest;
+mod capture;
 mod conformance;
 mod datadir;
 mod db;
@@ -42,6 +43,7 @@ enum Command {
     Init(init::InitArgs),
     Import(import::ImportArgs),
     Export(export::ExportArgs),
+    Capture(capture::CaptureArgs),
     Db(db::DbArgs),
     Node(Box<node::NodeArgs>),
 }
@@ -57,6 +59,7 @@ fn main() -> eyre::Result<ExitCode> {
         Command::Init(args) => init::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Capture(args) => capture::run(&args),
         Command::Db(args) => db::run(&args),
         Command::Node(args) => node::run(&args),
     }

@@ -4,17 +4,20 @@
 //! - `requests`: what is no request, or too much of one; `access`: who may ask; `sockets`:
 //!   WebSocket and IPC.
 //! - `crash`: what a killed one leaves.
+//! - `capture`: blocks taken from one, also through a `proxy` that is not to be relied on.
 //! - `compat`: the published conformance cases, which `cases` reads, `compare` and `schema` judge.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests")]
 
 mod access;
+mod capture;
 mod cases;
 mod client;
 mod compare;
 mod compat;
 mod crash;
 mod node;
+mod proxy;
 mod requests;
 mod schema;
 mod sockets;

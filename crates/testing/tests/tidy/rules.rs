@@ -11,6 +11,7 @@ pub(crate) const RULES_FILE: &str = "crates/testing/tests/tidy/rules.rs";
 pub(crate) const LAYERS: &[(&str, u8)] = &[
     ("warpline", 6),
     ("warpline-rpc", 5),
+    ("warpline-capture", 5),
     ("warpline-node", 4),
     ("warpline-replay", 4),
     ("warpline-conformance", 4),
@@ -60,6 +61,11 @@ pub(crate) const HOMES: &[Home] = &[
         library: "jsonrpsee",
         packages: Scope::Only(&["warpline-rpc"]),
         why: "wire formats live in rpc",
+    },
+    Home {
+        library: "ureq",
+        packages: Scope::Only(&["warpline-capture"]),
+        why: "requests to other nodes are made in capture",
     },
     Home {
         library: "mdbx",
