@@ -23,7 +23,10 @@ use jsonrpsee::{
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 use std::sync::Arc;
-use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::sync::{
+    RwLock,
+    broadcast::{Receiver, error::RecvError},
+};
 use warpline_node::NewPending;
 use warpline_txpool::PoolTransaction;
 
@@ -35,16 +38,35 @@ pub(crate) fn register(registry: &mut Registry) {
         "eth_subscribe",
         "eth_subscription",
         "eth_unsubscribe",
-        |params, pending, context, _| {
+        |params, pending, context, extensions| {
             let context = Arc::clone(&context);
+            let filing = extensions.get::<Filing>().cloned().unwrap_or_default();
             match Wanted::read(&context, params.as_str()) {
-                Ok(wanted) => drop(tokio::spawn(serve(pending, wanted))),
+                Ok(wanted) => drop(tokio::spawn(serve(pending, filing, wanted))),
                 Err(error) => drop(tokio::spawn(pending.reject(ErrorObjectOwned::from(error)))),
             }
         },
     );
     let registered = registered.map(drop);
     registry.note(registered);
+}
+
+/// What the subscriptions of one connection wait for while one of them is filed. jsonrpsee tells
+/// the client of a subscription before it files it; a client that ends it at once would hear
+/// that there is none, and get its notifications for ever.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Filing(Arc<RwLock<()>>);
+
+impl Filing {
+    async fn accept(&self, pending: PendingSubscriptionSink) -> Option<SubscriptionSink> {
+        let _being_filed = self.0.read().await;
+        pending.accept().await.ok()
+    }
+
+    /// Waits until every subscription that the client knows of is filed.
+    pub(crate) async fn done(&self) {
+        drop(self.0.write().await);
+    }
 }
 
 /// What can be subscribed to.
@@ -87,8 +109,8 @@ impl Wanted {
     }
 }
 
-async fn serve(pending: PendingSubscriptionSink, wanted: Wanted) {
-    let Ok(sink) = pending.accept().await else { return };
+async fn serve(pending: PendingSubscriptionSink, filing: Filing, wanted: Wanted) {
+    let Some(sink) = filing.accept(pending).await else { return };
     match wanted {
         Wanted::Heads(steps) => {
             each(&sink, steps, |step| step.added.iter().map(|block| block.printed()).collect())

@@ -6,8 +6,10 @@ use crate::{
     RpcError,
     error::{INVALID_REQUEST, METHOD_NOT_FOUND, NO_NOTIFICATIONS, RESPONSE_TOO_LARGE, TIMEOUT},
     registry::Registry,
+    subscriptions::Filing,
 };
 use core::{future::Future, time::Duration};
+use futures_util::future::Either;
 use jsonrpsee::{
     core::{
         middleware::{Batch, BatchEntry, Notification, RpcServiceT},
@@ -139,8 +141,15 @@ fn check(apis: &Apis, known: &BTreeSet<&str>) -> Result<(), ServerError> {
 /// The service of one connection.
 #[derive(Debug, Clone)]
 pub(super) struct Dispatch<S> {
-    pub(super) inner: S,
-    pub(super) dispatcher: Arc<Dispatcher>,
+    inner: S,
+    dispatcher: Arc<Dispatcher>,
+    filing: Filing,
+}
+
+impl<S> Dispatch<S> {
+    pub(super) fn new(inner: S, dispatcher: &Arc<Dispatcher>) -> Self {
+        Self { inner, dispatcher: Arc::clone(dispatcher), filing: Filing::default() }
+    }
 }
 
 fn refusal(id: Id<'_>, error: RpcError) -> MethodResponse {
@@ -162,13 +171,29 @@ where
     type NotificationResponse = MethodResponse;
     type BatchResponse = MethodResponse;
 
-    fn call<'a>(&self, request: Request<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
+    fn call<'a>(
+        &self,
+        mut request: Request<'a>,
+    ) -> impl Future<Output = MethodResponse> + Send + 'a {
         let dispatcher = Arc::clone(&self.dispatcher);
         let start = Instant::now();
         let found = dispatcher.find(&request).map(|_| ());
         let (id, name) = (request.id.clone(), request.method.clone());
-        // Quick methods answer in here.
-        let answer = found.map(|()| self.inner.call(request));
+        let filing = self.filing.clone();
+        let answer = found.map(|()| match name.as_ref() {
+            "eth_unsubscribe" => {
+                let inner = self.inner.clone();
+                Either::Left(async move {
+                    filing.done().await;
+                    inner.call(request).await
+                })
+            }
+            _ => {
+                request.extensions.insert(filing);
+                // Quick methods answer in here.
+                Either::Right(self.inner.call(request))
+            }
+        });
         async move {
             let answer = match answer {
                 Ok(answer) => answer,

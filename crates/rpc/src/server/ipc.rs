@@ -82,7 +82,7 @@ pub(super) fn listen(
                 connection: ConnectionId::from(id),
                 response: limits.response as usize,
             };
-            let service = Dispatch { inner, dispatcher: Arc::clone(&dispatcher) };
+            let service = Dispatch::new(inner, &dispatcher);
             let (request, stop) = (limits.request as usize, stop.clone());
             tokio::spawn(async move {
                 serve(stream, service, (sink, rx), request, stop).await;

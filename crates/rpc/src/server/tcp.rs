@@ -67,7 +67,7 @@ impl Server {
             connection: ConnectionId::from(0_u32),
             response: self.limits.response as usize,
         };
-        let calls = Dispatch { inner: calls, dispatcher: Arc::clone(&self.dispatcher) };
+        let calls = Dispatch::new(calls, &self.dispatcher);
         let gate = GateLayer::new(policy, serves, self.limits.request, calls);
         let http = ServiceBuilder::new().layer(compression()).option_layer(cors).layer(gate);
         let config = self.config();
@@ -93,7 +93,7 @@ impl Server {
                 };
                 let dispatcher = Arc::clone(&server.dispatcher);
                 let rpc = RpcServiceBuilder::new()
-                    .layer_fn(move |inner| Dispatch { inner, dispatcher: Arc::clone(&dispatcher) });
+                    .layer_fn(move |inner| Dispatch::new(inner, &dispatcher));
                 let service = jsonrpsee::server::Server::builder()
                     .set_config(config.clone())
                     .set_rpc_middleware(rpc)

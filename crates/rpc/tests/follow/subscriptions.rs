@@ -78,6 +78,10 @@ fn subscriptions_end_when_they_are_told_to() {
     let more = client.subscribe(json!(["newHeads"]));
     assert_ne!(heads, more);
     assert_eq!(client.call("eth_unsubscribe", json!([heads])), true);
+    for _ in 0..300 {
+        let short = client.subscribe(json!(["newHeads"]));
+        assert_eq!(client.call("eth_unsubscribe", json!([short])), true);
+    }
     assert_eq!(client.ask("eth_unsubscribe", json!([heads]))["result"], false);
     dev.mine();
     assert_eq!(client.next(&more)["number"], "0x1");
