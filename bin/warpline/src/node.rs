@@ -2,6 +2,7 @@
 
 mod dev;
 mod log;
+mod metrics;
 mod pool;
 mod produce;
 mod rpc;
@@ -15,6 +16,7 @@ use clap::Args;
 use dev::DevArgs;
 use eyre::{Result, WrapErr, eyre};
 use log::LogArgs;
+use metrics::{Figures, MetricsArgs};
 use pool::PoolArgs;
 use produce::ProduceArgs;
 use rpc::RpcArgs;
@@ -70,6 +72,9 @@ pub(crate) struct NodeArgs {
     pool: PoolArgs,
 
     #[command(flatten)]
+    metrics: MetricsArgs,
+
+    #[command(flatten)]
     log: LogArgs,
 }
 
@@ -83,6 +88,19 @@ struct Home {
 /// Runs the command.
 pub(crate) fn run(args: &NodeArgs) -> Result<ExitCode> {
     args.log.start()?;
+    let ended = work(args);
+    match ended {
+        // Whoever reads JSON wants nothing else.
+        Err(error) if args.log.is_json() => {
+            tracing::error!(error = %format_args!("{error:#}"), "the node has failed");
+            Ok(ExitCode::FAILURE)
+        }
+        ended => ended.map(|()| ExitCode::SUCCESS),
+    }
+}
+
+fn work(args: &NodeArgs) -> Result<()> {
+    let figures = args.metrics.start()?;
     let keys = args.dev.keys()?;
     let home = args.home()?;
     let chain = args.open(&home, &keys)?;
@@ -104,10 +122,10 @@ pub(crate) fn run(args: &NodeArgs) -> Result<ExitCode> {
     };
     let node = Node::start(chain, engine, config)?;
     let runtime = tokio::runtime::Runtime::new().wrap_err("starting the threads")?;
-    let served = runtime.block_on(serve(args, &home, &keys, Arc::clone(&node)));
+    let served = runtime.block_on(serve(args, &home, &keys, Arc::clone(&node), figures));
     runtime.shutdown_timeout(Duration::from_secs(1));
     node.shutdown().wrap_err("closing the database")?;
-    served.map(|()| ExitCode::SUCCESS)
+    served
 }
 
 impl NodeArgs {
@@ -153,19 +171,35 @@ impl NodeArgs {
     }
 }
 
-async fn serve(args: &NodeArgs, home: &Home, keys: &DevAccounts, node: Arc<Node>) -> Result<()> {
+async fn serve(
+    args: &NodeArgs,
+    home: &Home,
+    keys: &DevAccounts,
+    node: Arc<Node>,
+    figures: Option<Figures>,
+) -> Result<()> {
     let context = Arc::new(Context::new(Arc::clone(&node), args.rpc.requests()));
     let config = args.rpc.server(&home.folder, args.dev.dev)?;
+    let metrics = match figures.clone() {
+        Some(figures) => Some(figures.serve(Arc::clone(&node)).await?),
+        None => None,
+    };
     let server = RpcServer::start(context, config).await?;
-    args.dev.print_keys(keys, args.chain.is_none());
+    if !args.log.is_json() {
+        args.dev.print_keys(keys, args.chain.is_none());
+    }
+    let listening = |at: &str| args.log.say("listening on", at);
     if let Some(address) = server.http() {
-        eprintln!("listening on http://{address}");
+        listening(&format!("http://{address}"));
     }
     if let Some(address) = server.ws() {
-        eprintln!("listening on ws://{address}");
+        listening(&format!("ws://{address}"));
     }
     if let Some(path) = server.ipc() {
-        eprintln!("listening on {}", path.display());
+        listening(&path.display().to_string());
+    }
+    if let Some(address) = metrics {
+        args.log.say("metrics at", &format!("http://{address}/metrics"));
     }
     let mut heads = node.new_heads();
     let mut upkeep = tokio::time::interval(Duration::from_secs(5));
@@ -181,6 +215,7 @@ async fn serve(args: &NodeArgs, home: &Home, keys: &DevAccounts, node: Arc<Node>
                 Err(RecvError::Closed) => break,
             },
             _ = upkeep.tick() => {
+                figures.iter().for_each(Figures::upkeep);
                 if let Err(error) = node.upkeep() {
                     tracing::warn!(%error, "the pool's journal cannot be written");
                 }

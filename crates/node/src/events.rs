@@ -24,6 +24,22 @@ pub struct BlockReport {
     pub dropped: usize,
 }
 
+impl BlockReport {
+    /// How many times as long the execution would about have taken in order: the front's own work
+    /// and the helpers' that was of use, by the time that passed. It is an estimate, since the
+    /// block is not executed in order; 1 where nothing ran ahead.
+    pub fn speedup(&self) -> f64 {
+        let stats = &self.stats;
+        if stats.committed_ahead == 0 || stats.total.is_zero() {
+            return 1.0;
+        }
+        let of_use = stats.committed_ahead as f64 / stats.speculations.max(1) as f64;
+        let helped = stats.speculate.saturating_sub(stats.wait).as_secs_f64() * of_use;
+        let work = stats.execute + stats.merge;
+        (work.as_secs_f64() + helped) / stats.total.as_secs_f64()
+    }
+}
+
 /// A new head.
 #[derive(Debug, Clone)]
 pub struct NewHead {
@@ -57,5 +73,26 @@ pub(crate) struct Events {
 impl Events {
     pub(crate) fn new() -> Self {
         Self { heads: broadcast::channel(BEHIND).0, pending: broadcast::channel(BEHIND).0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_helpers_did_of_use_speeds_a_block_up() {
+        let millis = Duration::from_millis;
+        let mut report = BlockReport::default();
+        report.stats.execute = millis(500);
+        report.stats.merge = millis(100);
+        report.stats.total = millis(1000);
+        assert_eq!(report.speedup(), 1.0, "nothing ran ahead");
+        report.stats.speculations = 10;
+        report.stats.speculate = millis(1100);
+        report.stats.wait = millis(100);
+        assert_eq!(report.speedup(), 1.0, "nothing of it was of use");
+        report.stats.committed_ahead = 9;
+        assert!((report.speedup() - 1.5).abs() < 1e-9, "{}", report.speedup());
     }
 }

@@ -16,6 +16,7 @@ mod dev;
 mod dev_chain;
 mod error;
 mod events;
+mod metrics;
 mod miner;
 mod node;
 mod producer;

@@ -2,7 +2,7 @@
 
 use crate::{
     BlockReport, NewHead, NodeConfig, NodeError, clock::Clock, dev::Dev, events::Events,
-    state::HeadState,
+    metrics::BlockMetrics, state::HeadState,
 };
 use alloy_consensus::{BlockHeader, transaction::Recovered};
 use alloy_eips::eip4895::Withdrawal;
@@ -57,6 +57,7 @@ pub(crate) struct Producer {
     view: ChainView,
     /// How the latest blocks were made, the oldest first.
     pub(crate) reports: VecDeque<BlockReport>,
+    metrics: BlockMetrics,
 }
 
 /// How many of them are kept.
@@ -87,6 +88,7 @@ impl Producer {
             events,
             view,
             reports: VecDeque::new(),
+            metrics: BlockMetrics::new(),
         }
     }
 
@@ -196,6 +198,7 @@ impl Producer {
         report: Option<BlockReport>,
     ) -> Result<(), NodeError> {
         let (block, header) = (self.chain.head(), self.chain.head_header().clone());
+        self.metrics.head(&header, dropped.len(), report.as_ref());
         self.pool.on_head(HeadChange {
             head: self.next_rules(),
             accounts: Arc::new(HeadState::new(self.view.clone())?),

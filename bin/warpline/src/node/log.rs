@@ -34,6 +34,11 @@ enum Format {
 }
 
 impl LogArgs {
+    /// Whether every line has to be JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        self.format == Format::Json
+    }
+
     /// Begins to log.
     pub(crate) fn start(&self) -> Result<()> {
         let filter = EnvFilter::try_new(&self.filter)
@@ -47,6 +52,14 @@ impl LogArgs {
         tracing_subscriber::registry().with(filter).with(lines).try_init()?;
         Ok(())
     }
+
+    /// Says where something is to be found, in words that scripts can wait for.
+    pub(crate) fn say(&self, what: &str, at: &str) {
+        match self.format {
+            Format::Terminal => eprintln!("{what} {at}"),
+            Format::Json => tracing::info!(address = at, "{what}"),
+        }
+    }
 }
 
 /// Says that there is a new head, and up to which block the chain is in the file.
@@ -59,14 +72,20 @@ pub(crate) fn head(head: &NewHead, written: u64) {
         number = head.block.number,
         hash = %head.block.hash,
         txs = report.stats.transactions,
-        mgas = format_args!("{mgas:.2}"),
-        mgas_per_s = format_args!("{:.0}", if seconds > 0.0 { mgas / seconds } else { 0.0 }),
-        executed_ms = format_args!("{:.2}", seconds * 1e3),
-        total_ms = format_args!("{:.2}", report.total.as_secs_f64() * 1e3),
+        mgas = rounded(mgas),
+        mgas_per_s = rounded(if seconds > 0.0 { mgas / seconds } else { 0.0 }),
+        speedup = rounded(report.speedup()),
+        executed_ms = rounded(seconds * 1e3),
+        total_ms = rounded(report.total.as_secs_f64() * 1e3),
         ahead = report.stats.committed_ahead,
         conflicts = report.stats.re_executions,
         dropped = report.dropped,
         written,
         "new head"
     );
+}
+
+/// To two places, as a number in JSON too.
+fn rounded(number: f64) -> f64 {
+    (number * 100.0).round() / 100.0
 }

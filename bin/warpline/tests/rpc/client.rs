@@ -47,6 +47,11 @@ impl Client {
         self.request("POST", &[("content-type", "application/json")], body)
     }
 
+    /// Asks for what is at a path.
+    pub(crate) fn get(&mut self, path: &str) -> Answer {
+        self.send("GET", path, &[], b"")
+    }
+
     /// Sends a request with these headers beside `host` (which may be among them) and
     /// `content-length`.
     pub(crate) fn request(
@@ -55,7 +60,11 @@ impl Client {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Answer {
-        let mut head = format!("{method} / HTTP/1.1\r\ncontent-length: {}\r\n", body.len());
+        self.send(method, "/", headers, body)
+    }
+
+    fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let mut head = format!("{method} {path} HTTP/1.1\r\ncontent-length: {}\r\n", body.len());
         if !headers.iter().any(|(name, _)| *name == "host") {
             head.push_str(&format!("host: {}\r\n", self.host));
         }

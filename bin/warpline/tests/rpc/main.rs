@@ -5,6 +5,7 @@
 //!   WebSocket and IPC.
 //! - `crash`: what a killed one leaves.
 //! - `capture`: blocks taken from one, also through a `proxy` that is not to be relied on.
+//! - `operations`: metrics and logs.
 //! - `compat`: the published conformance cases, which `cases` reads, `compare` and `schema` judge.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests")]
@@ -17,6 +18,7 @@ mod compare;
 mod compat;
 mod crash;
 mod node;
+mod operations;
 mod proxy;
 mod requests;
 mod schema;

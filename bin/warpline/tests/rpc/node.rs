@@ -81,6 +81,21 @@ impl Node {
         panic!("no {protocol} in: {}", self.said())
     }
 
+    /// Waits for a line that it writes to hold these words; the line.
+    #[track_caller]
+    pub(crate) fn line(&self, words: &str) -> String {
+        let end = Instant::now() + Duration::from_secs(60);
+        while Instant::now() < end {
+            let said = self.said();
+            let whole = &said[..said.rfind('\n').map_or(0, |end| end + 1)];
+            if let Some(line) = whole.lines().find(|line| line.contains(words)) {
+                return line.to_owned();
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        panic!("no `{words}` in: {}", self.said())
+    }
+
     /// Asks it to end, as a service manager does, and waits until it has.
     #[track_caller]
     pub(crate) fn terminate(mut self) -> Duration {

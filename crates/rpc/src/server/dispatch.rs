@@ -1,7 +1,10 @@
 //! Between transport and methods: which namespaces a transport serves, what a batch may be, how
 //! long an answer may take, and what is counted. The words are geth's, since libraries read them.
 
-use super::{Apis, ServerConfig, ServerError};
+use super::{
+    Apis, ServerConfig, ServerError,
+    meter::{self, MethodMeter},
+};
 use crate::{
     RpcError,
     error::{INVALID_REQUEST, METHOD_NOT_FOUND, NO_NOTIFICATIONS, RESPONSE_TOO_LARGE, TIMEOUT},
@@ -17,7 +20,6 @@ use jsonrpsee::{
     },
     types::{ErrorObjectOwned, Id, Request},
 };
-use metrics::{Counter, Histogram, counter, histogram};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
@@ -37,9 +39,7 @@ pub(super) enum Transport {
 struct Method {
     /// By transport.
     served: [bool; 3],
-    calls: Counter,
-    failures: Counter,
-    seconds: Histogram,
+    meter: MethodMeter,
 }
 
 /// All methods, and the limits.
@@ -68,12 +68,8 @@ impl Dispatcher {
                 // Which methods there are may be asked in any case.
                 apis.is_some_and(|apis| apis.contains(namespace(name)) || namespace(name) == "rpc")
             };
-            let method = Method {
-                served: [serves(http), serves(ws), true],
-                calls: counter!("warpline_rpc_requests_total", "method" => name),
-                failures: counter!("warpline_rpc_errors_total", "method" => name),
-                seconds: histogram!("warpline_rpc_request_seconds", "method" => name),
-            };
+            let method =
+                Method { served: [serves(http), serves(ws), true], meter: MethodMeter::new(name) };
             (name, method)
         };
         Ok(Self {
@@ -197,7 +193,10 @@ where
         async move {
             let answer = match answer {
                 Ok(answer) => answer,
-                Err(error) => return refusal(id, error),
+                Err(error) => {
+                    meter::refused();
+                    return refusal(id, error);
+                }
             };
             let response = match dispatcher.timeout {
                 None => answer.await,
@@ -207,9 +206,7 @@ where
                 },
             };
             if let Some(method) = dispatcher.methods.get(name.as_ref()) {
-                method.calls.increment(1);
-                method.failures.increment(response.is_error().into());
-                method.seconds.record(start.elapsed());
+                method.meter.answered(response.is_error(), start.elapsed());
             }
             response
         }

@@ -4,8 +4,10 @@ use super::{
     IpcConfig, Limits, ServerError,
     calls::{Calls, answer},
     dispatch::{Dispatch, Dispatcher, Transport},
+    meter::{self, Connection},
 };
 use crate::{RpcError, error::INVALID_REQUEST};
+use core::time::Duration;
 use jsonrpsee::{
     core::server::{BoundedSubscriptions, MethodResponse, MethodSink, Methods},
     server::{ConnectionId, StopHandle},
@@ -72,7 +74,15 @@ pub(super) fn listen(
                 () = &mut stopped => return,
             };
             let permit = Arc::clone(&connections).try_acquire_owned();
-            let (Ok((stream, _)), Ok(permit)) = (accepted, permit) else { continue };
+            let Ok((stream, _)) = accepted else {
+                // Out of file descriptors, most likely: others have to close theirs first.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            };
+            let Ok(permit) = permit else {
+                meter::turned_away("ipc");
+                continue;
+            };
             let (tx, rx) = mpsc::channel(WAITING);
             let sink = MethodSink::new_with_limit(tx, limits.response);
             let subscriptions = BoundedSubscriptions::new(limits.subscriptions);
@@ -85,6 +95,7 @@ pub(super) fn listen(
             let service = Dispatch::new(inner, &dispatcher);
             let (request, stop) = (limits.request as usize, stop.clone());
             tokio::spawn(async move {
+                let _open = Connection::open("ipc");
                 serve(stream, service, (sink, rx), request, stop).await;
                 drop(permit);
             });

@@ -1,7 +1,8 @@
 //! Transport: HTTP, WebSocket and IPC sockets, and what each may ask for.
 //!
 //! - `config`: where to listen, for whom, and the limits.
-//! - `dispatch`: which method answers, batches, time-outs, metrics.
+//! - `dispatch`: which method answers, batches, time-outs.
+//! - `meter`: what is counted.
 //! - `calls`: from a message to its answer.
 //! - `http`: hosts, origins, content types, compression.
 //! - `tcp`: connections of HTTP and WebSocket; `ipc`: those of the Unix socket.
@@ -11,6 +12,7 @@ mod config;
 mod dispatch;
 mod http;
 mod ipc;
+mod meter;
 mod tcp;
 
 pub use config::{Apis, HttpPolicy, IpcConfig, Limits, Listener, ServerConfig};
@@ -77,6 +79,7 @@ impl RpcServer {
     /// # Errors
     /// An address is taken or not ours, or the configuration names what there is not.
     pub async fn start(context: Arc<Context>, config: ServerConfig) -> Result<Self, ServerError> {
+        meter::describe();
         let timeout = context.config.request_timeout;
         let follower = Arc::clone(&context);
         let methods = methods(context, &config)?;

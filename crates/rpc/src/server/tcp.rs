@@ -5,6 +5,7 @@ use super::{
     calls::Calls,
     dispatch::{Dispatch, Dispatcher, Transport},
     http::{GateLayer, compression, cors},
+    meter::{self, Connection},
 };
 use crate::subscriptions::HexIds;
 use core::time::Duration;
@@ -89,6 +90,7 @@ impl Server {
                 };
                 let Ok(permit) = Arc::clone(&server.connections).try_acquire_owned() else {
                     turn_away(&stream);
+                    meter::turned_away("tcp");
                     continue;
                 };
                 let dispatcher = Arc::clone(&server.dispatcher);
@@ -103,6 +105,7 @@ impl Server {
                 let service = http.clone().service(service);
                 let stopped = server.stop.clone().shutdown();
                 tokio::spawn(async move {
+                    let _open = Connection::open("tcp");
                     let ended =
                         serve_with_graceful_shutdown(patient(stream), service, stopped).await;
                     if let Err(error) = ended {

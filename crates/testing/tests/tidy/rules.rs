@@ -68,6 +68,11 @@ pub(crate) const HOMES: &[Home] = &[
         why: "requests to other nodes are made in capture",
     },
     Home {
+        library: "metrics",
+        packages: Scope::FromLayer(4),
+        why: "everything below L4 returns its figures",
+    },
+    Home {
         library: "mdbx",
         packages: Scope::Only(&["warpline-storage"]),
         why: "the storage engine lives in storage",
