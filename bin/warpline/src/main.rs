@@ -4,6 +4,7 @@ mod bench;
 mod block_file;
 mod blocktest;
 mod capture;
+mod config;
 mod conformance;
 mod datadir;
 mod db;
@@ -19,7 +20,7 @@ mod statetest;
 mod stop;
 mod txtest;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::process::ExitCode;
 
 #[global_allocator]
@@ -50,7 +51,7 @@ enum Command {
 
 fn main() -> eyre::Result<ExitCode> {
     color_eyre::install()?;
-    match Cli::parse().command {
+    match Cli::with_file().command {
         Command::Replay(args) => replay::run(args),
         Command::Bench(args) => bench::run(&args),
         Command::Statetest(args) => statetest::run(args),
@@ -65,10 +66,26 @@ fn main() -> eyre::Result<ExitCode> {
     }
 }
 
+impl Cli {
+    /// The arguments, and behind them the configuration file that they name. Ends the process with
+    /// code 2 where either is wrong.
+    fn with_file() -> Self {
+        let given: Vec<_> = std::env::args_os().collect();
+        let mut command = Self::command();
+        command.build();
+        let mut matches = command.clone().get_matches_from(&given);
+        match config::complete(&command, &matches, &given) {
+            Ok(None) => {}
+            Ok(Some(all)) => matches = command.clone().get_matches_from(all),
+            Err(error) => config::refuse(&mut command, &error),
+        }
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_arguments_of_all_commands_fit_together() {

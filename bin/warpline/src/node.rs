@@ -8,6 +8,7 @@ mod produce;
 mod rpc;
 
 use crate::{
+    config,
     datadir::{self, DatadirArgs},
     limits::{THREADS, up_to},
     network::ChainArg,
@@ -47,6 +48,11 @@ use warpline_trie::TrieConfig;
 /// SIGINT and SIGTERM end it in order.
 #[derive(Debug, Args)]
 pub(crate) struct NodeArgs {
+    /// File with more flags under their names without the dashes, in TOML. What is given here as
+    /// well has precedence.
+    #[arg(id = config::FLAG, long, value_name = "FILE")]
+    _config: Option<PathBuf>,
+
     #[command(flatten)]
     datadir: DatadirArgs,
 
