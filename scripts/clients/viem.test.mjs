@@ -7,7 +7,7 @@ import {
 } from "viem";
 import { mnemonicToAccount } from "viem/accounts";
 import { foundry } from "viem/chains";
-import { COUNTER, MNEMONIC, start } from "./node.mjs";
+import { COUNTER, MNEMONIC, sendUntil, start } from "./node.mjs";
 
 const account = mnemonicToAccount(MNEMONIC, { addressIndex: 3 });
 const slot = `0x${"0".repeat(64)}`;
@@ -21,7 +21,7 @@ before(async () => {
   dev = createTestClient({ chain: foundry, mode: "anvil", transport }).extend(publicActions).extend(walletActions);
 });
 
-after(async () => assert.equal(await node.stop(), 0));
+after(async () => assert.equal(await node?.stop(), 0));
 
 test("a contract is deployed and called, also synchronously", async () => {
   const hash = await wallet.deployContract({ abi: [], bytecode: COUNTER });
@@ -90,9 +90,8 @@ test("blocks and events are watched over WebSocket", async () => {
   const socket = createPublicClient({ chain: foundry, transport: webSocket(node.ws) });
   const block = new Promise((resolve) => socket.watchBlocks({ onBlock: resolve }));
   const logs = new Promise((resolve) => socket.watchEvent({ address: counter, onLogs: resolve }));
-  await new Promise((resolve) => setTimeout(resolve, 300));
-  const { transactionHash } = await wallet.sendTransactionSync({ to: counter });
-  assert.ok((await block).number > 0n);
-  assert.equal((await logs)[0].transactionHash, transactionHash);
+  const { sent, arrived } = await sendUntil([block, logs], () => wallet.sendTransactionSync({ to: counter }));
+  assert.ok(sent.some(({ blockNumber }) => blockNumber === arrived[0].number));
+  assert.ok(sent.some(({ transactionHash }) => transactionHash === arrived[1][0].transactionHash));
   (await socket.transport.getRpcClient()).close();
 });

@@ -118,9 +118,14 @@ fn going_back(registry: &mut Registry) {
         context.node.reset(0)?;
         Ok(true)
     });
-    all(registry, &["anvil_dropTransaction", "hardhat_dropTransaction"], |context, args| {
+    all(registry, &["anvil_dropTransaction"], |context, args| {
         let hash: Hex<B256> = args.required("hash")?;
         Ok(context.node.pool().remove(&hash.0).map(|tx| tx.hash()))
+    });
+    // Hardhat's helpers take nothing but a boolean, which anvil does not give them.
+    all(registry, &["hardhat_dropTransaction"], |context, args| {
+        let hash: Hex<B256> = args.required("hash")?;
+        Ok(context.node.pool().remove(&hash.0).is_some())
     });
     all(registry, &["anvil_dropAllTransactions"], |context, _| {
         context.node.pool().clear();

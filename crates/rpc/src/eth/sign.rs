@@ -38,6 +38,11 @@ pub(super) fn register(registry: &mut Registry) {
         let address: Hex<Address> = args.required("address")?;
         sign_message(context, &address, &message)
     });
+    registry.quick("personal_ecRecover", |_, args| {
+        let message: Bytes = args.required("data")?;
+        let signature: Bytes = args.required("signature")?;
+        signer_of(&message, &signature)
+    });
     for name in ["eth_signTypedData", "eth_signTypedData_v4"] {
         registry.slow(name, |context, args| {
             let address: Hex<Address> = args.required("address")?;
@@ -85,6 +90,13 @@ fn sender(request: &TransactionRequest) -> Result<Address, RpcError> {
 fn sign_message(context: &Context, address: &Address, message: &[u8]) -> Result<Bytes, RpcError> {
     let signature = key(context, address)?.sign_message_sync(message);
     Ok(signature.map_err(RpcError::internal)?.as_bytes().into())
+}
+
+/// Who signed a message with its prefix (EIP-191).
+fn signer_of(message: &[u8], signature: &[u8]) -> Result<Address, RpcError> {
+    let signer = Signature::from_raw(signature)
+        .and_then(|signature| signature.recover_address_from_msg(message));
+    signer.map_err(|error| RpcError::invalid_params(format!("signature: {error}")))
 }
 
 /// Signs structured data (EIP-712), which some callers send as text.
