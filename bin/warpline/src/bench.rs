@@ -18,7 +18,8 @@ use std::{
 };
 use warpline_executor::ParallelConfig;
 use warpline_fixture::BlockFixture;
-use warpline_replay::{Mode, PreparedBlock, Report, RunConfig, Runner, render_table};
+use warpline_predictor::AccessPredictor;
+use warpline_replay::{Mode, PreparedBlock, Report, RunConfig, Runner, learn_block, render_table};
 use warpline_workload::{BlockSpec, Rules, Workload, generate};
 
 /// Execute synthetic blocks, sequentially and in parallel
@@ -100,6 +101,9 @@ enum Choice {
     One(Workload),
     All,
 }
+
+/// Transactions of a kind that are learned from before its block is predicted.
+const LESSONS: usize = 100;
 
 /// A block to be made.
 #[derive(Debug, Clone, Copy)]
@@ -196,6 +200,17 @@ impl Job {
         )
     }
 
+    /// A predictor that has seen some transactions of the kind, with other accounts.
+    fn taught(&self) -> eyre::Result<AccessPredictor> {
+        let mut predictor = AccessPredictor::default();
+        let seed = self.spec.seed.wrapping_add(1);
+        let spec = BlockSpec { transactions: LESSONS, seed, ..self.spec };
+        let earlier = Self { spec, ..*self };
+        let block = PreparedBlock::new("earlier", earlier.fixture()?, None)?;
+        learn_block(&block, &mut predictor)?;
+        Ok(predictor)
+    }
+
     fn fixture(&self) -> eyre::Result<BlockFixture> {
         let block = generate(self.workload, &self.spec)?;
         seal(block, self.source()).wrap_err_with(|| format!("workload `{}`", self.workload))
@@ -231,7 +246,9 @@ fn measure(args: &BenchArgs, jobs: &[Job]) -> eyre::Result<ExitCode> {
     for job in jobs {
         progress.set_message(job.label());
         let block = PreparedBlock::new(job.label(), job.fixture()?, None)?;
-        reports.push(runner.run(&block, || progress.inc(1)));
+        let mut report = runner.run(&block, || progress.inc(1));
+        report.predict(&block, &mut job.taught()?);
+        reports.push(report);
     }
     progress.finish_and_clear();
 
@@ -245,7 +262,7 @@ fn measure(args: &BenchArgs, jobs: &[Job]) -> eyre::Result<ExitCode> {
 mod tests {
     use super::*;
     use clap::Parser;
-    use warpline_replay::{BlockReport, Check, find_fixtures};
+    use warpline_replay::{BlockReport, Check, PredictionConfig, find_fixtures, predict_block};
 
     fn job(workload: Workload, rules: Rules) -> Job {
         let spec = BlockSpec { transactions: 12, hot_ratio: 0.5, seed: 3, rules };
@@ -266,6 +283,28 @@ mod tests {
             let report = report(&block);
             assert!(report.verified(), "{workload}: {report:?}");
             assert_eq!(report.count("passed"), report.checks.len(), "{workload}: {report:?}");
+        }
+    }
+
+    #[test]
+    fn accesses_are_predicted_after_a_hundred_transactions_of_the_kind() {
+        for workload in Workload::ALL {
+            let spec = BlockSpec { transactions: 300, hot_ratio: 0.3, ..BlockSpec::default() };
+            let job = Job { workload, spec };
+            let block = PreparedBlock::new("test", job.fixture().unwrap(), None).unwrap();
+            let config = PredictionConfig { learn: true, trials: false };
+            let score = predict_block(&block, &mut job.taught().unwrap(), config).unwrap();
+            // A hundred transactions of many kinds are few of each; how many ticks a swap crosses
+            // is news again and again.
+            let least = match workload {
+                Workload::Mixed | Workload::DexTicks => 0.95,
+                _ => 0.99,
+            };
+            for tally in [score.accounts, score.slots, score.slots_written] {
+                for share in [tally.recall(), tally.precision()].into_iter().flatten() {
+                    assert!(share >= least, "{workload}: {score:?}");
+                }
+            }
         }
     }
 

@@ -15,6 +15,7 @@ mod json;
 mod limits;
 mod network;
 mod node;
+mod predict;
 mod replay;
 mod statetest;
 mod stop;
@@ -38,6 +39,7 @@ struct Cli {
 enum Command {
     Replay(replay::ReplayArgs),
     Bench(bench::BenchArgs),
+    Predict(predict::PredictArgs),
     Statetest(statetest::StatetestArgs),
     Blocktest(blocktest::BlocktestArgs),
     Txtest(txtest::TxtestArgs),
@@ -54,6 +56,7 @@ fn main() -> eyre::Result<ExitCode> {
     match Cli::with_file().command {
         Command::Replay(args) => replay::run(args),
         Command::Bench(args) => bench::run(&args),
+        Command::Predict(args) => predict::run(&args),
         Command::Statetest(args) => statetest::run(args),
         Command::Blocktest(args) => blocktest::run(args),
         Command::Txtest(args) => txtest::run(args),

@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode};
 use warpline_chainspec::ChainSpec;
 use warpline_executor::ParallelConfig;
+use warpline_predictor::AccessPredictor;
 use warpline_replay::{Mode, Report, RunConfig, Runner, find_fixtures, load_block, render_table};
 
 /// Replay block fixtures sequentially and in parallel, check both against the block's header and
@@ -65,7 +66,8 @@ impl From<ModeArg> for Mode {
     }
 }
 
-fn parse_chain(name: &str) -> Result<ChainSpec, String> {
+/// The rules that a name or a file stands for.
+pub(crate) fn parse_chain(name: &str) -> Result<ChainSpec, String> {
     ChainSpec::by_name_or_path(name).map_err(|error| error.to_string())
 }
 
@@ -85,11 +87,14 @@ pub(crate) fn run(args: ReplayArgs) -> Result<ExitCode> {
     progress
         .set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} runs, {eta} left: {msg}")?);
     let mut blocks = Vec::with_capacity(files.len());
+    let mut predictor = AccessPredictor::default();
     for (index, file) in files.iter().enumerate() {
         match load_block(file, args.chain.as_ref()) {
             Ok(block) => {
                 progress.set_message(block.label.clone());
-                blocks.push(runner.run(&block, || progress.inc(1)));
+                let mut report = runner.run(&block, || progress.inc(1));
+                report.predict(&block, &mut predictor);
+                blocks.push(report);
             }
             Err(failure) => failures.push(failure),
         }

@@ -9,12 +9,14 @@
 //! - `checks`: what the header claims against what the body and the execution give.
 //! - `compare`: the first difference between the two executions.
 //! - `critical_path`: how parallel a block is at best.
+//! - `prediction`: how well the accesses of a block's transactions are predicted.
 //! - `roots`: state roots, where the whole state is known.
 
 mod block;
 mod checks;
 mod compare;
 mod critical_path;
+mod prediction;
 mod report;
 #[cfg(test)]
 mod robustness;
@@ -27,6 +29,10 @@ pub use block::{Factory, PrepareError, PreparedBlock, Tx};
 pub use checks::{Check, Checks, Outcome, check_body, check_execution};
 pub use compare::{Divergence, Execution, compare};
 pub use critical_path::CriticalPath;
+pub use prediction::{
+    Forecast, Misses, PredictionConfig, PredictionError, PredictionScore, Tally, forecast,
+    learn_block, predict_block, predict_each,
+};
 pub use report::{BlockReport, CheckDetail, FileFailure, Report, Shares, Summary};
 pub use roots::{apply_diff, state_root_after};
 pub use run::{Mode, RunConfig, Runner};

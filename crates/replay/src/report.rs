@@ -4,11 +4,13 @@ use crate::{
     Mode, PreparedBlock, RunConfig,
     checks::{Check, Checks, Outcome, shortened},
     compare::Divergence,
+    prediction::{PredictionConfig, PredictionScore, predict_block},
 };
 use serde::Serialize;
 use std::{collections::BTreeMap, time::Duration};
 use warpline_executor::ExecStats;
 use warpline_fixture::Part;
+use warpline_predictor::AccessPredictor;
 
 /// Everything about one block.
 #[derive(Debug, Clone, Serialize)]
@@ -56,6 +58,8 @@ pub struct BlockReport {
     pub divergence: Option<Divergence>,
     /// What may be the reason of failed checks.
     pub hint: Option<String>,
+    /// How well the accesses of its transactions were predicted.
+    pub prediction: Option<PredictionScore>,
 }
 
 /// More about a check that did not pass.
@@ -144,7 +148,15 @@ impl BlockReport {
             error: None,
             divergence: None,
             hint: None,
+            prediction: None,
         }
+    }
+
+    /// Predicts the block's transactions from what `predictor` knows, and lets it learn from them.
+    /// A block that cannot be executed has no score.
+    pub fn predict(&mut self, block: &PreparedBlock, predictor: &mut AccessPredictor) {
+        let config = PredictionConfig { learn: true, trials: false };
+        self.prediction = predict_block(block, predictor, config).ok();
     }
 
     /// Whether the block was executed, nothing checkable failed, and both executions agree.

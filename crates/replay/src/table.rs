@@ -1,12 +1,26 @@
 //! The report for people.
 
-use crate::{BlockReport, Report, Summary, checks::Check, report::CheckDetail};
+use crate::{BlockReport, PredictionScore, Report, Summary, checks::Check, report::CheckDetail};
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use std::{collections::BTreeMap, fmt::Write};
 
-const HEADINGS: [&str; 15] = [
-    "block", "fork", "txs", "Mgas", "seq ms", "par ms", "speedup", "bound", "of bound", "CPU",
-    "exec", "re-exec", "critical", "checks", "equal",
+const HEADINGS: [&str; 16] = [
+    "block",
+    "fork",
+    "txs",
+    "Mgas",
+    "seq ms",
+    "par ms",
+    "speedup",
+    "bound",
+    "of bound",
+    "CPU",
+    "exec",
+    "re-exec",
+    "critical",
+    "predicted",
+    "checks",
+    "equal",
 ];
 /// Columns with text; the others are numbers.
 const TEXT: [usize; 2] = [0, 1];
@@ -74,6 +88,7 @@ fn row(block: &BlockReport) -> Vec<Cell> {
         count(block.executions),
         count(block.re_executions),
         percent(block.critical_path_share),
+        percent(block.prediction.and_then(|score| score.slots.recall())),
         Cell::new(checks),
         Cell::new(equal),
     ]
@@ -180,4 +195,30 @@ fn write_summary(text: &mut String, report: &Report) {
     if !rates.is_empty() {
         let _ = writeln!(text, "throughput: {}", rates.join(", "));
     }
+    write_prediction(text, &report.blocks);
+}
+
+/// How well the accesses of all transactions were predicted.
+fn write_prediction(text: &mut String, blocks: &[BlockReport]) {
+    let mut score = PredictionScore::default();
+    blocks.iter().filter_map(|block| block.prediction).for_each(|block| score.add(&block));
+    if score.transactions == 0 {
+        return;
+    }
+    let kinds = [
+        ("accounts", score.accounts),
+        ("slots", score.slots),
+        ("slots written", score.slots_written),
+    ];
+    let shares = kinds.iter().filter_map(|(name, tally)| {
+        let (recall, precision) = (tally.recall()?, tally.precision().unwrap_or_default());
+        Some(format!("{name} {:.1}% ({:.1}% right)", recall * 100.0, precision * 100.0))
+    });
+    let shares: Vec<_> = shares.collect();
+    let _ = writeln!(
+        text,
+        "predicted from what ran before: {}, {:.1} us per transaction",
+        shares.join(", "),
+        score.microseconds()
+    );
 }

@@ -1,0 +1,169 @@
+//! `warpline predict`: which accounts and slots transactions are expected to touch, and how often
+//! that is right.
+
+mod show;
+
+use crate::json;
+use alloy_primitives::B256;
+use clap::Args;
+use eyre::{Result, ensure, eyre};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use std::{path::PathBuf, process::ExitCode};
+use warpline_chainspec::ChainSpec;
+use warpline_predictor::AccessPredictor;
+use warpline_replay::{
+    FileFailure, PredictionConfig, PredictionScore, PreparedBlock, find_fixtures, forecast,
+    learn_block, load_block, predict_block, predict_each,
+};
+
+/// Predict the accesses of the transactions of block fixtures, and score the predictions.
+///
+/// Each row of the table is a kind of knowledge: `cold` knows nothing; `block` knows the earlier
+/// transactions of the same block; `corpus` knows these and all other blocks given; `trials` also
+/// executes a transaction on the state before its block where its prediction has gaps.
+///
+/// Exit code 0: predicted. 1: a file cannot be used, a block cannot be executed, or there is no
+/// such transaction. 2: wrong usage.
+#[derive(Debug, Args)]
+pub(crate) struct PredictArgs {
+    /// Fixtures (*.json, *.json.zst), or folders of them.
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+
+    /// Print what is expected of this transaction, where each entry comes from, and what it
+    /// really touched.
+    #[arg(long, value_name = "HASH")]
+    tx: Option<B256>,
+
+    /// Leave out blocks with lower numbers.
+    #[arg(long, value_name = "NUMBER", default_value = "0")]
+    from: u64,
+
+    /// Rules for fixtures that do not name their chain: mainnet, sepolia, holesky, hoodi, or the
+    /// path of a genesis file [default: mainnet].
+    #[arg(long, value_name = "NAME|FILE", value_parser = crate::replay::parse_chain)]
+    chain: Option<ChainSpec>,
+
+    /// Also write the scores as JSON (`-` for standard output).
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// The report. Its fields are stable.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PredictionReport {
+    blocks: Vec<BlockScores>,
+    total: Scores,
+    errors: Vec<FileFailure>,
+}
+
+/// The scores of one block.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BlockScores {
+    name: String,
+    number: u64,
+    #[serde(flatten)]
+    scores: Scores,
+}
+
+/// Scores by knowledge.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Scores {
+    cold: PredictionScore,
+    block: PredictionScore,
+    corpus: PredictionScore,
+    trials: PredictionScore,
+}
+
+impl Scores {
+    fn add(&mut self, other: &Self) {
+        self.cold.add(&other.cold);
+        self.block.add(&other.block);
+        self.corpus.add(&other.corpus);
+        self.trials.add(&other.trials);
+    }
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode> {
+    json::check_writable(args.json.as_deref())?;
+    let (files, mut errors) = find_fixtures(&args.paths);
+    let mut blocks = Vec::with_capacity(files.len());
+    for file in &files {
+        match load_block(file, args.chain.as_ref()) {
+            Ok(block) if block.header.number < args.from => {}
+            Ok(block) => blocks.push(block),
+            Err(error) => errors.push(error),
+        }
+    }
+    if let Some(hash) = args.tx {
+        return show_one(&blocks, hash);
+    }
+    ensure!(!blocks.is_empty() || !errors.is_empty(), "there are no blocks to predict");
+    let report = score(&blocks, errors)?;
+    eprint!("{}", show::table(&report));
+    json::write(args.json.as_deref(), &report)?;
+    Ok(if report.errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn score(blocks: &[PreparedBlock], errors: Vec<FileFailure>) -> Result<PredictionReport> {
+    let progress = ProgressBar::new(blocks.len() as u64 * 3);
+    progress.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} blocks: {msg}")?);
+    let new = |block: &PreparedBlock| BlockScores {
+        name: block.label.clone(),
+        number: block.header.number,
+        scores: Scores::default(),
+    };
+    let mut scored: Vec<_> = blocks.iter().map(new).collect();
+    for (block, scored) in blocks.iter().zip(&mut scored) {
+        progress.set_message(block.label.clone());
+        let alone = |learn| {
+            let config = PredictionConfig { learn, trials: false };
+            predict_block(block, &mut AccessPredictor::default(), config)
+        };
+        scored.scores.cold = alone(false)?;
+        scored.scores.block = alone(true)?;
+        progress.inc(1);
+    }
+    for trials in [false, true] {
+        let config = PredictionConfig { learn: true, trials };
+        predict_each(blocks, config, &mut |index, score| {
+            let scores = &mut scored[index].scores;
+            *if trials { &mut scores.trials } else { &mut scores.corpus } = score;
+            progress.set_message(blocks[index].label.clone());
+            progress.inc(1);
+        })?;
+    }
+    progress.finish_and_clear();
+    let mut total = Scores::default();
+    scored.iter().for_each(|block| total.add(&block.scores));
+    Ok(PredictionReport { blocks: scored, total, errors })
+}
+
+/// Prints the hint of one transaction, made from what all other blocks taught and the earlier
+/// transactions of its own.
+fn show_one(blocks: &[PreparedBlock], hash: B256) -> Result<ExitCode> {
+    let holds = |block: &PreparedBlock| block.txs.iter().any(|tx| tx_hash(tx) == hash);
+    let Some(at) = blocks.iter().position(holds) else {
+        eprintln!("no block given has transaction {hash}");
+        return Ok(ExitCode::FAILURE);
+    };
+    let mut predictor = AccessPredictor::default();
+    let others = blocks.iter().enumerate().filter(|(index, _)| *index != at);
+    for (_, block) in others {
+        learn_block(block, &mut predictor)?;
+    }
+    let config = PredictionConfig { learn: true, trials: false };
+    let found = forecast(&blocks[at], &mut predictor, config, hash)?;
+    let found = found.ok_or_else(|| eyre!("transaction {hash} was not executed"))?;
+    print!("{}", show::hint(&found, blocks.len() - 1));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tx_hash(tx: &warpline_replay::Tx) -> B256 {
+    *tx.tx.inner().tx_hash()
+}

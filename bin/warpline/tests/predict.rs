@@ -1,0 +1,64 @@
+//! The whole program: `warpline predict` on the bundled blocks.
+
+#![allow(clippy::unwrap_used, reason = "a test fails loudly")]
+
+use assert_cmd::Command;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+fn testdata(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata").join(file)
+}
+
+fn predict(args: &[&str], paths: &[PathBuf]) -> (i32, String, String) {
+    let mut command = Command::cargo_bin("warpline").unwrap();
+    let output = command.arg("predict").args(args).args(paths).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn blocks_are_scored_by_what_is_known() {
+    let (code, json, table) = predict(&["--json", "-"], &[testdata("")]);
+    assert_eq!(code, 0, "{table}");
+    let report: Value = serde_json::from_str(&json).unwrap();
+    let hits = |of: &Value, knowledge: &str| of[knowledge]["slots"]["hits"].as_u64().unwrap();
+    let total = &report["total"];
+    let [cold, block, corpus, trials] =
+        ["cold", "block", "corpus", "trials"].map(|knowledge| hits(total, knowledge));
+    assert!(cold < block && block <= corpus && corpus < trials, "{table}");
+    let scored = report["blocks"].as_array().unwrap();
+    for knowledge in ["cold", "block", "corpus", "trials"] {
+        let sum: u64 = scored.iter().map(|block| hits(block, knowledge)).sum();
+        assert_eq!(sum, hits(total, knowledge));
+        assert!(table.contains(knowledge));
+    }
+    let slots = &total["trials"]["slots"];
+    let of = |field: &str| slots[field].as_f64().unwrap();
+    assert!(of("hits") / (of("hits") + of("missed")) > 0.9, "{table}");
+    assert!(of("hits") / (of("hits") + of("wrong")) > 0.9, "{table}");
+}
+
+#[test]
+fn one_transaction_is_shown_with_where_each_entry_comes_from() {
+    // The only transaction of block 46147, a transfer.
+    let hash = "0x5c504ed432cb51138bcf09aa5e8a410dd4a1e204ef84bfed1be16dfba1b22060";
+    let (code, text, errors) = predict(&["--tx", hash], &[testdata("46147.json")]);
+    assert_eq!(code, 0, "{errors}");
+    let lines: Vec<_> = text.lines().skip(1).collect();
+    assert_eq!(lines.len(), 3, "{text}");
+    assert!(lines.iter().all(|line| line.starts_with("right ")), "{text}");
+    assert!(lines.iter().all(|line| line.ends_with("the transaction itself")), "{text}");
+    assert!(text.contains("credit 0x5DF9B87991262F6BA471F09758CDE1c0FC1De734"), "{text}");
+}
+
+#[test]
+fn what_cannot_be_predicted_is_said() {
+    let unknown = format!("0x{}", "ab".repeat(32));
+    let (code, _, errors) = predict(&["--tx", &unknown], &[testdata("46147.json")]);
+    assert_eq!((code, errors.contains(&unknown)), (1, true), "{errors}");
+    let (code, _, errors) = predict(&[], &[testdata("no-such-file.json")]);
+    assert_eq!((code, errors.contains("no-such-file.json")), (1, true), "{errors}");
+    let (code, _, errors) = predict(&["--from", "1000000000000"], &[testdata("46147.json")]);
+    assert_eq!((code, errors.contains("no blocks")), (1, true), "{errors}");
+}

@@ -1,0 +1,134 @@
+//! What a transaction is expected to touch.
+
+use crate::trace::TemplateKey;
+use alloy_primitives::{Address, B256, U256, map::HashMap};
+
+/// Where an expectation comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Sender, recipient, beneficiary, and what follows from value and nonce.
+    Envelope,
+    /// The transaction's own access list (EIP-2930) or authorizations (EIP-7702).
+    AccessList,
+    /// A formula of a template.
+    Template(TemplateKey),
+    /// What the same step of the template touched the last time.
+    History(TemplateKey),
+    /// The bytecode alone: a minimal proxy (EIP-1167) or a delegation (EIP-7702).
+    Bytecode(B256),
+}
+
+/// An account that a transaction is expected to touch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AccountHint {
+    /// The account.
+    pub address: Address,
+    /// Balance, nonce or code change.
+    pub written: bool,
+    /// All it gets is ether, so that the order among others that do the same does not matter.
+    pub commutative: bool,
+    /// Between 0 and 1.
+    pub confidence: f32,
+    /// Where the expectation comes from.
+    pub source: Source,
+}
+
+/// A slot that a transaction is expected to touch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SlotHint {
+    /// The contract.
+    pub address: Address,
+    /// The slot.
+    pub slot: U256,
+    /// It ends with another value than it has.
+    pub written: bool,
+    /// Between 0 and 1.
+    pub confidence: f32,
+    /// Where the expectation comes from.
+    pub source: Source,
+}
+
+/// The expected accesses of one transaction. A guess, never truth.
+#[derive(Clone, Debug, Default)]
+pub struct AccessHint {
+    accounts: Vec<AccountHint>,
+    slots: Vec<SlotHint>,
+    account_index: HashMap<Address, u32>,
+    slot_index: HashMap<(Address, U256), u32>,
+    /// Why it may lack something.
+    pub gaps: Gaps,
+}
+
+/// What could not be predicted, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gaps {
+    /// Calls of code, or of functions of it, that was never seen.
+    pub unseen_code: u32,
+    /// Ways through a known function that were never seen: a condition had a new value.
+    pub unseen_path: u32,
+    /// Slots and addresses that no formula gives.
+    pub no_formula: u32,
+    /// Ways that part for a reason that cannot be computed.
+    pub undecided: u32,
+    /// It was given up, too much work.
+    pub cut_short: u32,
+}
+
+impl Gaps {
+    /// Whether executing the transaction on some state would tell more.
+    pub const fn may_be_filled(&self) -> bool {
+        self.unseen_code + self.unseen_path + self.no_formula + self.undecided > 0
+    }
+}
+
+impl AccessHint {
+    /// Forgets everything, but keeps the memory.
+    pub fn clear(&mut self) {
+        self.accounts.clear();
+        self.slots.clear();
+        self.account_index.clear();
+        self.slot_index.clear();
+        self.gaps = Gaps::default();
+    }
+
+    /// The accounts, in the order in which they were found.
+    pub fn accounts(&self) -> &[AccountHint] {
+        &self.accounts
+    }
+
+    /// The slots, in the order in which they were found.
+    pub fn slots(&self) -> &[SlotHint] {
+        &self.slots
+    }
+
+    /// Adds an account, or to what is known of it.
+    pub(crate) fn account(&mut self, new: AccountHint) {
+        let next = self.accounts.len() as u32;
+        match *self.account_index.entry(new.address).or_insert(next) {
+            at if at == next => self.accounts.push(new),
+            at => {
+                let known = &mut self.accounts[at as usize];
+                known.commutative = match (known.written, new.written) {
+                    (true, true) => known.commutative && new.commutative,
+                    (false, _) => new.commutative,
+                    (true, false) => known.commutative,
+                };
+                known.written |= new.written;
+                known.confidence = known.confidence.max(new.confidence);
+            }
+        }
+    }
+
+    /// Adds a slot, or to what is known of it.
+    pub(crate) fn slot(&mut self, new: SlotHint) {
+        let next = self.slots.len() as u32;
+        match *self.slot_index.entry((new.address, new.slot)).or_insert(next) {
+            at if at == next => self.slots.push(new),
+            at => {
+                let known = &mut self.slots[at as usize];
+                known.written |= new.written;
+                known.confidence = known.confidence.max(new.confidence);
+            }
+        }
+    }
+}

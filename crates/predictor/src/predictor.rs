@@ -1,0 +1,223 @@
+//! The knowledge, and what it is asked.
+
+use crate::{
+    hint::{AccessHint, AccountHint, SlotHint, Source},
+    outlook::Outlook,
+    template::Template,
+    trace::{Lesson, TemplateKey},
+    walk::{Walk, is_precompile},
+};
+use alloy_primitives::{Address, B256, TxKind, U256, map::HashMap};
+use revm::{
+    Database,
+    context_interface::{
+        Block, Transaction,
+        transaction::{AccessListItemTr, AuthorizationTr},
+    },
+    state::EvmState,
+};
+
+/// Bytes of knowledge that are kept if nothing else is said: 256 MiB.
+pub const DEFAULT_MEMORY: usize = 256 << 20;
+
+/// How likely it is that what a transaction announces is what it touches.
+const ANNOUNCED: f32 = 0.9;
+
+/// What a prediction takes of the block that a transaction is in, or may come into.
+#[derive(Clone, Debug, Default)]
+pub struct BlockValues {
+    /// `COINBASE`.
+    pub beneficiary: Address,
+    /// `NUMBER`.
+    pub number: U256,
+    /// `TIMESTAMP`, in seconds.
+    pub timestamp: U256,
+    /// `PREVRANDAO`, or the difficulty. `None` as long as it is not known.
+    pub prevrandao: Option<U256>,
+    /// `GASLIMIT`.
+    pub gas_limit: u64,
+    /// `BASEFEE`, in wei.
+    pub base_fee: u64,
+    /// `CHAINID`.
+    pub chain_id: u64,
+}
+
+impl BlockValues {
+    /// Those of a block whose environment is known.
+    pub fn new(block: &impl Block, chain_id: u64) -> Self {
+        Self {
+            beneficiary: block.beneficiary(),
+            number: block.number(),
+            timestamp: block.timestamp(),
+            prevrandao: match block.prevrandao() {
+                Some(word) => Some(word.into()),
+                None => Some(block.difficulty()),
+            },
+            gas_limit: block.gas_limit(),
+            base_fee: block.basefee(),
+            chain_id,
+        }
+    }
+}
+
+/// What a prediction takes of a transaction.
+#[derive(Debug)]
+pub(crate) struct TxValues<'a> {
+    pub(crate) sender: Address,
+    pub(crate) value: U256,
+    pub(crate) gas_price: U256,
+    pub(crate) input: &'a [u8],
+}
+
+/// How much a prediction may cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Care {
+    /// Computes what decides between ways that have been gone.
+    #[default]
+    Quick,
+    /// Also computes every other condition, to notice a way that was never gone.
+    Thorough,
+}
+
+/// Predicts from what it has learned.
+///
+/// Its memory is bounded: what was not learned from for the longest time is forgotten first.
+#[derive(Clone, Debug)]
+pub struct AccessPredictor {
+    templates: HashMap<TemplateKey, Template>,
+    limit: usize,
+    size: usize,
+    clock: u64,
+}
+
+impl Default for AccessPredictor {
+    fn default() -> Self {
+        Self::new(DEFAULT_MEMORY)
+    }
+}
+
+impl AccessPredictor {
+    /// Knows nothing, and will know what fits into about `memory` bytes.
+    pub fn new(memory: usize) -> Self {
+        Self { templates: HashMap::default(), limit: memory, size: 0, clock: 0 }
+    }
+
+    /// Takes in what an execution taught, whether it was committed or a trial. `state` is what it
+    /// left, with the slots it changed.
+    pub fn learn(&mut self, lessons: &[Lesson], state: &EvmState) {
+        self.clock += 1;
+        for lesson in lessons {
+            let before = self.templates.get(&lesson.key).map_or(0, Template::size);
+            let template = self.templates.entry(lesson.key).or_insert_with(Template::new);
+            template.used = self.clock;
+            let stored = &lesson.trace.stored;
+            template.learn(&lesson.trace, |n| {
+                let slot = stored.get(n).copied().flatten();
+                slot.is_some_and(|(address, slot)| {
+                    let account = state.get(&address);
+                    account.and_then(|a| a.storage.get(&slot)).is_some_and(|s| s.is_changed())
+                })
+            });
+            self.size = self.size + template.size() - before;
+        }
+        if self.size > self.limit {
+            self.forget();
+        }
+    }
+
+    /// Forgets until an eighth of the memory is free.
+    fn forget(&mut self) {
+        let mut ages: Vec<_> =
+            self.templates.iter().map(|(key, template)| (template.used, *key)).collect();
+        ages.sort_unstable();
+        for (_, key) in ages {
+            if self.size <= self.limit - self.limit / 8 {
+                return;
+            }
+            if let Some(template) = self.templates.remove(&key) {
+                self.size -= template.size();
+            }
+        }
+    }
+
+    /// Functions known.
+    pub fn len(&self) -> usize {
+        self.templates.len()
+    }
+
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        self.templates.is_empty()
+    }
+
+    /// About how many bytes the knowledge takes.
+    pub const fn size(&self) -> usize {
+        self.size
+    }
+
+    pub(crate) fn find(
+        &self,
+        code: B256,
+        selector: Option<[u8; 4]>,
+    ) -> Option<(TemplateKey, &Template)> {
+        let of = |selector| {
+            let key = TemplateKey { code, selector };
+            self.templates.get(&key).map(|template| (key, template))
+        };
+        selector.and_then(|selector| of(Some(selector))).or_else(|| of(None))
+    }
+
+    /// Predicts into `hint`, which is cleared first. `state` starts as that before the block, or
+    /// the latest there is, and follows the transactions whose predictions are accepted. What
+    /// cannot be read of it is not predicted, nothing else.
+    pub fn predict<S: Database>(
+        &self,
+        tx: &impl Transaction,
+        block: &BlockValues,
+        state: &mut Outlook<S>,
+        care: Care,
+        hint: &mut AccessHint,
+    ) {
+        hint.clear();
+        state.begin();
+        envelope(tx, block, hint);
+        let TxKind::Call(to) = tx.kind() else { return };
+        if is_precompile(&to) {
+            return;
+        }
+        let values = TxValues {
+            sender: tx.caller(),
+            value: tx.value(),
+            gas_price: U256::from(tx.effective_gas_price(block.base_fee.into())),
+            input: tx.input(),
+        };
+        Walk::new(self, state, block, &values, care, hint).run(to);
+    }
+}
+
+/// What follows from the transaction alone.
+fn envelope(tx: &impl Transaction, block: &BlockValues, hint: &mut AccessHint) {
+    let mut account = |address, written, commutative, (confidence, source)| {
+        hint.account(AccountHint { address, written, commutative, confidence, source });
+    };
+    const CERTAIN: (f32, Source) = (1.0, Source::Envelope);
+    account(tx.caller(), true, false, CERTAIN);
+    account(block.beneficiary, true, true, CERTAIN);
+    match tx.kind() {
+        TxKind::Call(to) => account(to, !tx.value().is_zero(), !tx.value().is_zero(), CERTAIN),
+        TxKind::Create => account(tx.caller().create(tx.nonce()), true, false, CERTAIN),
+    }
+    let announced = (ANNOUNCED, Source::AccessList);
+    for authority in tx.authorization_list().filter_map(|signed| signed.authority()) {
+        account(authority, true, false, announced);
+    }
+    for entry in tx.access_list().into_iter().flatten() {
+        let (confidence, source) = announced;
+        let (address, written, commutative) = (*entry.address(), false, false);
+        hint.account(AccountHint { address, written, commutative, confidence, source });
+        for slot in entry.storage_slots() {
+            let slot = (*slot).into();
+            hint.slot(SlotHint { address, slot, written, confidence, source });
+        }
+    }
+}

@@ -1,0 +1,368 @@
+//! What is known of one function of one contract: all ways through it that were seen.
+//!
+//! A template is a tree. A node is a run of steps that always follow each other; it ends in a
+//! branch where executions went different ways, with the formula of the condition that decided.
+//! Conditions that have always been the same are steps like others: a later execution that
+//! differs splits the node there.
+
+use crate::{
+    expr::{Arena, Expr, ExprId, Piece},
+    predictor::Care,
+    trace::{Content, Place, Step, Trace},
+};
+
+/// Formulas that a template may have.
+const FORMULAS: usize = 8192;
+
+/// Steps that a template may have in all.
+const STEPS: usize = 16_384;
+
+/// Ways that may part at one branch.
+const ARMS: usize = 64;
+
+/// All ways through one function.
+#[derive(Clone, Debug)]
+pub(crate) struct Template {
+    pub(crate) exprs: Arena,
+    pub(crate) nodes: Vec<Node>,
+    steps: usize,
+    /// Pieces in all steps.
+    pieces: usize,
+    /// When it was last learned from or made use of.
+    pub(crate) used: u64,
+}
+
+/// Steps without an alternative, and what may follow.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Node {
+    pub(crate) steps: Vec<Step>,
+    pub(crate) branch: Option<Branch>,
+    /// How often it was gone through.
+    pub(crate) count: u32,
+    /// Which steps are not conditions.
+    live: Vec<u32>,
+}
+
+impl Node {
+    /// The steps a prediction looks at: conditions are among them only if it is to be thorough.
+    pub(crate) fn steps_of(&self, care: Care) -> impl Iterator<Item = &Step> {
+        let (all, live) = match care {
+            Care::Thorough => (&self.steps[..], &[][..]),
+            Care::Quick => (&[][..], &self.live[..]),
+        };
+        all.iter().chain(live.iter().map(|at| &self.steps[*at as usize]))
+    }
+
+    fn push(&mut self, step: Step) {
+        if !matches!(step, Step::Guard { .. }) {
+            self.live.push(self.steps.len() as u32);
+        }
+        self.steps.push(step);
+    }
+}
+
+impl FromIterator<Step> for Node {
+    fn from_iter<I: IntoIterator<Item = Step>>(steps: I) -> Self {
+        let mut node = Self::default();
+        steps.into_iter().for_each(|step| node.push(step));
+        node
+    }
+}
+
+/// Where executions part.
+#[derive(Clone, Debug)]
+pub(crate) struct Branch {
+    /// What decides; `None` where it could not be seen.
+    pub(crate) condition: Option<ExprId>,
+    pub(crate) arms: Vec<Arm>,
+    /// The arm that was taken last.
+    pub(crate) last: usize,
+}
+
+/// One way on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arm {
+    pub(crate) value: u64,
+    pub(crate) node: usize,
+}
+
+impl Template {
+    pub(crate) fn new() -> Self {
+        Self {
+            exprs: Arena::new(FORMULAS),
+            nodes: vec![Node::default()],
+            steps: 0,
+            pieces: 0,
+            used: 0,
+        }
+    }
+
+    /// About how many bytes it takes.
+    pub(crate) fn size(&self) -> usize {
+        let arms = size_of::<Node>() + size_of::<Arm>();
+        self.exprs.size()
+            + self.steps * (size_of::<Step>() + 4)
+            + self.pieces * size_of::<Piece>()
+            + self.nodes.len() * arms
+    }
+
+    /// Takes in one execution. `changed` says whether a slot ended with another value than it had
+    /// before the transaction.
+    pub(crate) fn learn(&mut self, trace: &Trace, changed: impl Fn(usize) -> bool) {
+        let mut import = Import { from: &trace.exprs, known: vec![None; trace.exprs.len()] };
+        let mut at = Position { node: 0, step: 0 };
+        self.nodes[0].count = self.nodes[0].count.saturating_add(1);
+        let mut stores = 0;
+        for step in &trace.steps {
+            let mut step = import.step(step, &mut self.exprs);
+            if let Step::Store { changed: own, written, .. } = &mut step {
+                (*own, *written) = (u16::from(changed(stores)), 1);
+                stores += 1;
+            }
+            match self.advance(at, step) {
+                Some(next) => at = next,
+                None => return,
+            }
+        }
+    }
+
+    /// Goes on from `at` with `step`, adding it where it is new. `None` where there is no room, or
+    /// the paths cannot be brought together.
+    fn advance(&mut self, at: Position, step: Step) -> Option<Position> {
+        if let Some(known) = self.nodes[at.node].steps.get_mut(at.step) {
+            if is_same(known, &step) {
+                absorb(known, step);
+                return Some(Position { step: at.step + 1, ..at });
+            }
+            self.split(at, &step);
+        }
+        let Some(branch) = &self.nodes[at.node].branch else {
+            return self.append(at.node, step);
+        };
+        let (value, decided) = match (&step, branch.condition) {
+            (Step::Guard { condition, value }, Some(own)) if *condition == own => (*value, true),
+            (_, Some(_)) => return None,
+            (_, None) => (mark(&step), false),
+        };
+        let arm = branch.arms.iter().find(|arm| arm.value == value).map(|arm| arm.node);
+        let node = match arm {
+            Some(node) => node,
+            None => self.add_arm(at.node, value)?,
+        };
+        if let Some(branch) = &mut self.nodes[at.node].branch {
+            branch.last = node;
+        }
+        self.nodes[node].count = self.nodes[node].count.saturating_add(1);
+        let next = Position { node, step: 0 };
+        match decided {
+            true => Some(next),
+            false => match self.nodes[node].steps.first_mut() {
+                None => self.append(node, step),
+                Some(known) if is_same(known, &step) => {
+                    absorb(known, step);
+                    Some(Position { node, step: 1 })
+                }
+                Some(_) => None,
+            },
+        }
+    }
+
+    fn append(&mut self, node: usize, step: Step) -> Option<Position> {
+        if self.steps >= STEPS {
+            return None;
+        }
+        self.steps += 1;
+        if let Step::Call { input: content, .. } | Step::End { output: content, .. } = &step {
+            self.pieces += content.head.len();
+        }
+        let own = &mut self.nodes[node];
+        own.push(step);
+        Some(Position { node, step: own.steps.len() })
+    }
+
+    fn add_arm(&mut self, node: usize, value: u64) -> Option<usize> {
+        let new = self.nodes.len();
+        let arms = &mut self.nodes[node].branch.as_mut()?.arms;
+        if arms.len() >= ARMS || self.steps >= STEPS {
+            return None;
+        }
+        arms.push(Arm { value, node: new });
+        self.nodes.push(Node::default());
+        Some(new)
+    }
+
+    /// Makes a branch before a step that `other` differs from.
+    fn split(&mut self, at: Position, other: &Step) {
+        let new = self.nodes.len();
+        let node = &mut self.nodes[at.node];
+        let mut rest = node.steps.split_off(at.step);
+        node.live.retain(|live| (*live as usize) < at.step);
+        let (condition, value) = match (&rest[0], other) {
+            (Step::Guard { condition, value }, Step::Guard { condition: same, .. })
+                if condition == same =>
+            {
+                (Some(*condition), *value)
+            }
+            (first, _) => (None, mark(first)),
+        };
+        if condition.is_some() {
+            rest.remove(0);
+        }
+        let arms = vec![Arm { value, node: new }];
+        let branch = node.branch.replace(Branch { condition, arms, last: new });
+        let count = node.count.saturating_sub(1);
+        self.nodes.push(Node { branch, count, ..rest.into_iter().collect() });
+    }
+}
+
+/// A place in a template.
+#[derive(Clone, Copy, Debug)]
+struct Position {
+    node: usize,
+    step: usize,
+}
+
+/// Whether two steps do the same, as far as formulas tell.
+fn is_same(a: &Step, b: &Step) -> bool {
+    match (a, b) {
+        (Step::Load { slot: a, transient: s }, Step::Load { slot: b, transient: t }) => {
+            a.formula == b.formula && s == t
+        }
+        (
+            Step::Store { slot: a, value: v, transient: s, .. },
+            Step::Store { slot: b, value: w, transient: t, .. },
+        ) => a.formula == b.formula && v == w && s == t,
+        (Step::Touch { account: a }, Step::Touch { account: b })
+        | (Step::Destroy { heir: a }, Step::Destroy { heir: b })
+        | (Step::Create { account: a }, Step::Create { account: b }) => a.formula == b.formula,
+        (
+            Step::Call { kind: k, target: a, value: v, input: i },
+            Step::Call { kind: l, target: b, value: w, input: j },
+        ) => k == l && a.formula == b.formula && v == w && is_same_content(i, j),
+        (Step::End { ok: a, output: x }, Step::End { ok: b, output: y }) => {
+            a == b && is_same_content(x, y)
+        }
+        _ => a == b,
+    }
+}
+
+fn is_same_content(a: &Content, b: &Content) -> bool {
+    let tail = a.tail == b.tail || a.tail.is_opaque() || b.tail.is_opaque();
+    a.length.formula == b.length.formula && a.head == b.head && tail
+}
+
+fn absorb_content(known: &mut Content, new: &Content) {
+    known.length.observe(new.length.last);
+    if known.tail.is_opaque() {
+        known.tail = new.tail;
+    }
+}
+
+/// Takes the observation in `new` over into the same step.
+fn absorb(known: &mut Step, new: Step) {
+    match (known, new) {
+        (
+            Step::Store { slot: a, written, changed, .. },
+            Step::Store { slot: b, changed: once, .. },
+        ) => {
+            a.observe(b.last);
+            *written = written.saturating_add(1);
+            *changed = changed.saturating_add(once);
+        }
+        (Step::Load { slot: a, .. }, Step::Load { slot: b, .. })
+        | (Step::Touch { account: a }, Step::Touch { account: b })
+        | (Step::Destroy { heir: a }, Step::Destroy { heir: b })
+        | (Step::Create { account: a }, Step::Create { account: b }) => a.observe(b.last),
+        (Step::Call { target: a, input: i, .. }, Step::Call { target: b, input: j, .. }) => {
+            a.observe(b.last);
+            absorb_content(i, &j);
+        }
+        (Step::End { output: i, .. }, Step::End { output: j, .. }) => absorb_content(i, &j),
+        _ => {}
+    }
+}
+
+/// What tells a step from another where no condition does.
+fn mark(step: &Step) -> u64 {
+    let of = |place: &Place| place.formula.index() as u64;
+    let (kind, detail) = match step {
+        Step::Guard { condition, value } => (1, (condition.index() as u64) << 20 ^ *value),
+        Step::Load { slot, .. } => (2, of(slot)),
+        Step::Store { slot, value, .. } => (3, of(slot) << 20 ^ value.index() as u64),
+        Step::Touch { account } => (4, of(account)),
+        Step::Destroy { heir } => (5, of(heir)),
+        Step::Call { target, value, input, .. } => {
+            let of_input = input.head.iter().fold(0_u64, |sum, piece| {
+                sum.wrapping_mul(31).wrapping_add(piece.source.index() as u64)
+            });
+            (6, of(target) << 40 ^ (value.index() as u64) << 20 ^ of_input)
+        }
+        Step::Create { account } => (7, of(account)),
+        Step::End { ok, output } => (8, u64::from(*ok) << 20 ^ output.head.len() as u64),
+    };
+    detail << 4 | kind
+}
+
+/// Brings formulas of a trace into a template.
+struct Import<'a> {
+    from: &'a Arena,
+    known: Vec<Option<ExprId>>,
+}
+
+impl Import<'_> {
+    fn step(&mut self, step: &Step, to: &mut Arena) -> Step {
+        let mut step = step.clone();
+        match &mut step {
+            Step::Guard { condition, .. } => *condition = self.expr(*condition, to),
+            Step::Load { slot: place, .. }
+            | Step::Touch { account: place }
+            | Step::Destroy { heir: place }
+            | Step::Create { account: place } => place.formula = self.expr(place.formula, to),
+            Step::Store { slot, value, .. } => {
+                slot.formula = self.expr(slot.formula, to);
+                *value = self.expr(*value, to);
+            }
+            Step::Call { target, value, input, .. } => {
+                target.formula = self.expr(target.formula, to);
+                *value = self.expr(*value, to);
+                self.content(input, to);
+            }
+            Step::End { output, .. } => self.content(output, to),
+        }
+        step
+    }
+
+    fn content(&mut self, content: &mut Content, to: &mut Arena) {
+        for piece in &mut content.head {
+            piece.source = self.expr(piece.source, to);
+        }
+        content.tail = self.expr(content.tail, to);
+        content.length.formula = self.expr(content.length.formula, to);
+    }
+
+    /// Formulas refer to earlier ones only, so this ends; how deep they go is bounded by the size
+    /// of a trace's arena.
+    fn expr(&mut self, id: ExprId, to: &mut Arena) -> ExprId {
+        let Some(expr) = self.from.get(id) else { return ExprId::OPAQUE };
+        if let Some(known) = self.known[id.index()] {
+            return known;
+        }
+        let mut expr = expr.clone();
+        let mut opaque = false;
+        let mut bring = |id: &mut ExprId| {
+            *id = self.expr(*id, to);
+            opaque |= id.is_opaque();
+        };
+        match &mut expr {
+            Expr::Calldata(at) => bring(at),
+            Expr::Op(_, of) => of.iter_mut().for_each(bring),
+            Expr::Keccak(pieces) | Expr::Join(pieces) => {
+                pieces.iter_mut().for_each(|piece| bring(&mut piece.source));
+            }
+            _ => {}
+        }
+        let new = if opaque { ExprId::OPAQUE } else { to.insert(expr) };
+        self.known[id.index()] = Some(new);
+        new
+    }
+}

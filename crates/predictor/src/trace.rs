@@ -1,0 +1,128 @@
+//! What one call did, as formulas: the unit of learning.
+
+use crate::expr::{Arena, ExprId, Piece};
+use alloy_primitives::{Address, B256, U256};
+
+/// Which template a call belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TemplateKey {
+    /// Hash of the code that runs: behind a proxy or a delegation that of the implementation.
+    pub code: B256,
+    /// The first four bytes of the calldata. `None` for code that does the same for all of them,
+    /// such as a proxy.
+    pub selector: Option<[u8; 4]>,
+}
+
+/// How a call is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CallKind {
+    /// `CALL` and `STATICCALL`: on the callee's own storage.
+    Call,
+    /// `CALLCODE`: the callee's code on the caller's storage, for the caller.
+    Borrowed,
+    /// `DELEGATECALL`: the same, with the caller's own caller and value.
+    Delegate,
+}
+
+/// A slot or an address that a step is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) formula: ExprId,
+    /// What it was the last time.
+    pub(crate) last: U256,
+    /// How often the last one was the one before, and how often not.
+    pub(crate) same: u16,
+    pub(crate) other: u16,
+}
+
+impl Place {
+    pub(crate) const fn new(formula: ExprId, last: U256) -> Self {
+        Self { formula, last, same: 0, other: 0 }
+    }
+
+    /// Takes in another observation.
+    pub(crate) fn observe(&mut self, value: U256) {
+        if self.last == value {
+            self.same = self.same.saturating_add(1);
+        } else {
+            self.last = value;
+            self.other = self.other.saturating_add(1);
+        }
+    }
+
+    /// The chance that it is again what it was the last time.
+    pub(crate) fn constancy(&self) -> f32 {
+        (f32::from(self.same) + 1.0) / (f32::from(self.same) + f32::from(self.other) * 2.0 + 2.0)
+    }
+}
+
+/// Bytes that are handed over: calldata, or what a call returns.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Content {
+    /// What they begin with.
+    pub(crate) head: Box<[Piece]>,
+    /// The first word of what follows, as many words of the same source as the length says: bytes
+    /// that are passed on, whatever they are. Opaque if nothing follows.
+    pub(crate) tail: ExprId,
+    pub(crate) length: Place,
+}
+
+/// A choice, a look at the state, a call, or the end.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Step {
+    /// The code goes on here if the condition has this value.
+    Guard {
+        condition: ExprId,
+        value: u64,
+    },
+    Load {
+        slot: Place,
+        transient: bool,
+    },
+    /// `changed`: of `written` times, how often the slot ended with another value than it began.
+    Store {
+        slot: Place,
+        value: ExprId,
+        transient: bool,
+        written: u16,
+        changed: u16,
+    },
+    /// An account is looked at.
+    Touch {
+        account: Place,
+    },
+    /// The contract ends, in favour of an account.
+    Destroy {
+        heir: Place,
+    },
+    Call {
+        kind: CallKind,
+        target: Place,
+        value: ExprId,
+        input: Content,
+    },
+    Create {
+        account: Place,
+    },
+    End {
+        ok: bool,
+        output: Content,
+    },
+}
+
+/// The steps of one call.
+#[derive(Debug)]
+pub(crate) struct Trace {
+    pub(crate) exprs: Arena,
+    pub(crate) steps: Vec<Step>,
+    /// Slots that the steps of kind `Store` wrote, in their order; `None` for transient ones.
+    pub(crate) stored: Vec<Option<(Address, U256)>>,
+}
+
+/// What an execution teaches about one of its calls. Made by the
+/// [`Recorder`](crate::Recorder), for [`AccessPredictor::learn`](crate::AccessPredictor::learn).
+#[derive(Debug)]
+pub struct Lesson {
+    pub(crate) key: TemplateKey,
+    pub(crate) trace: Trace,
+}

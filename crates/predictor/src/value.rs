@@ -1,0 +1,225 @@
+//! The values of formulas during a prediction, computed when they are asked for.
+
+use crate::{
+    expr::{Expr, ExprId, Input, Piece, apply},
+    template::Template,
+    trace::{Content, TemplateKey},
+    walk::{Ending, Walk},
+};
+use alloy_primitives::{Address, U256, keccak256, map::HashMap};
+use revm::Database;
+use smallvec::SmallVec;
+
+/// Formulas inside each other that are computed.
+const NESTING: u32 = 200;
+
+/// Where a loaded value comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Loaded {
+    State(Address, U256),
+    /// Written before in the same transaction: a formula of that call.
+    Written(usize, ExprId),
+    /// A transient slot that nobody has written.
+    Zero,
+    Unknown,
+}
+
+/// Calldata, or what a call returned.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum Bytes<'p> {
+    Known(&'p [u8]),
+    /// Made of the formulas of a call.
+    Formula {
+        frame: usize,
+        content: &'p Content,
+    },
+    #[default]
+    Unknown,
+}
+
+/// One call being walked, or that was.
+#[derive(Debug)]
+pub(crate) struct Frame<'p> {
+    pub(crate) template: &'p Template,
+    pub(crate) key: TemplateKey,
+    pub(crate) address: Address,
+    pub(crate) caller: Option<Address>,
+    pub(crate) value: Option<U256>,
+    pub(crate) input: Bytes<'p>,
+    pub(crate) known: HashMap<ExprId, Option<U256>>,
+    pub(crate) loads: Vec<Loaded>,
+    pub(crate) calls: Vec<Ending<'p>>,
+}
+
+impl<'p, S: Database> Walk<'p, S> {
+    /// The value of a formula of a call, if everything it depends on is known.
+    pub(crate) fn value(&mut self, at: usize, id: ExprId, nesting: u32) -> Option<U256> {
+        let template = self.frames[at].template;
+        let expr = template.exprs.get(id)?;
+        match expr {
+            Expr::Const(value) => return Some(*value),
+            Expr::Input(input) => return self.input(at, *input, nesting),
+            _ => {}
+        }
+        if let Some(known) = self.frames[at].known.get(&id) {
+            return *known;
+        }
+        if nesting > NESTING || self.budget == 0 {
+            return None;
+        }
+        self.budget -= 1;
+        let value = self.compute(at, expr, nesting + 1);
+        self.frames[at].known.insert(id, value);
+        value
+    }
+
+    fn compute(&mut self, at: usize, expr: &Expr, nesting: u32) -> Option<U256> {
+        match expr {
+            Expr::Const(value) => Some(*value),
+            Expr::Input(input) => self.input(at, *input, nesting),
+            Expr::Calldata(offset) => {
+                let offset = self.value(at, *offset, nesting)?;
+                match usize::try_from(offset) {
+                    Ok(offset) => self.word(self.frames[at].input, offset, nesting),
+                    Err(_) => Some(U256::ZERO),
+                }
+            }
+            Expr::Loaded(n) => match *self.frames[at].loads.get(usize::from(*n))? {
+                Loaded::State(address, slot) => self.state.storage(address, slot),
+                Loaded::Written(frame, value) => self.value(frame, value, nesting),
+                Loaded::Zero => Some(U256::ZERO),
+                Loaded::Unknown => None,
+            },
+            Expr::Success(n) => self.ending(at, *n)?.ok.map(|ok| U256::from(u8::from(ok))),
+            Expr::ReturnSize(n) => self.length(self.ending(at, *n)?.output, nesting),
+            Expr::ReturnWord(n, offset) => {
+                self.word(self.ending(at, *n)?.output, *offset as usize, nesting)
+            }
+            Expr::Op(code, [a, b, c]) => {
+                let a = self.value(at, *a, nesting)?;
+                let b = self.value(at, *b, nesting)?;
+                let c = self.value(at, *c, nesting)?;
+                apply(*code, a, b, c)
+            }
+            Expr::Keccak(pieces) => Some(keccak256(self.join(at, pieces, nesting)?).into()),
+            Expr::Join(pieces) => Some(U256::from_be_slice(&self.join(at, pieces, nesting)?)),
+        }
+    }
+
+    fn ending(&self, at: usize, call: u16) -> Option<Ending<'p>> {
+        self.frames[at].calls.get(usize::from(call)).copied()
+    }
+
+    fn join(&mut self, at: usize, pieces: &[Piece], nesting: u32) -> Option<SmallVec<[u8; 128]>> {
+        let mut bytes = SmallVec::new();
+        for piece in pieces {
+            let word = self.value(at, piece.source, nesting)?.to_be_bytes::<32>();
+            let start = usize::from(piece.start);
+            bytes.extend_from_slice(&word[start..start + usize::from(piece.len)]);
+        }
+        Some(bytes)
+    }
+
+    /// The function that calldata asks for.
+    pub(crate) fn selector(&mut self, bytes: Bytes<'p>) -> Option<[u8; 4]> {
+        match bytes {
+            Bytes::Known(bytes) => bytes.first_chunk().copied(),
+            Bytes::Unknown => None,
+            Bytes::Formula { .. } => self.read(bytes, 0, 4, 0)?.first_chunk().copied(),
+        }
+    }
+
+    fn length(&mut self, bytes: Bytes<'p>, nesting: u32) -> Option<U256> {
+        match bytes {
+            Bytes::Known(bytes) => Some(U256::from(bytes.len())),
+            Bytes::Formula { frame, content } => self.value(frame, content.length.formula, nesting),
+            Bytes::Unknown => None,
+        }
+    }
+
+    /// The word at an offset, with zeros behind the end.
+    fn word(&mut self, bytes: Bytes<'p>, at: usize, nesting: u32) -> Option<U256> {
+        self.read(bytes, at, 32, nesting).map(U256::from_be_bytes)
+    }
+
+    /// Up to 32 bytes from an offset on, with zeros behind the end; `None` if not all are known.
+    fn read(
+        &mut self,
+        bytes: Bytes<'p>,
+        at: usize,
+        count: usize,
+        nesting: u32,
+    ) -> Option<[u8; 32]> {
+        let mut word = [0; 32];
+        match bytes {
+            Bytes::Unknown => return None,
+            Bytes::Known(bytes) => {
+                let end = at.saturating_add(count).min(bytes.len());
+                let found = bytes.get(at..end).unwrap_or_default();
+                word[..found.len()].copy_from_slice(found);
+            }
+            Bytes::Formula { .. } if nesting > NESTING => return None,
+            Bytes::Formula { frame, content } => {
+                let mut start = 0;
+                for piece in &content.head {
+                    let end = start + usize::from(piece.len);
+                    let (from, to) = (at.max(start), at.saturating_add(count).min(end));
+                    if from < to {
+                        let source = self.value(frame, piece.source, nesting + 1)?;
+                        let source = source.to_be_bytes::<32>();
+                        let skip = usize::from(piece.start) + from - start;
+                        word[from - at..to - at].copy_from_slice(&source[skip..skip + to - from]);
+                    }
+                    start = end;
+                }
+                let from = at.max(start);
+                if from < at.saturating_add(count) && !content.tail.is_opaque() {
+                    let rest = count - (from - at);
+                    let tail = self.read_tail(frame, content, from - start, rest, nesting + 1)?;
+                    word[from - at..count].copy_from_slice(&tail[..rest]);
+                }
+            }
+        }
+        Some(word)
+    }
+
+    /// Bytes of what is passed on as it is.
+    fn read_tail(
+        &mut self,
+        frame: usize,
+        content: &'p Content,
+        at: usize,
+        count: usize,
+        nesting: u32,
+    ) -> Option<[u8; 32]> {
+        let (source, offset) = match self.frames[frame].template.exprs.get(content.tail)? {
+            Expr::Calldata(offset) => {
+                let offset = self.value(frame, *offset, nesting)?;
+                (self.frames[frame].input, usize::try_from(offset).ok()?)
+            }
+            Expr::ReturnWord(call, offset) => (self.ending(frame, *call)?.output, *offset as usize),
+            _ => return None,
+        };
+        self.read(source, offset.saturating_add(at), count, nesting)
+    }
+
+    fn input(&mut self, at: usize, input: Input, nesting: u32) -> Option<U256> {
+        let word = |address: Address| U256::from_be_bytes(address.into_word().0);
+        let frame = &self.frames[at];
+        Some(match input {
+            Input::Address => word(frame.address),
+            Input::Caller => word(frame.caller?),
+            Input::Value => frame.value?,
+            Input::CalldataSize => return self.length(frame.input, nesting),
+            Input::Origin => word(self.tx.sender),
+            Input::GasPrice => self.tx.gas_price,
+            Input::Beneficiary => word(self.block.beneficiary),
+            Input::Timestamp => self.block.timestamp,
+            Input::Number => self.block.number,
+            Input::PrevRandao => self.block.prevrandao?,
+            Input::GasLimit => U256::from(self.block.gas_limit),
+            Input::ChainId => U256::from(self.block.chain_id),
+            Input::BaseFee => U256::from(self.block.base_fee),
+        })
+    }
+}

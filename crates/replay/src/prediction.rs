@@ -1,0 +1,252 @@
+//! How well accesses are predicted: blocks run in order, every transaction is predicted before it
+//! is executed, and learned from after it.
+
+mod score;
+
+pub use score::{Misses, PredictionScore, Tally};
+
+use crate::{PreparedBlock, Tx};
+use alloy_consensus::Transaction as _;
+use alloy_evm::{
+    Evm, EvmEnv, EvmFactory, RecoveredTx, ToTxEnv,
+    block::{BlockExecutionError, BlockExecutor, BlockExecutorFactory, TxResult},
+};
+use alloy_primitives::B256;
+use revm::{
+    context::TxEnv, context_interface::Transaction, database::State,
+    database_interface::WrapDatabaseRef, state::EvmState,
+};
+use score::Judge;
+use std::time::Instant;
+use warpline_fixture::PreState;
+use warpline_predictor::{
+    AccessHint, AccessPredictor, BlockValues, Care, Lesson, Outlook, Recorder, TrialState,
+};
+
+/// What predictions may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PredictionConfig {
+    /// Transactions of the block teach something for later ones.
+    pub learn: bool,
+    /// A transaction whose prediction has gaps is tried out on the state before the block.
+    pub trials: bool,
+}
+
+/// A block could not be executed.
+#[derive(Debug, thiserror::Error)]
+#[error("{block}: {place}: {source}")]
+pub struct PredictionError {
+    block: String,
+    place: String,
+    source: Box<BlockExecutionError>,
+}
+
+/// A transaction that was looked for: what was expected of it, and what it did.
+#[derive(Debug)]
+pub struct Forecast {
+    /// The block it is in.
+    pub block: String,
+    /// Its place in there.
+    pub index: usize,
+    /// What was expected.
+    pub hint: AccessHint,
+    /// The state that it left, with everything it touched.
+    pub state: EvmState,
+}
+
+/// Learns from a block without predicting.
+///
+/// # Errors
+/// It cannot be executed.
+pub fn learn_block(
+    block: &PreparedBlock,
+    predictor: &mut AccessPredictor,
+) -> Result<(), PredictionError> {
+    execute(block, predictor)
+}
+
+/// Predicts every transaction of a block before it runs.
+///
+/// # Errors
+/// It cannot be executed.
+pub fn predict_block(
+    block: &PreparedBlock,
+    predictor: &mut AccessPredictor,
+    config: PredictionConfig,
+) -> Result<PredictionScore, PredictionError> {
+    watch_block(block, predictor, config, |_, _, _, _| {})
+}
+
+/// Predicts as [`predict_block`] does, looking for one transaction.
+///
+/// # Errors
+/// The block cannot be executed.
+pub fn forecast(
+    block: &PreparedBlock,
+    predictor: &mut AccessPredictor,
+    config: PredictionConfig,
+    hash: B256,
+) -> Result<Option<Forecast>, PredictionError> {
+    let mut found = None;
+    watch_block(block, predictor, config, |index, tx, hint, state| {
+        if *tx.tx().tx_hash() == hash {
+            let (block, hint, state) = (block.label.clone(), hint.clone(), state.clone());
+            found = Some(Forecast { block, index, hint, state });
+        }
+    })?;
+    Ok(found)
+}
+
+/// Predicts every block from what all others teach, and what its own earlier transactions do.
+/// `each` is given the place of a block and its score. Takes the time of learning from each block
+/// about log₂ n times.
+///
+/// # Errors
+/// The first block that cannot be executed.
+pub fn predict_each(
+    blocks: &[PreparedBlock],
+    config: PredictionConfig,
+    each: &mut impl FnMut(usize, PredictionScore),
+) -> Result<(), PredictionError> {
+    predict_part(blocks, 0, AccessPredictor::default(), config, each)
+}
+
+/// `known` is what all blocks that are not in `blocks` taught.
+fn predict_part(
+    blocks: &[PreparedBlock],
+    first: usize,
+    mut known: AccessPredictor,
+    config: PredictionConfig,
+    each: &mut impl FnMut(usize, PredictionScore),
+) -> Result<(), PredictionError> {
+    match blocks {
+        [] => return Ok(()),
+        [block] => {
+            each(first, predict_block(block, &mut known, config)?);
+            return Ok(());
+        }
+        _ => {}
+    }
+    let (left, right) = blocks.split_at(blocks.len() / 2);
+    let mut of_right = known.clone();
+    right.iter().try_for_each(|block| learn_block(block, &mut of_right))?;
+    predict_part(left, first, of_right, config, each)?;
+    left.iter().try_for_each(|block| learn_block(block, &mut known))?;
+    predict_part(right, first + left.len(), known, config, each)
+}
+
+/// Follows a block that is executed in order.
+trait Follower {
+    /// A transaction is about to run.
+    fn before(&mut self, tx: &TxEnv);
+    /// It ran, and left this state.
+    fn after(&mut self, index: usize, tx: &Tx, lessons: &[Lesson], state: &EvmState);
+}
+
+impl Follower for AccessPredictor {
+    fn before(&mut self, _: &TxEnv) {}
+
+    fn after(&mut self, _: usize, _: &Tx, lessons: &[Lesson], state: &EvmState) {
+        self.learn(lessons, state);
+    }
+}
+
+fn execute(block: &PreparedBlock, follower: &mut impl Follower) -> Result<(), PredictionError> {
+    let (factory, input) = (block.factory(), block.input());
+    let failed = |place: String, source: BlockExecutionError| PredictionError {
+        block: block.label.clone(),
+        place,
+        source: Box::new(source),
+    };
+    let parent = WrapDatabaseRef(&block.pre_state);
+    let state = State::builder().with_database(parent).with_bundle_update().build();
+    let evm = factory.evm_factory();
+    let evm = evm.create_evm_with_inspector(state, input.env, Recorder::default());
+    let mut executor = factory.create_executor(evm, input.ctx);
+    let begun = executor.apply_pre_execution_changes();
+    begun.map_err(|error| failed("system calls".to_owned(), error))?;
+    executor.evm_mut().inspector_mut().finish();
+    for (index, tx) in block.txs.iter().enumerate() {
+        follower.before(&tx.to_tx_env());
+        let result = executor.execute_transaction_without_commit(tx);
+        let result = result.map_err(|error| failed(format!("transaction {index}"), error))?;
+        let lessons = executor.evm_mut().inspector_mut().finish();
+        follower.after(index, tx, &lessons, &result.result().state);
+        executor.commit_transaction(result);
+    }
+    Ok(())
+}
+
+/// Predicts, and compares.
+struct Forecaster<'a, F> {
+    predictor: &'a mut AccessPredictor,
+    config: PredictionConfig,
+    block: &'a PreparedBlock,
+    env: EvmEnv,
+    values: BlockValues,
+    outlook: Outlook<WrapDatabaseRef<&'a PreState>>,
+    hint: AccessHint,
+    judge: Judge,
+    watch: F,
+}
+
+fn watch_block<F: FnMut(usize, &Tx, &AccessHint, &EvmState)>(
+    block: &PreparedBlock,
+    predictor: &mut AccessPredictor,
+    config: PredictionConfig,
+    watch: F,
+) -> Result<PredictionScore, PredictionError> {
+    let env = block.input().env;
+    let values = BlockValues::new(&env.block_env, env.cfg_env.chain_id);
+    let (hint, judge) = (AccessHint::default(), Judge::default());
+    let outlook = Outlook::new(WrapDatabaseRef(&block.pre_state));
+    let mut forecaster =
+        Forecaster { predictor, config, block, env, values, outlook, hint, judge, watch };
+    execute(block, &mut forecaster)?;
+    Ok(forecaster.judge.score)
+}
+
+impl<F> Forecaster<'_, F> {
+    fn predict(&mut self, tx: &TxEnv) {
+        let care = if self.config.trials { Care::Thorough } else { Care::Quick };
+        self.predictor.predict(tx, &self.values, &mut self.outlook, care, &mut self.hint);
+    }
+
+    /// Learns from the transaction as if it came first in the block. What cannot run there
+    /// teaches nothing.
+    fn try_out(&mut self, tx: &TxEnv) {
+        let parent = WrapDatabaseRef(&self.block.pre_state);
+        let state = TrialState::new(parent, tx.caller(), tx.nonce());
+        let evm = self.block.factory().evm_factory();
+        let mut evm = evm.create_evm_with_inspector(state, self.env.clone(), Recorder::default());
+        if let Ok(outcome) = evm.transact_raw(tx.clone()) {
+            let lessons = evm.inspector_mut().finish();
+            self.predictor.learn(&lessons, &outcome.state);
+        }
+    }
+}
+
+impl<F: FnMut(usize, &Tx, &AccessHint, &EvmState)> Follower for Forecaster<'_, F> {
+    fn before(&mut self, tx: &TxEnv) {
+        let start = Instant::now();
+        self.predict(tx);
+        self.judge.score.predicting += start.elapsed();
+        if self.config.trials && self.hint.gaps.may_be_filled() {
+            let start = Instant::now();
+            self.try_out(tx);
+            self.predict(tx);
+            self.judge.score.trials += 1;
+            self.judge.score.trying += start.elapsed();
+        }
+        self.outlook.accept();
+    }
+
+    fn after(&mut self, index: usize, tx: &Tx, lessons: &[Lesson], state: &EvmState) {
+        let creates = tx.tx().to().is_none();
+        self.judge.judge((*tx.signer(), creates), &self.hint, state);
+        (self.watch)(index, tx, &self.hint, state);
+        if self.config.learn {
+            self.predictor.learn(lessons, state);
+        }
+    }
+}
