@@ -17,6 +17,7 @@ mod server;
 mod subscriptions;
 mod testing;
 mod txpool;
+mod warp;
 mod wire;
 
 pub use context::{Context, RpcConfig};

@@ -10,7 +10,7 @@
 //! - `run`, `deadline`: one execution, and its end when it takes too long.
 //! - `estimate`: `eth_call`, `eth_estimateGas`, `eth_createAccessList`.
 //! - `simulate`: whole blocks, `eth_simulateV1`.
-//! - `trace`: `debug_trace*` and `trace_*`.
+//! - `trace`: `debug_trace*` and `trace_*`; what of a block depends on what.
 //!
 //! What is absent: chains, storage and wire formats.
 
@@ -40,6 +40,7 @@ pub use simulate::{
     SimulatedCall, StateRoots, TRANSFER_EMITTER, UnsignedTransaction, simulate,
 };
 pub use trace::{
-    MAX_STEPS, Touched, TraceOptions, TracedBlock, flat_traces, touched, trace_block, trace_call,
-    trace_call_within, trace_transaction,
+    Contended, Dependencies, HotLocation, MAX_STEPS, Touched, TraceOptions, TracedBlock,
+    dependencies, flat_traces, touched, trace_block, trace_call, trace_call_within,
+    trace_transaction,
 };

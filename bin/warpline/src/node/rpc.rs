@@ -11,7 +11,7 @@ use std::{
 use warpline_rpc::{Apis, HttpPolicy, IpcConfig, Limits, Listener, RpcConfig, ServerConfig};
 
 /// What is served on an address that only this machine can reach, without being asked for.
-const LOCAL: [&str; 6] = ["eth", "net", "web3", "debug", "txpool", "testing"];
+const LOCAL: [&str; 7] = ["eth", "net", "web3", "debug", "txpool", "testing", "warp"];
 
 /// Requests over HTTP, WebSocket and IPC.
 #[derive(Debug, Args)]
@@ -31,7 +31,7 @@ pub(crate) struct RpcArgs {
     http_port: u16,
 
     /// Namespaces served over HTTP, or `all`. By default eth, net and web3, and on an address of
-    /// this machine alone debug, txpool and testing too.
+    /// this machine alone debug, txpool, testing and warp too.
     #[arg(long = "http.api", value_name = "LIST", value_delimiter = ',')]
     http_api: Option<Vec<String>>,
 

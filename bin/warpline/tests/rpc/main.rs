@@ -5,7 +5,7 @@
 //!   WebSocket and IPC.
 //! - `crash`: what a killed one leaves.
 //! - `capture`: blocks taken from one, also through a `proxy` that is not to be relied on.
-//! - `operations`: metrics and logs; `config`: the configuration file.
+//! - `warp`: our own namespace. `operations`: metrics and logs; `config`: the configuration file.
 //! - `compat`: the published conformance cases, which `cases` reads, `compare` and `schema` judge.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests")]
@@ -24,3 +24,4 @@ mod proxy;
 mod requests;
 mod schema;
 mod sockets;
+mod warp;

@@ -4,6 +4,8 @@ mod raw;
 mod trace;
 mod witness;
 
+pub(crate) use trace::Subject;
+
 use crate::registry::Registry;
 
 pub(crate) fn register(registry: &mut Registry) {

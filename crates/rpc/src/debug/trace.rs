@@ -65,8 +65,8 @@ pub(crate) fn register(registry: &mut Registry) {
 }
 
 /// A block to look into, with the state before it.
-pub(super) struct Subject {
-    pub(super) parent: At,
+pub(crate) struct Subject {
+    pub(crate) parent: At,
     pub(super) header: Header,
     hash: B256,
     transactions: Vec<Transaction>,
@@ -76,7 +76,7 @@ pub(super) struct Subject {
 }
 
 impl Subject {
-    pub(super) fn read(context: &Context, id: BlockId) -> Result<Self, RpcError> {
+    pub(crate) fn read(context: &Context, id: BlockId) -> Result<Self, RpcError> {
         let found = with_block(context, id, |block| {
             let senders = block.senders()?;
             let FullBlock { hash, header, body, .. } = block;
@@ -127,7 +127,7 @@ impl Subject {
         Ok(Self { parent, header, hash, transactions, senders, ommers, withdrawals })
     }
 
-    pub(super) fn block<'a>(&'a self, context: &'a Context) -> TracedBlock<'a> {
+    pub(crate) fn block<'a>(&'a self, context: &'a Context) -> TracedBlock<'a> {
         let rules = context.view().rules();
         let net_gas_metering = rules.net_gas_metering(self.header.number);
         TracedBlock {

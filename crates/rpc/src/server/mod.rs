@@ -17,7 +17,9 @@ mod tcp;
 
 pub use config::{Apis, HttpPolicy, IpcConfig, Limits, Listener, ServerConfig};
 
-use crate::{Context, debug, dev, eth, net, registry::Registry, subscriptions, testing, txpool};
+use crate::{
+    Context, debug, dev, eth, net, registry::Registry, subscriptions, testing, txpool, warp,
+};
 use core::time::Duration;
 use dispatch::{Dispatcher, Transport};
 use jsonrpsee::{
@@ -135,6 +137,7 @@ fn methods(context: Arc<Context>, config: &ServerConfig) -> Result<Methods, Regi
     debug::register(&mut registry);
     testing::register(&mut registry);
     txpool::register(&mut registry);
+    warp::register(&mut registry);
     if dev {
         dev::register(&mut registry);
     }

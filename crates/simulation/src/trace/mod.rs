@@ -1,12 +1,15 @@
 //! What happened inside a transaction: `debug_trace*` and `trace_*`.
 //!
 //! `replay` executes the block up to the transaction in question, `record` makes something of what
-//! an inspector of revm-inspectors saw. `touched` notes what a block takes from the state.
+//! an inspector of revm-inspectors saw. `touched` notes what a block takes from the state,
+//! `dependencies` which of its transactions wait for which.
 
+mod dependencies;
 mod record;
 mod replay;
 mod touched;
 
+pub use dependencies::{Contended, Dependencies, HotLocation, dependencies};
 pub use record::{MAX_STEPS, TraceOptions};
 pub use replay::TracedBlock;
 pub use touched::{Touched, touched};

@@ -7,9 +7,11 @@ use alloy_rpc_types_trace::geth::GethTrace;
 use proptest::prelude::*;
 use revm::{DatabaseCommit, context_interface::result::ExecutionResult, database::CacheDB};
 use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 use warpline_executor::{EthTransaction, UnreachedRules};
 use warpline_simulation::{
-    Overrides, TraceOptions, TracedBlock, flat_traces, trace_block, trace_call, trace_transaction,
+    Contended, Overrides, TraceOptions, TracedBlock, dependencies, flat_traces, trace_block,
+    trace_call, trace_transaction,
 };
 use warpline_testing::evm::{MemoryParent, asm::Asm, plan};
 
@@ -42,7 +44,7 @@ fn executed(seed: u64) -> (World, Vec<EthTransaction>, Vec<Address>, Vec<Executi
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(12))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn traces_agree_with_the_execution(seed: u64) {
@@ -74,6 +76,87 @@ proptest! {
         let roots = flat.iter().filter(|trace| trace.trace.trace_address.is_empty()).count();
         prop_assert_eq!(roots, results.len());
     }
+
+    #[test]
+    fn dependencies_are_those_that_the_prestate_tracer_shows(seed: u64) {
+        let (world, transactions, senders, results) = executed(seed);
+        let block = TracedBlock {
+            chain: &world.chain,
+            header: &world.header,
+            hash: B256::ZERO,
+            transactions: &transactions,
+            senders: &senders,
+            unreached: UnreachedRules::default(),
+        };
+        let found = dependencies(world.below(), &block, &LIMITS).unwrap();
+        let gas: Vec<u64> = results.iter().map(|result| result.tx_gas_used()).collect();
+        prop_assert_eq!(&found.gas, &gas);
+
+        let traces = |config: Value| {
+            let options = json!({ "tracer": "prestateTracer", "tracerConfig": config });
+            let traces = trace_block(world.below(), &block, &self::options(options), &LIMITS);
+            serde_json::to_value(traces.unwrap()).unwrap().as_array().unwrap().clone()
+        };
+        let (loads, changes) = (traces(json!({})), traces(json!({ "diffMode": true })));
+        let mut writers = BTreeMap::<Contended, usize>::new();
+        let mut dependents = BTreeMap::<Contended, usize>::new();
+        for (index, (load, change)) in loads.iter().zip(&changes).enumerate() {
+            let changed = written(change);
+            let mut expected = BTreeSet::new();
+            let nonces = changed.iter().filter(|at| matches!(at, Contended::Nonce(_)));
+            for location in loaded(load).iter().chain(nonces) {
+                if let Some(writer) = writers.get(location) {
+                    expected.insert(*writer);
+                    *dependents.entry(*location).or_default() += 1;
+                }
+            }
+            let expected: Vec<usize> = expected.into_iter().collect();
+            prop_assert_eq!(&found.on[index], &expected, "{}", index);
+            writers.extend(changed.into_iter().map(|location| (location, index)));
+        }
+        let hot = found.hot.iter().map(|hot| (hot.location, hot.dependents));
+        prop_assert_eq!(hot.collect::<BTreeMap<_, _>>(), dependents);
+        let (gas, path) = found.critical_path();
+        prop_assert_eq!(path.iter().map(|index| found.gas[*index]).sum::<u64>(), gas);
+        prop_assert!(path.windows(2).all(|pair| found.on[pair[1]].contains(&pair[0])));
+        prop_assert!(gas <= found.total_gas());
+    }
+}
+
+/// Where a trace in diff mode shows changes.
+fn written(trace: &Value) -> BTreeSet<Contended> {
+    let mut written = BTreeSet::new();
+    for (address, after) in trace["post"].as_object().unwrap() {
+        let address: Address = address.parse().unwrap();
+        if !after["nonce"].is_null() {
+            written.insert(Contended::Nonce(address));
+        }
+        if !after["code"].is_null() {
+            written.insert(Contended::Code(address));
+        }
+    }
+    for side in ["pre", "post"] {
+        for (address, account) in trace[side].as_object().unwrap() {
+            written.extend(slots(address, account));
+        }
+    }
+    written
+}
+
+/// Slots and code that a trace without it shows to be loaded.
+fn loaded(trace: &Value) -> BTreeSet<Contended> {
+    let accounts = trace.as_object().unwrap().iter();
+    let of = |(address, account): (&String, &Value)| {
+        let code = Contended::Code(address.parse().unwrap());
+        slots(address, account).into_iter().chain([code]).collect::<Vec<_>>()
+    };
+    accounts.flat_map(of).collect()
+}
+
+fn slots(address: &str, account: &Value) -> Vec<Contended> {
+    let address = address.parse().unwrap();
+    let slot = |slot: &String| Contended::Slot(address, slot.parse::<B256>().unwrap().into());
+    account["storage"].as_object().map_or_else(Vec::new, |list| list.keys().map(slot).collect())
 }
 
 fn stored() -> World {
