@@ -22,7 +22,7 @@ use jsonrpsee::{
 };
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 use tokio::sync::{
     RwLock,
     broadcast::{Receiver, error::RecvError},
@@ -195,7 +195,7 @@ pub(crate) async fn follow(context: Arc<Context>, stopped: impl Future<Output = 
                 Ok(_) | Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return,
             },
-            _ = minute.tick() => context.filters.forget(),
+            _ = minute.tick() => context.filters.forget(Instant::now()),
             () = &mut stopped => return,
         }
         // Whatever has come meanwhile is announced with it.

@@ -3,6 +3,7 @@
 //! - `node`: starting one; `client`: asking it.
 //! - `requests`: what is no request, or too much of one; `access`: who may ask; `sockets`:
 //!   WebSocket and IPC.
+//! - `accounts`: accounts at once, ommers and witnesses, of which no published case is.
 //! - `crash`: what a killed one leaves.
 //! - `capture`: blocks taken from one, also through a `proxy` that is not to be relied on.
 //! - `warp`: our own namespace. `operations`: metrics and logs; `config`: the configuration file.
@@ -11,6 +12,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests")]
 
 mod access;
+mod accounts;
 mod capture;
 mod cases;
 mod client;

@@ -7,8 +7,11 @@ use crate::{
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
+    io::{BufRead, BufReader, Write},
+    os::unix::net::UnixStream,
     time::{Duration, Instant},
 };
+use tungstenite::stream::MaybeTlsStream;
 
 const TRANSFERS: u64 = 7;
 
@@ -103,6 +106,43 @@ fn prometheus_reads_what_the_node_has_done() {
     let refused = other.post(b"{}");
     assert_eq!((refused.status, refused.header("allow")), (405, Some("GET, HEAD")));
     node.terminate();
+}
+
+#[test]
+fn requests_are_counted_by_method_however_they_come() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path(), &["--dev", "--metrics", "0"]);
+    let line = node.line("metrics at ");
+    let address = line.split("http://").nth(1).unwrap().strip_suffix("/metrics").unwrap();
+    let request = r#"{"jsonrpc":"2.0","id":1,"method":"eth_chainId"}"#;
+    let batch = format!("[{request},{request},{{}}]");
+    assert_eq!(node.client().post(batch.as_bytes()).json().as_array().unwrap().len(), 3);
+    let (mut socket, _) = tungstenite::connect(node.url("ws")).unwrap();
+    if let MaybeTlsStream::Plain(stream) = socket.get_ref() {
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    }
+    socket.send(request.into()).unwrap();
+    // Signs of life may come in between.
+    while !socket.read().unwrap().is_text() {}
+    let mut ipc = UnixStream::connect(dir.path().join("warpline.ipc")).unwrap();
+    ipc.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    ipc.write_all(format!("{request}\n").as_bytes()).unwrap();
+    let mut answer = String::new();
+    BufReader::new(&ipc).read_line(&mut answer).unwrap();
+    assert!(answer.contains("0x7a69"), "{answer}");
+
+    let (figures, text) = scrape(address);
+    let figure = |name: &str| *figures.get(name).unwrap_or_else(|| panic!("no {name} in {text}"));
+    assert_eq!(figure("warpline_rpc_requests_total{method=\"eth_chainId\"}"), 4.0);
+    assert_eq!(figure("warpline_rpc_errors_total{method=\"eth_chainId\"}"), 0.0);
+    assert_eq!(figure("warpline_rpc_connections{socket=\"ipc\"}"), 1.0);
+    let of_methods = figures.keys().filter(|name| name.starts_with("warpline_rpc_requests_total"));
+    assert_eq!(of_methods.count(), 1, "{text}");
+    drop(ipc);
+    let end = Instant::now() + Duration::from_secs(60);
+    while scrape(address).0["warpline_rpc_connections{socket=\"ipc\"}"] != 0.0 {
+        assert!(Instant::now() < end, "the connection is still counted");
+    }
 }
 
 #[test]

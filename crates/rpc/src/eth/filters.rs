@@ -107,7 +107,7 @@ fn not_found() -> RpcError {
 
 impl Filters {
     fn add(&self, kind: Kind) -> Result<String, RpcError> {
-        self.forget();
+        self.forget(Instant::now());
         let mut filters = self.0.lock();
         if filters.len() >= MAX_FILTERS {
             return Err(RpcError::refused(format!("too many filters (max {MAX_FILTERS})")));
@@ -119,8 +119,9 @@ impl Filters {
     }
 
     /// Gives up those that nobody asks any more.
-    pub(crate) fn forget(&self) {
-        self.0.lock().retain(|_, filter| filter.asked.lock().elapsed() < FORGOTTEN);
+    pub(crate) fn forget(&self, now: Instant) {
+        let asked = |filter: &Filter| now.saturating_duration_since(*filter.asked.lock());
+        self.0.lock().retain(|_, filter| asked(filter) < FORGOTTEN);
     }
 
     fn remove(&self, id: &str) -> bool {
@@ -231,5 +232,42 @@ fn bounds(query: &LogQuery) -> (u64, u64) {
     match query.range {
         Range::Blocks { from, to } => (number(from).unwrap_or(0), number(to).unwrap_or(u64::MAX)),
         Range::Block(_) => (0, u64::MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_that_nobody_asks_is_forgotten_after_five_minutes() {
+        let filters = Filters::default();
+        let blocks = || Kind::Blocks { seen: BlockRef::default() };
+        let ask = |id: &str| filters.with(id, |_| Ok(()));
+        let asked = |id: &str| *filters.0.lock()[id].asked.lock();
+        let (silent, busy) = (filters.add(blocks()).unwrap(), filters.add(blocks()).unwrap());
+        let just_before = asked(&silent) + FORGOTTEN - Duration::from_nanos(1);
+        filters.forget(just_before);
+        assert_eq!(filters.0.lock().len(), 2);
+        while asked(&busy) <= asked(&silent) {
+            ask(&busy).unwrap();
+        }
+        filters.forget(asked(&silent) + FORGOTTEN);
+        assert_eq!(ask(&silent).unwrap_err().to_string(), "filter not found");
+        assert!(ask(&busy).is_ok());
+        assert!(!filters.remove(&silent) && filters.remove(&busy));
+    }
+
+    #[test]
+    fn there_are_only_so_many() {
+        let filters = Filters::default();
+        let add = || filters.add(Kind::Blocks { seen: BlockRef::default() });
+        let first = add().unwrap();
+        for _ in 1..MAX_FILTERS {
+            add().unwrap();
+        }
+        assert_eq!(add().unwrap_err().to_string(), "too many filters (max 10000)");
+        assert!(filters.remove(&first));
+        assert!(add().is_ok());
     }
 }

@@ -9,7 +9,7 @@ use alloy_evm::{
     block::{BlockExecutionError, BlockExecutor, StateDB},
     eth::EthBlockExecutor,
 };
-use alloy_primitives::{Address, B256, Bytes, U256, map::B256Map};
+use alloy_primitives::{Address, B256, Bytes, U256};
 use revm::{
     context::{BlockEnv, TxEnv},
     primitives::hardfork::SpecId,
@@ -24,7 +24,7 @@ use warpline_types::StateDiff;
 pub struct Touched {
     /// Accounts that it reads, with their slots.
     pub reads: Vec<(Address, Vec<U256>)>,
-    /// Code that it runs or looks at.
+    /// Code that it runs or looks at, by hash.
     pub codes: Vec<Bytes>,
     /// The oldest block whose hash it asks for; the parent where it asks for none.
     pub oldest_block: u64,
@@ -85,13 +85,13 @@ where
 struct Recording<DB> {
     below: DB,
     reads: BTreeMap<Address, BTreeSet<U256>>,
-    codes: B256Map<Bytes>,
+    codes: BTreeMap<B256, Bytes>,
     oldest_block: u64,
 }
 
 impl<DB> Recording<DB> {
     fn new(below: DB, parent: u64) -> Self {
-        let (reads, codes) = (BTreeMap::new(), B256Map::default());
+        let (reads, codes) = (BTreeMap::new(), BTreeMap::new());
         Self { below, reads, codes, oldest_block: parent }
     }
 
