@@ -1,9 +1,10 @@
 //! `warpline predict`: which accounts and slots transactions are expected to touch, and how often
 //! that is right.
 
+mod knowledge;
 mod show;
 
-use crate::json;
+use crate::{json, limits::up_to};
 use alloy_primitives::B256;
 use clap::Args;
 use eyre::{Result, ensure, eyre};
@@ -35,6 +36,19 @@ pub(crate) struct PredictArgs {
     /// really touched.
     #[arg(long, value_name = "HASH")]
     tx: Option<B256>,
+
+    /// Begin with knowledge from an earlier run, but for `cold`.
+    #[arg(long, value_name = "FILE")]
+    import: Option<PathBuf>,
+
+    /// Write down what is known in the end: what was imported, and what all blocks teach.
+    #[arg(long, value_name = "FILE")]
+    export: Option<PathBuf>,
+
+    /// Most megabytes of knowledge that are kept.
+    #[arg(long = "predictor.memory", value_name = "MB", default_value = "256",
+        value_parser = up_to::<{ 1 << 20 }, usize>)]
+    memory: usize,
 
     /// Leave out blocks with lower numbers.
     #[arg(long, value_name = "NUMBER", default_value = "0")]
@@ -101,16 +115,24 @@ pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode> {
         }
     }
     if let Some(hash) = args.tx {
-        return show_one(&blocks, hash);
+        return show_one(&blocks, knowledge::start(args)?, hash);
     }
     ensure!(!blocks.is_empty() || !errors.is_empty(), "there are no blocks to predict");
-    let report = score(&blocks, errors)?;
+    let known = knowledge::start(args)?;
+    let report = score(&blocks, &known, errors)?;
+    if let Some(path) = &args.export {
+        knowledge::export(known, &blocks, path)?;
+    }
     eprint!("{}", show::table(&report));
     json::write(args.json.as_deref(), &report)?;
     Ok(if report.errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn score(blocks: &[PreparedBlock], errors: Vec<FileFailure>) -> Result<PredictionReport> {
+fn score(
+    blocks: &[PreparedBlock],
+    known: &AccessPredictor,
+    errors: Vec<FileFailure>,
+) -> Result<PredictionReport> {
     let progress = ProgressBar::new(blocks.len() as u64 * 3);
     progress.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} blocks: {msg}")?);
     let new = |block: &PreparedBlock| BlockScores {
@@ -121,17 +143,17 @@ fn score(blocks: &[PreparedBlock], errors: Vec<FileFailure>) -> Result<Predictio
     let mut scored: Vec<_> = blocks.iter().map(new).collect();
     for (block, scored) in blocks.iter().zip(&mut scored) {
         progress.set_message(block.label.clone());
-        let alone = |learn| {
+        let alone = |learn, mut known| {
             let config = PredictionConfig { learn, trials: false };
-            predict_block(block, &mut AccessPredictor::default(), config)
+            predict_block(block, &mut known, config)
         };
-        scored.scores.cold = alone(false)?;
-        scored.scores.block = alone(true)?;
+        scored.scores.cold = alone(false, AccessPredictor::default())?;
+        scored.scores.block = alone(true, known.clone())?;
         progress.inc(1);
     }
     for trials in [false, true] {
         let config = PredictionConfig { learn: true, trials };
-        predict_each(blocks, config, &mut |index, score| {
+        predict_each(blocks, known.clone(), config, &mut |index, score| {
             let scores = &mut scored[index].scores;
             *if trials { &mut scores.trials } else { &mut scores.corpus } = score;
             progress.set_message(blocks[index].label.clone());
@@ -146,13 +168,16 @@ fn score(blocks: &[PreparedBlock], errors: Vec<FileFailure>) -> Result<Predictio
 
 /// Prints the hint of one transaction, made from what all other blocks taught and the earlier
 /// transactions of its own.
-fn show_one(blocks: &[PreparedBlock], hash: B256) -> Result<ExitCode> {
+fn show_one(
+    blocks: &[PreparedBlock],
+    mut predictor: AccessPredictor,
+    hash: B256,
+) -> Result<ExitCode> {
     let holds = |block: &PreparedBlock| block.txs.iter().any(|tx| tx_hash(tx) == hash);
     let Some(at) = blocks.iter().position(holds) else {
         eprintln!("no block given has transaction {hash}");
         return Ok(ExitCode::FAILURE);
     };
-    let mut predictor = AccessPredictor::default();
     let others = blocks.iter().enumerate().filter(|(index, _)| *index != at);
     for (_, block) in others {
         learn_block(block, &mut predictor)?;

@@ -53,6 +53,30 @@ fn one_transaction_is_shown_with_where_each_entry_comes_from() {
 }
 
 #[test]
+fn knowledge_is_exported_and_imported() {
+    let folder = tempfile::tempdir().unwrap();
+    let [first, second] = ["a", "b"].map(|name| folder.path().join(name));
+    let blocks = ["erc20.json.zst", "lending.json.zst"].map(testdata);
+    let [first, second] = [&first, &second].map(|path| path.to_str().unwrap());
+    let (code, _, errors) = predict(&["--export", first], &blocks);
+    assert_eq!(code, 0, "{errors}");
+    // Who has seen a block before is hardly surprised by it.
+    let again = ["--import", first, "--export", second, "--json", "-"];
+    let (code, json, errors) = predict(&again, &blocks[1..]);
+    assert_eq!(code, 0, "{errors}");
+    let report: Value = serde_json::from_str(&json).unwrap();
+    let missed = |knowledge: &str| &report["total"][knowledge]["slots"]["missed"];
+    assert_ne!(missed("cold"), 0);
+    assert_eq!((missed("block"), missed("corpus")), (&0.into(), &0.into()), "{errors}");
+    assert!(std::fs::metadata(second).unwrap().len() > 100);
+
+    std::fs::write(second, "something else").unwrap();
+    let (code, _, errors) = predict(&["--import", second], &blocks[1..]);
+    assert_eq!(code, 1);
+    assert!(errors.contains(second) && errors.contains("not an archive"), "{errors}");
+}
+
+#[test]
 fn what_cannot_be_predicted_is_said() {
     let unknown = format!("0x{}", "ab".repeat(32));
     let (code, _, errors) = predict(&["--tx", &unknown], &[testdata("46147.json")]);

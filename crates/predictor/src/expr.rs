@@ -8,10 +8,11 @@ use revm::{
     bytecode::opcode as op,
     interpreter::instructions::i256::{i256_cmp, i256_div, i256_mod},
 };
+use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 
 /// The number of a formula in its arena.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct ExprId(u32);
 
 impl ExprId {
@@ -30,7 +31,7 @@ impl ExprId {
 }
 
 /// What a call is given, or finds in the block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum Input {
     Address,
     Caller,
@@ -48,7 +49,7 @@ pub(crate) enum Input {
 }
 
 /// Consecutive bytes of a word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Piece {
     pub(crate) source: ExprId,
     pub(crate) start: u8,
@@ -56,7 +57,7 @@ pub(crate) struct Piece {
 }
 
 /// One formula, in terms of others of the same arena.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum Expr {
     Const(U256),
     Input(Input),
@@ -76,6 +77,36 @@ pub(crate) enum Expr {
     Keccak(Box<[Piece]>),
     /// 32 bytes put together.
     Join(Box<[Piece]>),
+}
+
+impl Piece {
+    /// Whether there are such bytes in a word.
+    pub(crate) const fn is_within(self) -> bool {
+        self.len > 0 && self.start as usize + self.len as usize <= 32
+    }
+}
+
+impl Expr {
+    fn is_of_earlier(&self, at: usize) -> bool {
+        let earlier = |id: &ExprId| id.index() < at;
+        match self {
+            Self::Calldata(offset) => earlier(offset),
+            Self::Op(code, of) => operands(*code).is_some() && of.iter().all(earlier),
+            Self::Keccak(pieces) => {
+                pieces.iter().all(|piece| earlier(&piece.source) && piece.is_within())
+            }
+            Self::Join(pieces) => {
+                let len: usize = pieces.iter().map(|piece| usize::from(piece.len)).sum();
+                len == 32 && pieces.iter().all(|piece| earlier(&piece.source) && piece.is_within())
+            }
+            Self::Const(_)
+            | Self::Input(_)
+            | Self::Loaded(_)
+            | Self::Success(_)
+            | Self::ReturnSize(_)
+            | Self::ReturnWord(..) => true,
+        }
+    }
 }
 
 /// Formulas, each in one copy.
@@ -104,6 +135,30 @@ impl Arena {
     pub(crate) fn size(&self) -> usize {
         let each = 2 * size_of::<Expr>() + 2 * size_of::<ExprId>();
         self.exprs.len() * each + self.pieces * 2 * size_of::<Piece>()
+    }
+
+    pub(crate) fn exprs(&self) -> &[Expr] {
+        &self.exprs
+    }
+
+    /// An arena of given formulas, if they can be those of one: each in terms of earlier ones, none
+    /// twice, and the constant zero first.
+    pub(crate) fn rebuilt(exprs: Vec<Expr>, limit: usize) -> Option<Self> {
+        let mut arena = Self::new(limit);
+        if exprs.len() > limit || exprs.first() != Some(&Expr::Const(U256::ZERO)) {
+            return None;
+        }
+        for (at, expr) in exprs.into_iter().enumerate() {
+            if !expr.is_of_earlier(at) || arena.insert(expr).index() != at {
+                return None;
+            }
+        }
+        Some(arena)
+    }
+
+    /// Whether a formula is one of this arena, or opaque.
+    pub(crate) fn has(&self, id: ExprId) -> bool {
+        id.is_opaque() || id.index() < self.exprs.len()
     }
 
     pub(crate) fn get(&self, id: ExprId) -> Option<&Expr> {

@@ -12,10 +12,12 @@
 //! - `trace`: what one call did: conditions, slots, accounts, calls.
 //! - `template`: a function, as the tree of all ways through it that were seen.
 //! - `outlook`: the state as earlier predictions of the same block expect it.
+//! - `archive`: knowledge as bytes.
 //! - `walk`, `value`: the prediction, computing only what addresses, slots and ways depend on.
 //!
 //! A hint is a guess. Whoever uses one loses time if it is wrong, never correctness.
 
+mod archive;
 mod expr;
 mod frame;
 mod hint;
@@ -29,6 +31,7 @@ mod trial;
 mod value;
 mod walk;
 
+pub use archive::ArchiveError;
 pub use hint::{AccessHint, AccountHint, Gaps, SlotHint, Source};
 pub use outlook::Outlook;
 pub use predictor::{AccessPredictor, BlockValues, Care, DEFAULT_MEMORY};

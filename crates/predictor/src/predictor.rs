@@ -140,6 +140,49 @@ impl AccessPredictor {
         }
     }
 
+    /// Everything, what was learned from longest ago first.
+    pub(crate) fn oldest_first(&self) -> impl Iterator<Item = (TemplateKey, &Template)> {
+        let mut all: Vec<_> = self.templates.iter().map(|(key, known)| (*key, known)).collect();
+        all.sort_unstable_by_key(|(key, template)| (template.used, *key));
+        all.into_iter()
+    }
+
+    /// Takes in a template that is younger than all others.
+    pub(crate) fn insert(&mut self, key: TemplateKey, mut template: Template) {
+        self.clock += 1;
+        template.used = self.clock;
+        self.size += template.size();
+        if let Some(former) = self.templates.insert(key, template) {
+            self.size -= former.size();
+        }
+        if self.size > self.limit {
+            self.forget();
+        }
+    }
+
+    /// Adds what is not known yet, as older than all that is.
+    pub(crate) fn merge(&mut self, other: Self) {
+        let mut own = core::mem::take(&mut self.templates);
+        (self.templates, self.size) = (other.templates, other.size);
+        let after = other.clock;
+        self.clock += after;
+        for (key, mut template) in own.drain() {
+            template.used += after;
+            self.size += template.size();
+            if let Some(former) = self.templates.insert(key, template) {
+                self.size -= former.size();
+            }
+        }
+        if self.size > self.limit {
+            self.forget();
+        }
+    }
+
+    /// About how many bytes the knowledge may take.
+    pub const fn memory(&self) -> usize {
+        self.limit
+    }
+
     /// Functions known.
     pub fn len(&self) -> usize {
         self.templates.len()

@@ -11,6 +11,9 @@ use crate::{
     trace::{Content, Place, Step, Trace},
 };
 
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
 /// Formulas that a template may have.
 const FORMULAS: usize = 8192;
 
@@ -70,7 +73,7 @@ impl FromIterator<Step> for Node {
 }
 
 /// Where executions part.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Branch {
     /// What decides; `None` where it could not be seen.
     pub(crate) condition: Option<ExprId>,
@@ -80,7 +83,7 @@ pub(crate) struct Branch {
 }
 
 /// One way on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Arm {
     pub(crate) value: u64,
     pub(crate) node: usize,
@@ -172,9 +175,7 @@ impl Template {
             return None;
         }
         self.steps += 1;
-        if let Step::Call { input: content, .. } | Step::End { output: content, .. } = &step {
-            self.pieces += content.head.len();
-        }
+        self.pieces += step.pieces();
         let own = &mut self.nodes[node];
         own.push(step);
         Some(Position { node, step: own.steps.len() })
@@ -207,11 +208,73 @@ impl Template {
         };
         if condition.is_some() {
             rest.remove(0);
+            self.steps -= 1;
         }
         let arms = vec![Arm { value, node: new }];
         let branch = node.branch.replace(Branch { condition, arms, last: new });
         let count = node.count.saturating_sub(1);
         self.nodes.push(Node { branch, count, ..rest.into_iter().collect() });
+    }
+}
+
+/// What a template is made of, to be written down or read.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct TemplateParts<'a> {
+    exprs: Cow<'a, [Expr]>,
+    nodes: Vec<NodeParts<'a>>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct NodeParts<'a> {
+    steps: Cow<'a, [Step]>,
+    branch: Option<Cow<'a, Branch>>,
+    count: u32,
+}
+
+impl Template {
+    pub(crate) fn parts(&self) -> TemplateParts<'_> {
+        let nodes = self.nodes.iter().map(|node| NodeParts {
+            steps: Cow::Borrowed(&node.steps),
+            branch: node.branch.as_ref().map(Cow::Borrowed),
+            count: node.count,
+        });
+        TemplateParts { exprs: Cow::Borrowed(self.exprs.exprs()), nodes: nodes.collect() }
+    }
+
+    /// A template of given parts, if they can be those of one.
+    pub(crate) fn rebuilt(parts: TemplateParts<'_>) -> Option<Self> {
+        let exprs = Arena::rebuilt(parts.exprs.into_owned(), FORMULAS)?;
+        let mut template = Self { exprs, nodes: Vec::new(), steps: 0, pieces: 0, used: 0 };
+        for NodeParts { steps, branch, count } in parts.nodes {
+            template.steps += steps.len();
+            template.pieces += steps.iter().map(Step::pieces).sum::<usize>();
+            let (branch, steps) = (branch.map(Cow::into_owned), steps.into_owned());
+            template.nodes.push(Node { branch, count, ..steps.into_iter().collect() });
+        }
+        template.is_sound().then_some(template)
+    }
+
+    /// Whether it is a tree, within bounds, of formulas that it has.
+    fn is_sound(&self) -> bool {
+        let (has, steps) = (|id| self.exprs.has(id), self.nodes.iter().flat_map(|n| &n.steps));
+        if self.steps > STEPS || !steps.clone().all(|step| step.is_sound(has)) {
+            return false;
+        }
+        let (mut open, mut seen) = (vec![0], 0);
+        while let Some(at) = open.pop() {
+            let Some(node) = self.nodes.get(at) else { return false };
+            seen += 1;
+            let Some(branch) = &node.branch else { continue };
+            let arms = &branch.arms;
+            let sound = branch.condition.is_none_or(has)
+                && arms.len() <= ARMS
+                && arms.iter().any(|arm| arm.node == branch.last);
+            if !sound || seen + open.len() + arms.len() > self.nodes.len() {
+                return false;
+            }
+            open.extend(arms.iter().map(|arm| arm.node));
+        }
+        seen == self.nodes.len()
     }
 }
 

@@ -2,9 +2,10 @@
 
 use crate::expr::{Arena, ExprId, Piece};
 use alloy_primitives::{Address, B256, U256};
+use serde::{Deserialize, Serialize};
 
 /// Which template a call belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TemplateKey {
     /// Hash of the code that runs: behind a proxy or a delegation that of the implementation.
     pub code: B256,
@@ -14,7 +15,7 @@ pub struct TemplateKey {
 }
 
 /// How a call is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum CallKind {
     /// `CALL` and `STATICCALL`: on the callee's own storage.
     Call,
@@ -25,7 +26,7 @@ pub(crate) enum CallKind {
 }
 
 /// A slot or an address that a step is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Place {
     pub(crate) formula: ExprId,
     /// What it was the last time.
@@ -57,7 +58,7 @@ impl Place {
 }
 
 /// Bytes that are handed over: calldata, or what a call returns.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Content {
     /// What they begin with.
     pub(crate) head: Box<[Piece]>,
@@ -68,7 +69,7 @@ pub(crate) struct Content {
 }
 
 /// A choice, a look at the state, a call, or the end.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Step {
     /// The code goes on here if the condition has this value.
     Guard {
@@ -108,6 +109,38 @@ pub(crate) enum Step {
         ok: bool,
         output: Content,
     },
+}
+
+impl Step {
+    /// Pieces in what it hands over.
+    pub(crate) const fn pieces(&self) -> usize {
+        match self {
+            Self::Call { input: content, .. } | Self::End { output: content, .. } => {
+                content.head.len()
+            }
+            _ => 0,
+        }
+    }
+
+    /// Whether it names only formulas that there are.
+    pub(crate) fn is_sound(&self, has: impl Fn(ExprId) -> bool) -> bool {
+        let content = |content: &Content| {
+            let head = content.head.iter().all(|piece| has(piece.source) && piece.is_within());
+            head && has(content.tail) && has(content.length.formula)
+        };
+        match self {
+            Self::Guard { condition, .. } => has(*condition),
+            Self::Load { slot, .. } => has(slot.formula),
+            Self::Store { slot, value, .. } => has(slot.formula) && has(*value),
+            Self::Touch { account: place }
+            | Self::Destroy { heir: place }
+            | Self::Create { account: place } => has(place.formula),
+            Self::Call { target, value, input, .. } => {
+                has(target.formula) && has(*value) && content(input)
+            }
+            Self::End { output, .. } => content(output),
+        }
+    }
 }
 
 /// The steps of one call.

@@ -97,7 +97,7 @@ pub fn forecast(
     Ok(found)
 }
 
-/// Predicts every block from what all others teach, and what its own earlier transactions do.
+/// Predicts every block from what is `known`, all others teach, and its own earlier transactions do.
 /// `each` is given the place of a block and its score. Takes the time of learning from each block
 /// about log₂ n times.
 ///
@@ -105,10 +105,11 @@ pub fn forecast(
 /// The first block that cannot be executed.
 pub fn predict_each(
     blocks: &[PreparedBlock],
+    known: AccessPredictor,
     config: PredictionConfig,
     each: &mut impl FnMut(usize, PredictionScore),
 ) -> Result<(), PredictionError> {
-    predict_part(blocks, 0, AccessPredictor::default(), config, each)
+    predict_part(blocks, 0, known, config, each)
 }
 
 /// `known` is what all blocks that are not in `blocks` taught.
