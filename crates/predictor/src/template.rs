@@ -116,22 +116,23 @@ impl Template {
         let mut at = Position { node: 0, step: 0 };
         self.nodes[0].count = self.nodes[0].count.saturating_add(1);
         let mut stores = 0;
-        for step in &trace.steps {
+        for (done, step) in trace.steps.iter().enumerate() {
+            let left = trace.steps.len() - done;
             let mut step = import.step(step, &mut self.exprs);
             if let Step::Store { changed: own, written, .. } = &mut step {
                 (*own, *written) = (u16::from(changed(stores)), 1);
                 stores += 1;
             }
-            match self.advance(at, step) {
+            match self.advance(at, step, left) {
                 Some(next) => at = next,
                 None => return,
             }
         }
     }
 
-    /// Goes on from `at` with `step`, adding it where it is new. `None` where there is no room, or
-    /// the paths cannot be brought together.
-    fn advance(&mut self, at: Position, step: Step) -> Option<Position> {
+    /// Goes on from `at` with `step`, the first of `left`, adding it where it is new. `None` where
+    /// there is no room for all of them, or the paths cannot be brought together.
+    fn advance(&mut self, at: Position, step: Step, left: usize) -> Option<Position> {
         if let Some(known) = self.nodes[at.node].steps.get_mut(at.step) {
             if is_same(known, &step) {
                 absorb(known, step);
@@ -150,7 +151,7 @@ impl Template {
         let arm = branch.arms.iter().find(|arm| arm.value == value).map(|arm| arm.node);
         let node = match arm {
             Some(node) => node,
-            None => self.add_arm(at.node, value)?,
+            None => self.add_arm(at.node, value, left)?,
         };
         if let Some(branch) = &mut self.nodes[at.node].branch {
             branch.last = node;
@@ -181,10 +182,11 @@ impl Template {
         Some(Position { node, step: own.steps.len() })
     }
 
-    fn add_arm(&mut self, node: usize, value: u64) -> Option<usize> {
+    /// A way that breaks off is a worse guess than the usual one, so it is not begun.
+    fn add_arm(&mut self, node: usize, value: u64, left: usize) -> Option<usize> {
         let new = self.nodes.len();
         let arms = &mut self.nodes[node].branch.as_mut()?.arms;
-        if arms.len() >= ARMS || self.steps >= STEPS {
+        if arms.len() >= ARMS || self.steps + left > STEPS {
             return None;
         }
         arms.push(Arm { value, node: new });

@@ -111,8 +111,8 @@ impl<'p, S: Database> Walk<'p, S> {
     }
 
     fn join(&mut self, at: usize, pieces: &[Piece], nesting: u32) -> Option<SmallVec<[u8; 128]>> {
-        // Looking up is cheaper than computing, but not free.
-        self.budget = self.budget.saturating_sub(pieces.len() as u32 / 4);
+        // Looking up takes a small part of the time of computing.
+        self.budget = self.budget.saturating_sub(pieces.len() as u32 / 16);
         let mut bytes = SmallVec::new();
         for piece in pieces {
             let word = self.value(at, piece.source, nesting)?.to_be_bytes::<32>();
