@@ -32,15 +32,19 @@ export function foundry(name) {
 }
 
 /** How to start a node on a free port, and the line in which it says where it listens. */
-function command() {
-  if (ANVIL) return [foundry("anvil"), ["--port", "0"], "stdout", /^Listening on (\S+)\n/m];
+function command(anvil) {
+  if (anvil) return [foundry("anvil"), ["--port", "0"], "stdout", /^Listening on (\S+)\n/m];
   const binary = process.env.WARPLINE ?? new URL("../../target/release/warpline", import.meta.url).pathname;
   return [binary, ["node", "--dev", "--http.port", "0", "--ipcdisable"], "stderr", /listening on http:\/\/(\S+)\n/];
 }
 
-/** Starts a node, with further arguments, and waits until it listens. */
-export async function start(...more) {
-  const [binary, args, stream, line] = command();
+/** Starts the node under test, with further arguments, and waits until it listens. */
+export const start = (...more) => listening(command(ANVIL), more);
+
+/** The same with anvil, whatever is tested. */
+export const startAnvil = () => listening(command(true), []);
+
+async function listening([binary, args, stream, line], more) {
   const child = spawn(binary, [...args, ...more]);
   let said = "";
   const address = await new Promise((resolve, reject) => {

@@ -160,7 +160,8 @@ impl NodeArgs {
         };
         let storage = StorageOptions { durability, ..StorageOptions::default() };
         let trie = TrieConfig { threads: self.threads().max(1), ..TrieConfig::default() };
-        let options = ChainOptions { storage, trie, ..ChainOptions::default() };
+        let options =
+            ChainOptions { storage, trie, preimages: self.dev.dev, ..ChainOptions::default() };
         let network = self.chain.as_ref().map(ChainArg::network).transpose()?;
         if let Some(chain) = datadir::open(&home.database, network.as_ref(), options.clone())? {
             return Ok(chain);

@@ -7,8 +7,8 @@ use crate::{
 };
 use alloy_consensus::transaction::Recovered;
 use alloy_primitives::{Address, B256, map::AddressSet};
-use std::sync::Arc;
-use warpline_chain::Changes;
+use std::{collections::BTreeMap, sync::Arc};
+use warpline_chain::{Changes, DumpedAccount};
 use warpline_storage::BlockRef;
 use warpline_txpool::PoolTransaction;
 
@@ -138,6 +138,16 @@ impl Node {
             producer.chain.edit(edits)?;
             producer.state_changed()
         })
+    }
+
+    /// Every account of the latest state, the changes included that the next block begins with.
+    ///
+    /// # Errors
+    /// The database cannot be read, or does not have the addresses and slots, because blocks
+    /// have come from elsewhere.
+    pub fn accounts_of_state(&self) -> Result<BTreeMap<Address, DumpedAccount>, NodeError> {
+        // Nothing moves meanwhile, so that the snapshot stays that of the head.
+        self.with(|producer| Ok(producer.chain.view().latest()?.accounts()?))
     }
 
     /// Remembers the present state; returns what to call it.

@@ -49,6 +49,9 @@ pub enum NodeError {
     /// No such block to go back to.
     #[error("block {0} is not in the chain")]
     UnknownBlock(u64),
+    /// The state cannot be listed.
+    #[error(transparent)]
+    Dump(#[from] warpline_chain::AccountsError),
 }
 
 impl From<PoolError> for NodeError {

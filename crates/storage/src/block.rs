@@ -90,6 +90,7 @@ impl BlockCommit {
 pub struct HashedDiff {
     accounts: Vec<HashedAccountDiff>,
     codes: Vec<(B256, Bytes)>,
+    preimages: Vec<(B256, Bytes)>,
 }
 
 /// One changed account of a [`HashedDiff`].
@@ -145,7 +146,28 @@ impl HashedDiff {
         };
         let mut accounts: Vec<_> = diff.accounts.iter().map(hashed).collect();
         accounts.sort_unstable_by_key(|account| account.hash);
-        Self { accounts, codes: diff.codes.clone() }
+        Self { accounts, codes: diff.codes.clone(), preimages: Vec::new() }
+    }
+
+    /// The same, with the addresses and slots that it adds to the state, to be kept under their
+    /// hashes for [`StateReader::preimage`](crate::StateReader::preimage).
+    pub fn with_preimages(diff: &StateDiff) -> Self {
+        let mut hashed = Self::new(diff);
+        for account in &hashed.accounts {
+            if account.before.is_none() {
+                let address = Bytes::copy_from_slice(account.address.as_slice());
+                hashed.preimages.push((account.hash, address));
+            }
+            let new = |slot: &&HashedSlotDiff| slot.before.is_zero() || account.storage_cleared;
+            hashed.preimages.extend(
+                account.storage.iter().filter(new).map(|slot| {
+                    (slot.hash, Bytes::copy_from_slice(&slot.slot.to_be_bytes::<32>()))
+                }),
+            );
+        }
+        hashed.preimages.sort_unstable_by_key(|(hash, _)| *hash);
+        hashed.preimages.dedup_by_key(|(hash, _)| *hash);
+        hashed
     }
 
     /// The changed accounts, in ascending order of their hashes.
@@ -156,6 +178,11 @@ impl HashedDiff {
     /// Code deployed in the block, by its hash.
     pub fn codes(&self) -> &[(B256, Bytes)] {
         &self.codes
+    }
+
+    /// Addresses and storage keys to be kept, in ascending order of their hashes.
+    pub fn preimages(&self) -> &[(B256, Bytes)] {
+        &self.preimages
     }
 }
 

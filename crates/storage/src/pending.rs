@@ -87,6 +87,13 @@ impl PendingBlock {
         codes.iter().find(|(deployed, _)| deployed == hash).map(|(_, code)| code.clone())
     }
 
+    /// The address or storage key behind a hash, where the block brought it.
+    pub(crate) fn preimage(&self, hash: &B256) -> Option<Bytes> {
+        let known = self.commit.diff.preimages();
+        let at = known.binary_search_by_key(hash, |(hash, _)| *hash).ok()?;
+        known.get(at).map(|(_, preimage)| preimage.clone())
+    }
+
     /// A node of the account trie, where the block changed it.
     pub(crate) fn account_node(&self, path: &[u8]) -> Option<Option<Bytes>> {
         node(&self.commit.trie.accounts, path)
@@ -119,6 +126,7 @@ fn memory(commit: &BlockCommit) -> usize {
     let diff = commit.diff.accounts();
     let slots: usize = diff.iter().map(|account| account.storage.len()).sum();
     let codes: usize = commit.diff.codes().iter().map(|(_, code)| code.len()).sum();
+    let codes = codes + 128 * commit.diff.preimages().len();
     let node = |(path, node): &(Bytes, Option<Bytes>)| {
         120 + path.len() + node.as_ref().map_or(0, |node| node.len())
     };

@@ -132,6 +132,18 @@ impl StateReader<'_> {
         Ok(code)
     }
 
+    /// The address or the storage key behind a hash, where the chain keeps them. It may belong to
+    /// another state than this.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn preimage(&self, hash: &B256) -> Result<Option<Bytes>, StorageError> {
+        match self.pending(|block| block.preimage(hash)) {
+            Some(preimage) => Ok(Some(preimage)),
+            None => tables::code(self.view.tx()?, hash),
+        }
+    }
+
     fn pending<T>(&self, of: impl Fn(&PendingBlock) -> Option<T>) -> Option<T> {
         self.snapshot.overlay().iter().find_map(|block| of(block))
     }

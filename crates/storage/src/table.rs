@@ -15,7 +15,8 @@ pub enum Table {
     HashedAccounts,
     /// `hash(a)` → many of `hash(s) ‖ value`, after the head block. No zeros.
     HashedStorages,
-    /// Code hash → code.
+    /// Code hash → code. On chains that keep them, also `hash(a)` → address and `hash(s)` → storage
+    /// key as 32 bytes: whatever lies here lies under its Keccak-256.
     Bytecodes,
     /// Block number → total difficulty and header.
     Headers,

@@ -176,7 +176,9 @@ fn slot_changes<'w>(
 }
 
 fn codes(tx: &WriteTx, blocks: &[&BlockCommit]) -> Result<(), StorageError> {
-    for (hash, code) in blocks.iter().flat_map(|block| block.diff.codes()) {
+    let codes = blocks.iter().flat_map(|block| block.diff.codes());
+    let preimages = blocks.iter().flat_map(|block| block.diff.preimages());
+    for (hash, code) in codes.chain(preimages) {
         if tx.get(Table::Bytecodes, hash.as_slice())?.is_none() {
             tx.writer(Table::Bytecodes)?.put(hash.as_slice(), code)?;
         }

@@ -8,6 +8,7 @@ use super::{
     chain::{StoredChain, readers, senders},
     changes::combined,
     finish::Finished,
+    genesis::hashed,
     known::Node,
     layer::Layer,
     source::SnapshotSource,
@@ -216,7 +217,8 @@ impl StoredChain {
             return Err(ImportError::Head { hash, problem });
         }
         let body = block.body.clone();
-        let finished = Finished::of_new_block(receipts, &diff, senders, body);
+        let diff = hashed(&diff, self.preimages);
+        let finished = Finished::of_new_block(receipts, diff, senders, body);
         self.trie.at(self.head.header.state_root)?;
         let update = self.trie.advance(SnapshotSource(&snapshot), finished.diff())?;
         block.header.state_root = update.root;

@@ -54,6 +54,7 @@ pub struct StoredChain {
     pub(super) known: Known,
     pub(super) head: Arc<Node>,
     fork: Option<Fork>,
+    pub(super) preimages: bool,
     pub(super) published: Arc<RwLock<Published>>,
 }
 
@@ -68,7 +69,7 @@ impl StoredChain {
         rules: Rules,
         genesis: &GenesisBlock,
     ) -> Result<Self, ChainError> {
-        let commit = genesis.commit(&options.trie)?;
+        let commit = genesis.commit(&options)?;
         let options = ChainOptions { storage_only: genesis.storage_only(), ..options };
         let loader = GenesisLoader::new(path, options.storage.clone())?;
         if let Some(config) = &options.config {
@@ -113,6 +114,7 @@ impl StoredChain {
             known,
             head,
             fork: None,
+            preimages: options.preimages,
             published: Arc::default(),
         })
     }

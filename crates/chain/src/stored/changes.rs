@@ -6,7 +6,10 @@
 
 use super::{chain::StoredChain, layer::Layer};
 use crate::ImportError;
-use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256};
+use alloy_primitives::{
+    Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256,
+    map::{AddressMap, U256Map},
+};
 use std::sync::Arc;
 use warpline_storage::StateReader;
 use warpline_types::{AccountDiff, AccountState, SlotDiff, StateDiff};
@@ -40,8 +43,10 @@ impl StoredChain {
         let snapshot = self.storage.snapshot(1)?;
         let reader = snapshot.reader()?;
         let mut diff = self.changes().map(|layer| (*layer.diff).clone()).unwrap_or_default();
+        let listed = diff.accounts.iter().map(|account| account.address).zip(0..);
+        let mut index: AddressMap<usize> = listed.collect();
         for (address, edit) in edits {
-            apply(&reader, &mut diff, address, edit)?;
+            apply(&reader, &mut diff, &mut index, address, edit)?;
         }
         drop(reader);
         self.put_changes(Some(Arc::new(diff)));
@@ -76,12 +81,14 @@ impl StoredChain {
 fn apply(
     reader: &StateReader<'_>,
     diff: &mut StateDiff,
+    index: &mut AddressMap<usize>,
     address: Address,
     edit: AccountEdit,
 ) -> Result<(), ImportError> {
-    let at = match diff.accounts.iter().position(|account| account.address == address) {
-        Some(at) => at,
+    let at = match index.get(&address) {
+        Some(at) => *at,
         None => {
+            index.insert(address, diff.accounts.len());
             let before = reader.account(&address)?;
             diff.accounts.push(AccountDiff {
                 address,
@@ -104,11 +111,14 @@ fn apply(
             diff.codes.push((after.code_hash, code));
         }
     }
+    let listed = account.storage.iter().map(|known| known.slot).zip(0..);
+    let mut listed: U256Map<usize> = listed.collect();
     for (slot, value) in edit.slots {
-        match account.storage.iter_mut().find(|known| known.slot == slot) {
-            Some(known) => known.after = value,
+        match listed.get(&slot) {
+            Some(at) => account.storage[*at].after = value,
             None => {
                 let before = reader.storage(&address, slot)?;
+                listed.insert(slot, account.storage.len());
                 account.storage.push(SlotDiff { slot, before, after: value });
             }
         }
@@ -129,7 +139,7 @@ fn is_nothing(account: &AccountDiff) -> bool {
 
 /// What two diffs in a row amount to.
 pub(super) fn combined(first: &StateDiff, mut second: StateDiff) -> StateDiff {
-    let mut at: alloy_primitives::map::AddressMap<usize> =
+    let mut at: AddressMap<usize> =
         second.accounts.iter().zip(0..).map(|(account, at)| (account.address, at)).collect();
     for before in &first.accounts {
         match at.remove(&before.address) {

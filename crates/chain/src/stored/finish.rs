@@ -45,12 +45,12 @@ impl Finished {
 
     pub(super) fn of_new_block(
         receipts: Vec<EthereumReceipt>,
-        diff: &StateDiff,
+        diff: HashedDiff,
         senders: Vec<Address>,
         body: BlockBody<EthTransaction>,
     ) -> Self {
         let receipts = receipts.into_iter().map(StoredReceipt::from).collect();
-        Self { body, senders, receipts, diff: HashedDiff::new(diff) }
+        Self { body, senders, receipts, diff }
     }
 
     /// What the block changed.

@@ -1,6 +1,6 @@
 //! The genesis block: what a `genesis.json` in geth's format makes of an empty database.
 
-use super::source;
+use super::{options::ChainOptions, source};
 use crate::{ChainError, Rules};
 use alloy_consensus::{
     BlockBody, EMPTY_OMMER_ROOT_HASH, EMPTY_ROOT_HASH, Header, constants::EMPTY_WITHDRAWALS,
@@ -52,8 +52,8 @@ impl GenesisBlock {
     }
 
     /// What goes into the database.
-    pub(super) fn commit(&self, config: &TrieConfig) -> Result<BlockCommit, ChainError> {
-        let (computed, trie) = commit_state(&self.state, config)?;
+    pub(super) fn commit(&self, options: &ChainOptions) -> Result<BlockCommit, ChainError> {
+        let (computed, trie) = commit_state(&self.state, &options.trie)?;
         let stated = self.header.state_root;
         if computed != stated {
             return Err(ChainError::GenesisRoot { computed, stated });
@@ -65,10 +65,15 @@ impl GenesisBlock {
             body: BlockBody { withdrawals, ..Default::default() },
             senders: Vec::new(),
             receipts: Vec::new(),
-            diff: HashedDiff::new(&self.state),
+            diff: hashed(&self.state, options.preimages),
             trie,
         })
     }
+}
+
+/// What goes into the database of a diff.
+pub(super) fn hashed(diff: &StateDiff, preimages: bool) -> HashedDiff {
+    if preimages { HashedDiff::with_preimages(diff) } else { HashedDiff::new(diff) }
 }
 
 /// Root and trie nodes of a state.

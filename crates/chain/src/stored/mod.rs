@@ -10,12 +10,14 @@
 //! - `build`: new blocks; `changes`: what development chains change besides.
 //! - `pipeline`: many blocks in a row, their stages overlapping; `senders`: the
 //!   first of them.
+//! - `accounts`: the whole state by address.
 //! - `view`: what others read of it while it goes on; `accesses`: what its blocks touch.
 //! - `verify`: the state against its tries.
 //!
 //! [`StoredChain`] ties them together. Only blocks that are valid in every respect are committed.
 
 mod accesses;
+mod accounts;
 mod build;
 mod bulk;
 mod chain;
@@ -34,6 +36,7 @@ mod state;
 mod verify;
 mod view;
 
+pub use accounts::{AccountsError, DumpedAccount};
 pub use build::{BlockAttributes, Dropped, Proposal};
 pub use bulk::HashedGenesis;
 pub use chain::{Imported, StoredChain};

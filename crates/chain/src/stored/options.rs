@@ -20,6 +20,9 @@ pub struct ChainOptions {
     /// The configuration of the chain, to be kept with a new database. See
     /// [`ChainRecord`](crate::ChainRecord).
     pub config: Option<ChainConfig>,
+    /// Keep the addresses and slots of the genesis block and of blocks built here, so that
+    /// [`BlockState::accounts`](crate::BlockState::accounts) can name them.
+    pub preimages: bool,
 }
 
 impl Default for ChainOptions {
@@ -30,6 +33,7 @@ impl Default for ChainOptions {
             code_cache: 128 << 20,
             storage_only: AddressMap::default(),
             config: None,
+            preimages: false,
         }
     }
 }

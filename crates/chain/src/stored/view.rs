@@ -133,6 +133,10 @@ impl BlockState {
         self.snapshot.reader()
     }
 
+    pub(super) fn layers(&self) -> &[Arc<Layer>] {
+        &self.layers
+    }
+
     pub(super) fn storage_only_accounts(&self) -> Arc<AddressMap<U256>> {
         Arc::clone(&self.view.storage_only)
     }

@@ -84,7 +84,7 @@ fn the_blocks_are_valid_to_any_other_node_and_the_database_verifies() {
         blocks.push(Block { header, body });
     }
     let folder = tempfile::tempdir().unwrap();
-    let mut other = create(&folder.path().join("db"));
+    let mut other = create(&folder.path().join("db"), false);
     for block in blocks {
         assert_eq!(other.import(&Engine::Sequential, block).unwrap(), Imported::Head);
     }

@@ -26,17 +26,18 @@ pub(crate) fn genesis() -> alloy_genesis::Genesis {
     dev_genesis(CHAIN_ID, accounts.addresses(), ETHER * U256::from(10_000), 30_000_000, 1)
 }
 
-pub(crate) fn create(path: &Path) -> StoredChain {
+pub(crate) fn create(path: &Path, preimages: bool) -> StoredChain {
     let genesis = genesis();
     let rules = Rules::from_config(&genesis.config).unwrap();
     let block = GenesisBlock::new(&genesis, &rules).unwrap();
-    let options = ChainOptions { config: Some(genesis.config), ..ChainOptions::default() };
+    let options =
+        ChainOptions { config: Some(genesis.config), preimages, ..ChainOptions::default() };
     StoredChain::create(path, options, rules, &block).unwrap()
 }
 
 pub(crate) fn start(mining: Mining) -> Dev {
     let folder = tempfile::tempdir().unwrap();
-    let chain = create(&folder.path().join("db"));
+    let chain = create(&folder.path().join("db"), true);
     let config = ParallelConfig { threads: 2, min_gas: 0, ..ParallelConfig::default() };
     let config = (
         Engine::parallel(config).unwrap(),

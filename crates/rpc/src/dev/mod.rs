@@ -2,6 +2,7 @@
 //! same name mean the same. On any other chain none of them exists.
 
 mod accounts;
+mod dump;
 mod mining;
 mod number;
 mod time;
@@ -12,6 +13,7 @@ use serde::Serialize;
 
 pub(crate) fn register(registry: &mut Registry) {
     accounts::register(registry);
+    dump::register(registry);
     mining::register(registry);
     time::register(registry);
 }
