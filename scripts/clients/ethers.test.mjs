@@ -64,6 +64,24 @@ test("many transactions at once are all mined in order", async () => {
   assert.equal(BigInt(await provider.getStorage(counter, 0)), 52n);
 });
 
+test("what is pending is seen before it is mined", async () => {
+  // Without the cache that would answer twice with the same.
+  const provider = new ethers.JsonRpcProvider(node.http, undefined, { cacheTimeout: -1 });
+  await provider.send("evm_setAutomine", [false]);
+  const balance = await provider.getBalance(OTHER);
+  const sent = await wallet.sendTransaction({ to: OTHER, value: 7n });
+  const block = await provider.getBlock("pending");
+  assert.deepEqual(block.transactions, [sent.hash]);
+  assert.equal(block.number, (await provider.getBlockNumber()) + 1);
+  assert.equal(await provider.getBalance(OTHER, "pending"), balance + 7n);
+  assert.equal(await provider.getBalance(OTHER), balance);
+  await provider.send("evm_mine", []);
+  assert.equal((await sent.wait()).status, 1);
+  assert.equal(await provider.getBalance(OTHER), balance + 7n);
+  await provider.send("evm_setAutomine", [true]);
+  provider.destroy();
+});
+
 test("blocks, pending transactions and logs arrive over WebSocket", async () => {
   const socket = new ethers.WebSocketProvider(node.ws);
   const block = new Promise((resolve) => socket.once("block", resolve));

@@ -7,7 +7,7 @@ import {
 } from "viem";
 import { mnemonicToAccount } from "viem/accounts";
 import { foundry } from "viem/chains";
-import { COUNTER, MNEMONIC, sendUntil, start } from "./node.mjs";
+import { ANVIL, COUNTER, MNEMONIC, sendUntil, start } from "./node.mjs";
 
 const account = mnemonicToAccount(MNEMONIC, { addressIndex: 3 });
 const slot = `0x${"0".repeat(64)}`;
@@ -83,6 +83,30 @@ test("without automining transactions wait in the pool", async () => {
   assert.equal((await client.getTransaction({ hash })).blockNumber, null);
   await dev.mine({ blocks: 1 });
   assert.equal((await client.getTransactionReceipt({ hash })).status, "success");
+  await dev.setAutomine(true);
+});
+
+test("the pending block has what waits, and its state what that does", async () => {
+  await dev.setAutomine(false);
+  const before = BigInt(await client.getStorageAt({ address: counter, slot }));
+  const latest = await client.getBlock();
+  const hashes = [];
+  for (let sent = 0; sent < 3; sent += 1) {
+    hashes.push(await wallet.sendTransaction({ to: counter, gas: 100000n }));
+  }
+  const pending = await client.getBlock({ blockTag: "pending" });
+  assert.equal(pending.number, latest.number + 1n);
+  assert.equal(pending.parentHash, latest.hash);
+  assert.deepEqual(pending.transactions, hashes);
+  assert.equal(await client.getBlockTransactionCount({ blockTag: "pending" }), 3);
+  const { data } = await client.call({ to: counter, blockTag: "pending" });
+  assert.equal(BigInt(data), before + 4n);
+  assert.equal(BigInt((await client.call({ to: counter })).data), before + 1n);
+  assert.equal(BigInt(await client.getStorageAt({ address: counter, slot, blockTag: "pending" })), before + 3n);
+  // Anvil does not find it.
+  if (!ANVIL) assert.equal((await client.getTransaction({ blockTag: "pending", index: 1 })).hash, hashes[1]);
+  await dev.mine({ blocks: 1 });
+  assert.equal(BigInt(await client.getStorageAt({ address: counter, slot })), before + 3n);
   await dev.setAutomine(true);
 });
 

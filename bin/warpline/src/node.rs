@@ -19,7 +19,7 @@ use eyre::{Result, WrapErr, eyre};
 use log::LogArgs;
 use metrics::{Figures, MetricsArgs};
 use pool::PoolArgs;
-use produce::ProduceArgs;
+use produce::{ProduceArgs, pending_lag};
 use rpc::RpcArgs;
 use std::{
     num::NonZeroUsize,
@@ -117,6 +117,7 @@ fn work(args: &NodeArgs) -> Result<()> {
         gas_limit: args.produce.gas_limit(args.dev.dev),
         extra_data: args.produce.extra_data()?,
         min_tip: args.produce.min_tip,
+        pending_lag: pending_lag(args.dev.dev),
         pool: args.pool.config(args.dev.dev, journal),
         dev: args.dev.dev,
         accounts: keys.clone(),

@@ -35,8 +35,8 @@ pub use state::{BlockHashes, MemoryAccount, MemoryState, Parent, Storage};
 pub use stored::{
     AccountEdit, AccountsError, BlockAttributes, BlockRoots, BlockState, ChainOptions, ChainRecord,
     ChainView, Changes, Dropped, DumpedAccount, GenesisBlock, HashedGenesis, Imported, Incoming,
-    Progress, Proposal, Stages, StateReport, Stopped, StoredChain, StoredDb, Unreadable,
-    genesis_header, verify_state,
+    Progress, Proposal, ProposedBlock, Stages, StateReport, Stopped, StoredChain, StoredDb,
+    Unreadable, genesis_header, verify_state,
 };
 pub use transaction::{StatelessTransaction, check_transaction};
 pub use tree::{BlockTree, Head};

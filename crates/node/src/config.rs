@@ -29,6 +29,9 @@ pub struct NodeConfig {
     pub extra_data: Bytes,
     /// Smallest tip of a transaction in a new block, in wei per gas.
     pub min_tip: u128,
+    /// How far the pending block may be behind the pool while it takes long to build; zero to
+    /// have it up to date whenever somebody asks, at any cost.
+    pub pending_lag: Duration,
     /// The pool.
     pub pool: PoolConfig,
     /// Whether this is a development chain, whose state and time callers may change.
@@ -45,6 +48,7 @@ impl Default for NodeConfig {
             gas_limit: None,
             extra_data: Bytes::from_static(b"warpline"),
             min_tip: 0,
+            pending_lag: Duration::from_secs(2),
             pool: PoolConfig::default(),
             dev: false,
             accounts: DevAccounts::default(),

@@ -147,7 +147,7 @@ impl Node {
     /// have come from elsewhere.
     pub fn accounts_of_state(&self) -> Result<BTreeMap<Address, DumpedAccount>, NodeError> {
         // Nothing moves meanwhile, so that the snapshot stays that of the head.
-        self.with(|producer| Ok(producer.chain.view().latest()?.accounts()?))
+        self.read(|producer| Ok(producer.chain.view().latest()?.accounts()?))
     }
 
     /// Remembers the present state; returns what to call it.
@@ -293,7 +293,7 @@ impl Node {
     /// # Errors
     /// The node is shutting down.
     pub fn is_impersonated(&self, address: &Address) -> Result<bool, NodeError> {
-        self.with(|producer| {
+        self.read(|producer| {
             let dev = &producer.dev;
             Ok(dev.impersonate_all || dev.impersonated.contains(address))
         })

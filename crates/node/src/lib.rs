@@ -6,6 +6,8 @@
 //! head, and everybody who listens is told. While one block is made, transactions for the next are
 //! decoded and recovered by whoever brings them.
 //!
+//! `pending` has the block that would be made now, for those who ask.
+//!
 //! Whoever only reads takes the [`ChainView`](warpline_chain::ChainView) and waits for nobody.
 //! What development chains may do besides is in `dev`. What is absent: wire formats.
 
@@ -19,6 +21,7 @@ mod events;
 mod metrics;
 mod miner;
 mod node;
+mod pending;
 mod producer;
 mod state;
 

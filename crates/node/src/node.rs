@@ -5,6 +5,7 @@ use crate::{
     clock::Clock,
     events::Events,
     miner::{self, Signal},
+    pending::Pending,
     producer::{MineOptions, Producer, ProposeOptions, rules_after},
     state::HeadState,
 };
@@ -28,6 +29,7 @@ pub struct Node {
     events: Arc<Events>,
     accounts: DevAccounts,
     dev: bool,
+    pub(crate) pending: Pending,
     /// None after the shutdown.
     producer: Mutex<Option<Producer>>,
     signal: Arc<Signal>,
@@ -69,6 +71,7 @@ impl Node {
             events,
             accounts: config.accounts,
             dev: config.dev,
+            pending: Pending::new(config.pending_lag),
             producer: Mutex::new(Some(producer)),
             signal: Arc::clone(&signal),
             threads: Mutex::default(),
@@ -156,7 +159,7 @@ impl Node {
     /// # Errors
     /// A given transaction is not valid there, or the database cannot be read.
     pub fn propose(&self, options: ProposeOptions) -> Result<Proposal, NodeError> {
-        self.with(|producer| producer.propose(options))
+        self.read(|producer| producer.propose(options))
     }
 
     /// How a block was made, if that was here and not long ago.
@@ -164,7 +167,7 @@ impl Node {
     /// # Errors
     /// The node is shutting down.
     pub fn report(&self, block: &BlockRef) -> Result<Option<BlockReport>, NodeError> {
-        self.with(|producer| {
+        self.read(|producer| {
             Ok(producer.reports.iter().rev().find(|report| report.block == *block).copied())
         })
     }
@@ -174,7 +177,7 @@ impl Node {
     /// # Errors
     /// The node is shutting down.
     pub fn coinbase(&self) -> Result<Address, NodeError> {
-        self.with(|producer| Ok(producer.coinbase))
+        self.read(|producer| Ok(producer.coinbase))
     }
 
     /// Changes who gets the fees of new blocks.
@@ -202,15 +205,27 @@ impl Node {
 
     /// Whether the next block would have transactions.
     pub(crate) fn has_ready(&self) -> bool {
-        let min_tip = self.with(|producer| Ok(producer.min_tip)).unwrap_or_default();
+        let min_tip = self.read(|producer| Ok(producer.min_tip)).unwrap_or_default();
         self.pool.best(min_tip).next().is_some()
     }
 
+    /// Does something that may change what the next block is like.
     pub(crate) fn with<T>(
         &self,
         act: impl FnOnce(&mut Producer) -> Result<T, NodeError>,
     ) -> Result<T, NodeError> {
-        act(self.producer.lock().as_mut().ok_or(NodeError::Stopped)?)
+        let mut producer = self.producer.lock();
+        let result = act(producer.as_mut().ok_or(NodeError::Stopped)?);
+        self.pending.forget();
+        result
+    }
+
+    /// Does something that changes nothing.
+    pub(crate) fn read<T>(
+        &self,
+        act: impl FnOnce(&Producer) -> Result<T, NodeError>,
+    ) -> Result<T, NodeError> {
+        act(self.producer.lock().as_ref().ok_or(NodeError::Stopped)?)
     }
 
     /// Drops what has waited in the pool for too long. To be called now and then.

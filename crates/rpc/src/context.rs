@@ -9,7 +9,7 @@ use crate::{
 use alloy_primitives::{Address, B256};
 use core::time::Duration;
 use std::sync::Arc;
-use warpline_chain::{BlockState, ChainView};
+use warpline_chain::{BlockState, ChainView, ProposedBlock};
 use warpline_node::Node;
 use warpline_storage::{BlockRef, Snapshot, StateReader, StorageError};
 
@@ -72,12 +72,30 @@ impl Context {
         self.node.view()
     }
 
-    /// The state after a block, the latest where none is named. The pending state is the latest.
+    /// The block that would be made now; none where none can be made, or where the chain goes on
+    /// faster than one is. It may have to be made first, which takes as long as a block.
+    pub(crate) fn pending(&self) -> Result<Option<(Arc<ProposedBlock>, BlockState)>, RpcError> {
+        // The chain may move on between block and state.
+        for _ in 0..PENDING_TRIES {
+            let Some(block) = self.node.pending()? else { break };
+            if let Some(state) = self.view().after(&block)? {
+                return Ok(Some((block, state)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The state after a block, the latest where none is named. Where no pending block can be
+    /// had, the latest state is the pending one.
     pub(crate) fn state(&self, block: Option<BlockId>) -> Result<BlockState, RpcError> {
         let view = self.view();
         let at = |number| view.at(number).map_err(unknown_header);
         match block.unwrap_or_default() {
-            BlockId::Tag(Tag::Latest | Tag::Pending) => Ok(view.latest()?),
+            BlockId::Tag(Tag::Latest) => Ok(view.latest()?),
+            BlockId::Tag(Tag::Pending) => match self.pending()? {
+                Some((_, state)) => Ok(state),
+                None => Ok(view.latest()?),
+            },
             BlockId::Tag(Tag::Earliest) => at(0),
             BlockId::Tag(Tag::Safe) => at(self.marked(view.safe())?.number),
             BlockId::Tag(Tag::Finalized) => at(self.marked(view.finalized())?.number),
@@ -92,7 +110,8 @@ impl Context {
         }
     }
 
-    /// The number of a block in a snapshot of the chain; none where there is no such block.
+    /// The number of a block in a snapshot of the chain; none where there is no such block. The
+    /// pending one is not in the chain: whoever knows of it has looked for it before.
     pub(crate) fn number_of(
         &self,
         blocks: &Snapshot,
@@ -126,17 +145,19 @@ impl Context {
 
     /// The next nonce of an account after a block; the pending one counts what waits in the pool.
     pub(crate) fn nonce(&self, address: Address, block: Option<BlockId>) -> Result<u64, RpcError> {
-        let account = crate::eth::account(&self.state(block)?, address)?;
-        let mined = account.map_or(0, |account| account.nonce);
-        match block {
-            // What waits in the pool without a gap counts.
-            Some(BlockId::Tag(Tag::Pending)) => {
-                Ok(self.node.pool().pending_nonce(&address).unwrap_or_default().max(mined))
-            }
-            _ => Ok(mined),
+        let pending = block == Some(BlockId::Tag(Tag::Pending));
+        let state = self.state(block.filter(|_| !pending))?;
+        let mined = crate::eth::account(&state, address)?.map_or(0, |account| account.nonce);
+        if !pending {
+            return Ok(mined);
         }
+        // What waits in the pool without a gap counts, whether it fits into the next block or not.
+        Ok(self.node.pool().pending_nonce(&address).unwrap_or_default().max(mined))
     }
 }
+
+/// How often a pending block is asked for while the chain goes on under it.
+const PENDING_TRIES: usize = 8;
 
 /// A block that is not there, as far as its state is concerned.
 fn unknown_header(error: StorageError) -> RpcError {

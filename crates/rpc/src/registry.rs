@@ -1,6 +1,8 @@
 //! Who answers which method, and on which threads.
 
 use crate::{Context, RpcError, args::Args};
+use core::future::ready;
+use futures_util::future::Either;
 use jsonrpsee::{
     RpcModule,
     core::{RegisterMethodError, server::Methods},
@@ -50,13 +52,32 @@ impl Registry {
         self.note(registered);
     }
 
+    /// A method that is quick unless it is about the pending block, which may have to be made.
+    pub(crate) fn quick_but_pending<R: Serialize>(
+        &mut self,
+        name: &'static str,
+        answer: impl Fn(&Context, &mut Args<'_>) -> Result<R, RpcError> + Clone + Send + Sync + 'static,
+    ) {
+        let turns = Arc::clone(&self.slow);
+        let registered = self.module.register_async_method(name, move |params, context, _| {
+            if !may_be_pending(params.as_str()) {
+                return Either::Left(ready(answered(&answer, &context, params.as_str())));
+            }
+            let (answer, turns) = (answer.clone(), Arc::clone(&turns));
+            let run = move || answered(&answer, &context, params.as_str());
+            Either::Right(on_a_thread(turns, run))
+        });
+        let registered = registered.map(drop);
+        self.note(registered);
+    }
+
     /// A method that may take longer: it runs on a thread for such, with only so many others.
     pub(crate) fn slow<R: Serialize>(
         &mut self,
         name: &'static str,
         answer: impl Fn(&Context, &mut Args<'_>) -> Result<R, RpcError> + Clone + Send + Sync + 'static,
     ) {
-        self.on_a_thread(name, Arc::clone(&self.slow), answer);
+        self.elsewhere(name, Arc::clone(&self.slow), answer);
     }
 
     /// A method that waits for a block: like a slow one, but it keeps none of these waiting.
@@ -65,10 +86,10 @@ impl Registry {
         name: &'static str,
         answer: impl Fn(&Context, &mut Args<'_>) -> Result<R, RpcError> + Clone + Send + Sync + 'static,
     ) {
-        self.on_a_thread(name, Arc::clone(&self.waiting), answer);
+        self.elsewhere(name, Arc::clone(&self.waiting), answer);
     }
 
-    fn on_a_thread<R: Serialize>(
+    fn elsewhere<R: Serialize>(
         &mut self,
         name: &'static str,
         turns: Arc<Semaphore>,
@@ -76,16 +97,7 @@ impl Registry {
     ) {
         let registered = self.module.register_async_method(name, move |params, context, _| {
             let (answer, turns) = (answer.clone(), Arc::clone(&turns));
-            async move {
-                let turn = turns.acquire_owned().await;
-                let run = move || {
-                    let answer = answered(&answer, &context, params.as_str());
-                    drop(turn);
-                    answer
-                };
-                let crashed = |_| RpcError::internal("method handler crashed");
-                tokio::task::spawn_blocking(run).await.map_err(crashed)?
-            }
+            on_a_thread(turns, move || answered(&answer, &context, params.as_str()))
         });
         let registered = registered.map(drop);
         self.note(registered);
@@ -107,6 +119,26 @@ impl Registry {
     pub(crate) fn finish(self) -> Result<Methods, RegisterMethodError> {
         self.taken_twice.map_or(Ok(self.module.into()), Err)
     }
+}
+
+/// Whether parameters name the pending block. They may do it with escapes.
+fn may_be_pending(params: Option<&str>) -> bool {
+    params.is_some_and(|params| params.contains("pending") || params.contains('\\'))
+}
+
+/// Runs something on a thread that may be kept for long, once it is its turn.
+async fn on_a_thread(
+    turns: Arc<Semaphore>,
+    run: impl FnOnce() -> Result<Box<RawValue>, RpcError> + Send + 'static,
+) -> Result<Box<RawValue>, RpcError> {
+    let turn = turns.acquire_owned().await;
+    let run = move || {
+        let answer = run();
+        drop(turn);
+        answer
+    };
+    let crashed = |_| RpcError::internal("method handler crashed");
+    tokio::task::spawn_blocking(run).await.map_err(crashed)?
 }
 
 fn answered<R: Serialize>(

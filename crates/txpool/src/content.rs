@@ -52,6 +52,11 @@ impl Pool {
         self.state.read().counts()
     }
 
+    /// A number that is another one after every change of what is in the pool.
+    pub fn version(&self) -> u64 {
+        self.state.read().version()
+    }
+
     /// All transactions by sender. Takes time and memory for every transaction in the pool.
     pub fn content(&self) -> BTreeMap<Address, SenderContent> {
         let state = self.state.read();

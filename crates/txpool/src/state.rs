@@ -79,6 +79,8 @@ pub(crate) struct State {
     slots: usize,
     bytes: usize,
     arrivals: u64,
+    /// Counts the changes of queues.
+    version: u64,
 }
 
 impl State {
@@ -104,7 +106,12 @@ impl State {
             slots: 0,
             bytes: 0,
             arrivals: 0,
+            version: 0,
         }
+    }
+
+    pub(crate) const fn version(&self) -> u64 {
+        self.version
     }
 
     pub(crate) fn get(&self, hash: &TxHash) -> Option<&Arc<PoolTransaction>> {
@@ -259,6 +266,7 @@ impl State {
     /// transactions is forgotten.
     fn change<R>(&mut self, address: Address, change: impl FnOnce(&mut Sender) -> R) -> Option<R> {
         let sender = self.senders.get_mut(&address)?;
+        self.version += 1;
         let queue = &sender.queue;
         self.pending -= queue.pending().len();
         self.queued -= queue.queued().len();

@@ -50,6 +50,12 @@ fn period(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// How far the pending block may be behind the pool: as far as geth's, but for development chains,
+/// where test suites read what they have just sent.
+pub(crate) const fn pending_lag(dev: bool) -> Duration {
+    if dev { Duration::ZERO } else { Duration::from_secs(2) }
+}
+
 impl ProduceArgs {
     /// When blocks are made.
     pub(crate) const fn mining(&self, dev: bool) -> Mining {

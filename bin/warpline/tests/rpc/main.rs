@@ -4,6 +4,7 @@
 //! - `requests`: what is no request, or too much of one; `access`: who may ask; `sockets`:
 //!   WebSocket and IPC.
 //! - `accounts`: accounts at once, ommers and witnesses, of which no published case is.
+//! - `pending`: the block that is made next.
 //! - `crash`: what a killed one leaves.
 //! - `capture`: blocks taken from one, also through a `proxy` that is not to be relied on.
 //! - `warp`: our own namespace. `operations`: metrics and logs; `config`: the configuration file.
@@ -22,6 +23,7 @@ mod config;
 mod crash;
 mod node;
 mod operations;
+mod pending;
 mod proxy;
 mod requests;
 mod schema;

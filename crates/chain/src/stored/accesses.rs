@@ -1,11 +1,14 @@
 //! The block access list of a block of the chain (EIP-7928), whether its header commits to one
 //! or not: the block is executed once more, in order.
 
-use super::view::{BlockRoots, BlockState, ChainView};
+use super::{
+    proposed::ProposedBlock,
+    view::{BlockRoots, BlockState, ChainView},
+};
 use crate::{ImportError, before::StateBefore, body::Tx, execution::Ready};
 use alloy_consensus::{Block, transaction::Recovered};
 use alloy_eips::eip7928::BlockAccessList;
-use alloy_primitives::{U256, map::AddressMap};
+use alloy_primitives::{Address, U256, map::AddressMap};
 use std::sync::Arc;
 use warpline_executor::EthTransaction;
 use warpline_storage::StorageError;
@@ -51,12 +54,41 @@ impl ChainView {
         if header.parent_hash != state.block().hash {
             return Ok(None);
         }
-        let block: Block<EthTransaction> = Block { header, body };
-        let sent = block.body.transactions.iter().cloned().zip(senders);
+        let block = Block { header, body };
+        self.access_list_of(&state, total_difficulty, &block, &senders).map(Some)
+    }
+
+    /// The block access list of a proposed block. None if the chain has moved on.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn access_list_of_proposed(
+        &self,
+        proposed: &ProposedBlock,
+    ) -> Result<Option<BlockAccessList>, ImportError> {
+        let state = self.latest()?;
+        let ProposedBlock { header, body, senders, .. } = proposed;
+        let parent = state.reader()?.header(state.block().number)?;
+        let Some((_, total_difficulty)) = parent.filter(|_| state.block() == proposed.parent())
+        else {
+            return Ok(None);
+        };
+        let block = Block { header: header.clone(), body: body.clone() };
+        self.access_list_of(&state, total_difficulty, &block, senders).map(Some)
+    }
+
+    fn access_list_of(
+        &self,
+        before: &BlockState,
+        total_difficulty: U256,
+        block: &Block<EthTransaction>,
+        senders: &[Address],
+    ) -> Result<BlockAccessList, ImportError> {
+        let sent = block.body.transactions.iter().cloned().zip(senders.iter().copied());
         let txs: Vec<_> =
             sent.map(|(tx, sender)| Tx::new(Recovered::new_unchecked(tx, sender))).collect();
         // On a development chain contracts may have sent.
         let rules = self.rules().for_child(total_difficulty).with_contracts_sending(true);
-        Ready { rules, block: &block, txs: &txs }.access_list(&state).map(Some)
+        Ready { rules, block, txs: &txs }.access_list(before)
     }
 }

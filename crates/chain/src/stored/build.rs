@@ -90,8 +90,8 @@ pub struct Proposal {
     /// How the execution went.
     pub stats: ExecStats,
     /// The changes that it begins with.
-    changes: Option<Arc<Layer>>,
-    parent: BlockRef,
+    pub(super) changes: Option<Arc<Layer>>,
+    pub(super) parent: BlockRef,
     snapshot: Snapshot,
 }
 

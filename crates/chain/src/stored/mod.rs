@@ -7,7 +7,8 @@
 //! - `known`: the blocks at hand, canonical and not.
 //! - `finish`: root and commit of a block that was executed.
 //! - `fork`: validation beside the chain, at any depth, without touching the database.
-//! - `build`: new blocks; `changes`: what development chains change besides.
+//! - `build`: new blocks; `proposed`: those that are only read; `changes`: what development
+//!   chains change besides.
 //! - `pipeline`: many blocks in a row, their stages overlapping; `senders`: the
 //!   first of them.
 //! - `accounts`: the whole state by address.
@@ -29,6 +30,7 @@ mod known;
 mod layer;
 mod options;
 mod pipeline;
+mod proposed;
 mod record;
 mod senders;
 mod source;
@@ -44,6 +46,7 @@ pub use changes::{AccountEdit, Changes};
 pub use genesis::{GenesisBlock, genesis_header};
 pub use options::ChainOptions;
 pub use pipeline::{Incoming, Progress, Stages, Stopped};
+pub use proposed::ProposedBlock;
 pub use record::ChainRecord;
 pub use state::{StoredDb, Unreadable};
 pub use verify::{StateReport, verify_state};

@@ -120,7 +120,7 @@ pub struct BlockState {
 }
 
 impl BlockState {
-    /// The block whose state this is.
+    /// The block of the chain whose state this is, or on top of which it lies.
     pub fn block(&self) -> BlockRef {
         self.snapshot.block()
     }
@@ -135,6 +135,10 @@ impl BlockState {
 
     pub(super) fn layers(&self) -> &[Arc<Layer>] {
         &self.layers
+    }
+
+    pub(super) fn set_layers(&mut self, layers: Vec<Arc<Layer>>) {
+        self.layers = layers;
     }
 
     pub(super) fn storage_only_accounts(&self) -> Arc<AddressMap<U256>> {

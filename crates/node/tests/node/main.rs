@@ -5,4 +5,5 @@
 mod dev;
 mod dump;
 mod mining;
+mod pending;
 mod setup;

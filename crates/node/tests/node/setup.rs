@@ -5,7 +5,7 @@ use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{Address, Bytes, TxKind, U256};
 use alloy_signer_local::PrivateKeySigner;
 use revm::Database;
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 use tempfile::TempDir;
 use warpline_chain::{ChainOptions, Engine, GenesisBlock, Rules, StoredChain};
 use warpline_executor::{ParallelConfig, ParentState};
@@ -27,7 +27,14 @@ pub(crate) fn genesis() -> alloy_genesis::Genesis {
 }
 
 pub(crate) fn create(path: &Path, preimages: bool) -> StoredChain {
-    let genesis = genesis();
+    create_on(genesis(), path, preimages)
+}
+
+pub(crate) fn create_on(
+    genesis: alloy_genesis::Genesis,
+    path: &Path,
+    preimages: bool,
+) -> StoredChain {
     let rules = Rules::from_config(&genesis.config).unwrap();
     let block = GenesisBlock::new(&genesis, &rules).unwrap();
     let options =
@@ -38,6 +45,10 @@ pub(crate) fn create(path: &Path, preimages: bool) -> StoredChain {
 pub(crate) fn start(mining: Mining) -> Dev {
     let folder = tempfile::tempdir().unwrap();
     let chain = create(&folder.path().join("db"), true);
+    start_on(chain, folder, mining)
+}
+
+pub(crate) fn start_on(chain: StoredChain, folder: TempDir, mining: Mining) -> Dev {
     let config = ParallelConfig { threads: 2, min_gas: 0, ..ParallelConfig::default() };
     let config = (
         Engine::parallel(config).unwrap(),
@@ -45,6 +56,7 @@ pub(crate) fn start(mining: Mining) -> Dev {
             mining,
             pool: PoolConfig::dev(),
             dev: true,
+            pending_lag: Duration::ZERO,
             accounts: DevAccounts::from_mnemonic(MNEMONIC, 10).unwrap(),
             ..NodeConfig::default()
         },

@@ -14,16 +14,16 @@ use serde_json::Value;
 use warpline_storage::StoredReceipt;
 
 pub(crate) fn register(registry: &mut Registry) {
-    registry.quick("debug_getRawHeader", |context, args| {
+    registry.quick_but_pending("debug_getRawHeader", |context, args| {
         of_block(context, args, |_, block| Ok(Bytes::from(alloy_rlp::encode(&block.header))))
     });
-    registry.quick("debug_getRawBlock", |context, args| {
+    registry.quick_but_pending("debug_getRawBlock", |context, args| {
         of_block(context, args, |_, block| {
             let block = Block { header: block.header, body: block.body };
             Ok(Bytes::from(alloy_rlp::encode(&block)))
         })
     });
-    registry.quick("debug_getRawReceipts", |context, args| {
+    registry.quick_but_pending("debug_getRawReceipts", |context, args| {
         of_block(context, args, |_, block| {
             let receipts = block.receipts()?;
             Ok(receipts.iter().map(encoded).collect::<Vec<Bytes>>())

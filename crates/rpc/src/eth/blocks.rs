@@ -5,19 +5,24 @@ use crate::{
     args::Args,
     registry::Registry,
     wire::{
-        BlockId, Hex, Mined, Quantity, RpcBlock, RpcHeader, RpcTransaction, Transactions,
+        BlockId, Hex, Mined, Quantity, RpcBlock, RpcHeader, RpcTransaction, Tag, Transactions,
         block_size,
     },
 };
 use alloy_consensus::{BlockBody, Header};
 use alloy_eips::eip7928::BlockAccessList;
 use alloy_primitives::{Address, B256};
-use serde_json::value::{RawValue, to_raw_value};
+use serde::Serialize;
+use serde_json::{
+    Value,
+    value::{RawValue, to_raw_value},
+};
 use std::borrow::Cow;
+use warpline_chain::ProposedBlock;
 use warpline_storage::{StateReader, StorageError, StoredReceipt, Transaction};
 
 pub(crate) fn register(registry: &mut Registry) {
-    registry.quick("eth_getBlockByNumber", |context, args| {
+    registry.quick_but_pending("eth_getBlockByNumber", |context, args| {
         let (id, full) = (block_number(args)?, full(args)?);
         with_block(context, id, |block| block.printed(full))
     });
@@ -25,14 +30,11 @@ pub(crate) fn register(registry: &mut Registry) {
         let (id, full) = (block_hash(args)?, full(args)?);
         with_block(context, id, |block| block.printed(full))
     });
-    registry.quick("eth_getHeaderByNumber", |context, args| {
+    registry.quick_but_pending("eth_getHeaderByNumber", |context, args| {
         let id = block_number(args)?;
-        with_header(context, id, |header| to_raw_value(&header).map_err(RpcError::internal))
+        header(context, id)
     });
-    registry.quick("eth_getHeaderByHash", |context, args| {
-        let id = block_hash(args)?;
-        with_header(context, id, |header| to_raw_value(&header).map_err(RpcError::internal))
-    });
+    registry.quick("eth_getHeaderByHash", |context, args| header(context, block_hash(args)?));
     registry.slow("eth_getBlockAccessList", |context, args| {
         access_list(context, args.required("block")?)
     });
@@ -44,7 +46,7 @@ pub(crate) fn register(registry: &mut Registry) {
     });
     count(registry, "eth_getUncleCountByBlockNumber", block_number, |body| body.ommers.len());
     count(registry, "eth_getUncleCountByBlockHash", block_hash, |body| body.ommers.len());
-    registry.quick("eth_getUncleByBlockNumberAndIndex", |context, args| {
+    registry.quick_but_pending("eth_getUncleByBlockNumberAndIndex", |context, args| {
         let (id, index) = (block_number(args)?, index(args)?);
         with_block(context, id, |block| block.ommer(index))
     });
@@ -59,6 +61,11 @@ pub(crate) fn access_list(
     context: &Context,
     id: BlockId,
 ) -> Result<Option<BlockAccessList>, RpcError> {
+    if id == BlockId::Tag(Tag::Pending)
+        && let Some((block, _)) = context.pending()?
+    {
+        return Ok(context.view().access_list_of_proposed(&block)?);
+    }
     let number = {
         let blocks = context.view().blocks()?;
         let reader = blocks.reader()?;
@@ -101,7 +108,7 @@ fn count(
     block: fn(&mut Args<'_>) -> Result<BlockId, RpcError>,
     count: fn(&BlockBody<Transaction>) -> usize,
 ) {
-    registry.quick(name, move |context, args| {
+    registry.quick_but_pending(name, move |context, args| {
         let id = block(args)?;
         with_block(context, id, |block| Ok(Quantity(count(&block.body) as u64)))
     });
@@ -109,10 +116,16 @@ fn count(
 
 /// A block with what belongs to it.
 pub(crate) struct FullBlock<'a> {
-    reader: &'a StateReader<'a>,
+    source: Source<'a>,
     pub(crate) hash: B256,
     pub(crate) header: Header,
     pub(crate) body: BlockBody<Transaction>,
+}
+
+/// Where the rest of a block is.
+enum Source<'a> {
+    Chain(&'a StateReader<'a>),
+    Pending(&'a ProposedBlock),
 }
 
 /// Calls `with` with the block, if there is one.
@@ -121,18 +134,25 @@ pub(crate) fn with_block<T>(
     id: BlockId,
     with: impl FnOnce(FullBlock<'_>) -> Result<T, RpcError>,
 ) -> Result<Option<T>, RpcError> {
+    if id == BlockId::Tag(Tag::Pending)
+        && let Some((block, _)) = context.pending()?
+    {
+        return with(FullBlock::pending(&block)).map(Some);
+    }
     let blocks = context.view().blocks()?;
     let reader = blocks.reader()?;
     let Some(number) = context.number_of(&blocks, &reader, id)? else { return Ok(None) };
     FullBlock::read(&reader, number)?.map(with).transpose()
 }
 
-/// Calls `with` with the header, if there is one.
-pub(crate) fn with_header<T>(
-    context: &Context,
-    id: BlockId,
-    with: impl FnOnce(RpcHeader<'_>) -> Result<T, RpcError>,
-) -> Result<Option<T>, RpcError> {
+/// The header, if there is one.
+fn header(context: &Context, id: BlockId) -> Result<Option<Box<RawValue>>, RpcError> {
+    if id == BlockId::Tag(Tag::Pending)
+        && let Some((block, _)) = context.pending()?
+    {
+        let header = RpcHeader { hash: block.hash, header: &block.header };
+        return unsealed(&header).map(Some);
+    }
     let blocks = context.view().blocks()?;
     let reader = blocks.reader()?;
     let Some(number) = context.number_of(&blocks, &reader, id)? else { return Ok(None) };
@@ -140,7 +160,16 @@ pub(crate) fn with_header<T>(
     else {
         return Ok(None);
     };
-    with(RpcHeader { hash, header: &header }).map(Some)
+    to_raw_value(&RpcHeader { hash, header: &header }).map(Some).map_err(RpcError::internal)
+}
+
+/// A pending block, or its header: as in geth, what only a block of the chain has is null.
+fn unsealed(shown: &impl Serialize) -> Result<Box<RawValue>, RpcError> {
+    let mut shown = serde_json::to_value(shown).map_err(RpcError::internal)?;
+    for field in ["hash", "nonce", "miner"] {
+        shown[field] = Value::Null;
+    }
+    to_raw_value(&shown).map_err(RpcError::internal)
 }
 
 impl<'a> FullBlock<'a> {
@@ -154,12 +183,22 @@ impl<'a> FullBlock<'a> {
         else {
             return Ok(None);
         };
-        Ok(Some(Self { reader, hash, header, body }))
+        Ok(Some(Self { source: Source::Chain(reader), hash, header, body }))
+    }
+
+    fn pending(block: &'a ProposedBlock) -> Self {
+        let ProposedBlock { hash, header, body, .. } = block;
+        let source = Source::Pending(block);
+        Self { source, hash: *hash, header: header.clone(), body: body.clone() }
     }
 
     /// The senders of its transactions, whether they are kept or not.
     pub(crate) fn senders(&self) -> Result<Vec<Address>, RpcError> {
-        match self.reader.senders(self.header.number) {
+        let reader = match self.source {
+            Source::Chain(reader) => reader,
+            Source::Pending(block) => return Ok(block.senders.clone()),
+        };
+        match reader.senders(self.header.number) {
             Ok(Some(senders)) => return Ok(senders),
             Ok(None) | Err(StorageError::Pruned { .. }) => {}
             Err(error) => return Err(error.into()),
@@ -171,7 +210,10 @@ impl<'a> FullBlock<'a> {
 
     /// The receipts of its transactions.
     pub(crate) fn receipts(&self) -> Result<Vec<StoredReceipt>, StorageError> {
-        Ok(self.reader.receipts(self.header.number)?.unwrap_or_default())
+        match self.source {
+            Source::Chain(reader) => Ok(reader.receipts(self.header.number)?.unwrap_or_default()),
+            Source::Pending(block) => Ok(block.receipts.clone()),
+        }
     }
 
     /// Where one of its transactions is.
@@ -213,7 +255,10 @@ impl<'a> FullBlock<'a> {
             uncles: body.ommers.iter().map(Header::hash_slow).collect(),
             withdrawals: body.withdrawals.as_ref().map(|withdrawals| withdrawals.as_slice()),
         };
-        to_raw_value(&block).map_err(RpcError::internal)
+        match self.source {
+            Source::Chain(_) => to_raw_value(&block).map_err(RpcError::internal),
+            Source::Pending(_) => unsealed(&block),
+        }
     }
 
     fn ommer(&self, index: usize) -> Result<Option<Box<RawValue>>, RpcError> {

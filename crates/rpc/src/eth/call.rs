@@ -4,7 +4,7 @@ use crate::{
     Context, RpcError,
     args::Args,
     registry::Registry,
-    wire::{BlockId, Quantity},
+    wire::{BlockId, Quantity, Tag},
 };
 use alloy_consensus::Header;
 use alloy_eips::eip2930::AccessList;
@@ -75,6 +75,13 @@ pub(crate) struct At {
 impl At {
     /// The block that is meant, the latest where none is named.
     pub(crate) fn new(context: &Context, block: Option<BlockId>) -> Result<Self, RpcError> {
+        if block == Some(BlockId::Tag(Tag::Pending))
+            && let Some((pending, state)) = context.pending()?
+        {
+            let parent = state.reader()?.header(state.block().number)?;
+            let (_, total) = parent.ok_or_else(|| RpcError::refused("header not found"))?;
+            return Ok(Self { header: pending.header.clone(), total, state });
+        }
         let state = context.state(block)?;
         let found = state.reader()?.header(state.block().number)?;
         let (header, total) = found.ok_or_else(|| RpcError::refused("header not found"))?;

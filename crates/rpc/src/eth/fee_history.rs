@@ -5,12 +5,12 @@ use crate::{
     Context, RpcError,
     args::Args,
     registry::Registry,
-    wire::{BlockId, Quantity},
+    wire::{BlockId, Quantity, Tag},
 };
 use alloy_consensus::{Header, Transaction as _};
 use alloy_primitives::U256;
 use serde::{Deserialize, Serialize};
-use warpline_storage::StateReader;
+use warpline_storage::{StoredReceipt, Transaction};
 
 /// Most blocks of one answer, as in geth.
 const MAX_BLOCKS: u64 = 1024;
@@ -62,10 +62,16 @@ fn fee_history(context: &Context, count: u64, args: &mut Args<'_>) -> Result<Fee
     let newest: BlockId = args.required("newest block")?;
     let percentiles: Vec<f64> = args.optional("reward percentiles")?.unwrap_or_default();
     check(&percentiles)?;
+    let pending = match newest {
+        BlockId::Tag(Tag::Pending) => context.pending()?.map(|(block, _)| block),
+        _ => None,
+    };
     let blocks = context.view().blocks()?;
     let reader = blocks.reader()?;
     let head = blocks.block().number;
-    let Some(newest) = context.number_of(&blocks, &reader, newest)? else {
+    // The chain may have moved on to the pending block meanwhile, or past it.
+    let pending = pending.filter(|block| block.parent() == blocks.block());
+    let Some(in_chain) = context.number_of(&blocks, &reader, newest)? else {
         let words = match newest {
             BlockId::Number(asked) => {
                 format!("request beyond head block: requested {asked}, head {head}")
@@ -74,6 +80,7 @@ fn fee_history(context: &Context, count: u64, args: &mut Args<'_>) -> Result<Fee
         };
         return Err(RpcError::refused(words));
     };
+    let newest = in_chain + u64::from(pending.is_some());
     let count = count.min(MAX_BLOCKS).min(newest + 1);
     if count == 0 {
         return Ok(FeeHistory::default());
@@ -81,16 +88,28 @@ fn fee_history(context: &Context, count: u64, args: &mut Args<'_>) -> Result<Fee
     let oldest = newest + 1 - count;
     let mut history = FeeHistory { oldest_block: Quantity(oldest), ..FeeHistory::default() };
     let mut rewards = Vec::new();
-    for number in oldest..=newest {
+    let mut last = None;
+    for number in oldest..=in_chain {
         let header = reader.header(number)?.map(|(header, _)| header);
         let Some(header) = header else { break };
         history.add(context, &header);
         if !percentiles.is_empty() {
-            rewards.push(reward(&reader, &header, &percentiles)?);
+            let body = reader.body(number)?.unwrap_or_default();
+            let receipts = reader.receipts(number)?.unwrap_or_default();
+            rewards.push(reward(&header, &body.transactions, &receipts, &percentiles));
         }
-        if number == newest {
-            history.add_next(context, &header);
+        last = Some(header);
+    }
+    if let Some(block) = &pending {
+        history.add(context, &block.header);
+        if !percentiles.is_empty() {
+            let (transactions, receipts) = (&block.body.transactions, &block.receipts);
+            rewards.push(reward(&block.header, transactions, receipts, &percentiles));
         }
+        last = Some(block.header.clone());
+    }
+    if let Some(last) = last {
+        history.add_next(context, &last);
     }
     history.reward = (!percentiles.is_empty()).then_some(rewards);
     Ok(history)
@@ -145,15 +164,14 @@ fn ratio(used: u64, of: u64) -> f64 {
 
 /// The priority fees at these percentiles of the gas of a block.
 fn reward(
-    reader: &StateReader<'_>,
     header: &Header,
+    transactions: &[Transaction],
+    receipts: &[StoredReceipt],
     percentiles: &[f64],
-) -> Result<Vec<U256>, RpcError> {
-    let body = reader.body(header.number)?.unwrap_or_default();
-    let receipts = reader.receipts(header.number)?.unwrap_or_default();
+) -> Vec<U256> {
     let base_fee = header.base_fee_per_gas.unwrap_or_default();
     let mut before = 0;
-    let paid = body.transactions.iter().zip(&receipts).map(|(transaction, receipt)| {
+    let paid = transactions.iter().zip(receipts).map(|(transaction, receipt)| {
         let gas = receipt.receipt.cumulative_gas_used.saturating_sub(before);
         before = receipt.receipt.cumulative_gas_used;
         (transaction.effective_tip_per_gas(base_fee).unwrap_or_default(), gas)
@@ -169,5 +187,5 @@ fn reward(
         }
         U256::from(paid.get(at).map_or(0, |(tip, _)| *tip))
     });
-    Ok(rewards.collect())
+    rewards.collect()
 }

@@ -1,6 +1,9 @@
 //! Receipts.
 
-use super::{blocks::FullBlock, transactions::block_of};
+use super::{
+    blocks::{FullBlock, with_block},
+    transactions::block_of,
+};
 use crate::{
     Context, RpcError,
     registry::Registry,
@@ -14,7 +17,7 @@ pub(crate) fn register(registry: &mut Registry) {
         let hash: Hex<B256> = args.required("transaction hash")?;
         of_transaction(context, hash.0)
     });
-    registry.quick("eth_getBlockReceipts", |context, args| {
+    registry.quick_but_pending("eth_getBlockReceipts", |context, args| {
         let id: BlockId = args.required("block")?;
         of_block(context, id)
     });
@@ -44,12 +47,13 @@ pub(crate) fn of_transaction(
 }
 
 fn of_block(context: &Context, id: BlockId) -> Result<Option<Box<RawValue>>, RpcError> {
-    let blocks = context.view().blocks()?;
-    let reader = blocks.reader()?;
-    let Some(number) = context.number_of(&blocks, &reader, id)? else { return Ok(None) };
-    let Some(block) = FullBlock::read(&reader, number)? else { return Ok(None) };
+    with_block(context, id, |block| all(context, &block))
+}
+
+/// The receipts of a block.
+fn all(context: &Context, block: &FullBlock<'_>) -> Result<Box<RawValue>, RpcError> {
     let (stored, senders) = (block.receipts()?, block.senders()?);
-    let price = blob_price(context, &block);
+    let price = blob_price(context, block);
     let mut before = Before::default();
     let transactions = block.body.transactions.iter().zip(senders).enumerate();
     let receipts = stored.iter().zip(transactions).map(|(stored, (index, (transaction, from)))| {
@@ -59,7 +63,7 @@ fn of_block(context: &Context, id: BlockId) -> Result<Option<Box<RawValue>>, Rpc
         receipt
     });
     let receipts: Vec<_> = receipts.collect();
-    to_raw_value(&receipts).map(Some).map_err(RpcError::internal)
+    to_raw_value(&receipts).map_err(RpcError::internal)
 }
 
 /// What a unit of blob gas costs in a block.

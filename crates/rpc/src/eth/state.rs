@@ -18,7 +18,7 @@ use warpline_executor::ParentState;
 pub(super) const MAX_SLOTS: usize = 1024;
 
 pub(crate) fn register(registry: &mut Registry) {
-    registry.quick("eth_getBalance", |context, args| {
+    registry.quick_but_pending("eth_getBalance", |context, args| {
         let state = of_account(context, args)?;
         Ok(account(&state.0, state.1)?.map_or(U256::ZERO, |account| account.balance))
     });
@@ -26,19 +26,19 @@ pub(crate) fn register(registry: &mut Registry) {
         let address: Hex<Address> = args.required("address")?;
         Ok(Quantity(context.nonce(*address, args.optional("block")?)?))
     });
-    registry.quick("eth_getCode", |context, args| {
+    registry.quick_but_pending("eth_getCode", |context, args| {
         let (state, address) = of_account(context, args)?;
         code(&mut state.open(), address)
     });
-    registry.quick("eth_getStorageAt", |context, args| {
+    registry.quick_but_pending("eth_getStorageAt", |context, args| {
         let address: Hex<Address> = args.required("address")?;
         let key: StorageKey = args.required("storage key")?;
         let state = context.state(args.optional("block")?)?;
         let value = state.open().storage(*address, key.slot).map_err(unreadable)?;
         Ok(B256::from(value))
     });
-    registry.quick("eth_getStorageValues", storage_values);
-    registry.quick("eth_getAccountInfo", |context, args| {
+    registry.quick_but_pending("eth_getStorageValues", storage_values);
+    registry.quick_but_pending("eth_getAccountInfo", |context, args| {
         let (state, address) = of_account(context, args)?;
         let account = account(&state, address)?.unwrap_or_default();
         let code = code(&mut state.open(), address)?;

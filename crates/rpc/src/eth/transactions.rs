@@ -1,11 +1,11 @@
 //! Transactions of blocks.
 
-use super::blocks::{FullBlock, block_hash, block_number, index};
+use super::blocks::{FullBlock, block_hash, block_number, index, with_block};
 use crate::{
     Context, RpcError,
     registry::Registry,
     txpool,
-    wire::{BlockId, Hex, Mined, RpcTransaction},
+    wire::{BlockId, Hex, Mined, RpcTransaction, Tag},
 };
 use alloy_consensus::transaction::SignerRecoverable;
 use alloy_eips::Encodable2718;
@@ -25,7 +25,7 @@ pub(crate) fn register(registry: &mut Registry) {
         }
         to_raw_value(&by_hash(context, hash.0)?).map_err(RpcError::internal)
     });
-    registry.quick("eth_getTransactionByBlockNumberAndIndex", |context, args| {
+    registry.quick_but_pending("eth_getTransactionByBlockNumberAndIndex", |context, args| {
         at_index(context, block_number(args)?, index(args)?)
     });
     registry.quick("eth_getTransactionByBlockHashAndIndex", |context, args| {
@@ -35,7 +35,7 @@ pub(crate) fn register(registry: &mut Registry) {
         let hash: Hex<B256> = args.required("transaction hash")?;
         raw(context, hash.0)
     });
-    registry.quick("eth_getRawTransactionByBlockNumberAndIndex", |context, args| {
+    registry.quick_but_pending("eth_getRawTransactionByBlockNumberAndIndex", |context, args| {
         let found = at_index(context, block_number(args)?, index(args)?)?;
         Ok(found.map(|found| encoded(&found.transaction)))
     });
@@ -95,6 +95,14 @@ pub(crate) fn at_index(
     block: BlockId,
     index: usize,
 ) -> Result<Option<RpcTransaction<'static>>, RpcError> {
+    if block == BlockId::Tag(Tag::Pending) {
+        let found = with_block(context, block, |block| {
+            let from = block.senders()?.get(index).copied();
+            let found = from.and_then(|from| block.transaction(index, from));
+            Ok(found.map(RpcTransaction::into_owned))
+        });
+        return found.map(Option::flatten);
+    }
     let blocks = context.view().blocks()?;
     let reader = blocks.reader()?;
     match context.number_of(&blocks, &reader, block)? {
