@@ -107,6 +107,7 @@ pub(crate) fn run(args: &NodeArgs) -> Result<ExitCode> {
 
 fn work(args: &NodeArgs) -> Result<()> {
     let figures = args.metrics.start()?;
+    args.dev.check()?;
     let keys = args.dev.keys()?;
     let home = args.home()?;
     let chain = args.open(&home, &keys)?;

@@ -106,7 +106,7 @@ impl Endpoint {
                     }
                     refusals.push((method, fault.to_string()));
                 }
-                done => return done,
+                done => return done.map_err(|fault| fault.after(&refusals)),
             }
         }
         if let (true, Some(method)) = (refusals.is_empty(), self.method) {

@@ -95,6 +95,18 @@ pub enum Fault {
     Chain(#[from] ChainSpecError),
 }
 
+impl Fault {
+    /// The same, where what other methods were refused for may explain it.
+    pub(crate) fn after(self, refusals: &[(Method, String)]) -> Self {
+        let why = |words: String| format!("{words} ({})", list(refusals));
+        match self {
+            Self::Execution(words) if !refusals.is_empty() => Self::Execution(why(words)),
+            Self::Checks(words) if !refusals.is_empty() => Self::Checks(why(words)),
+            fault => fault,
+        }
+    }
+}
+
 /// A block that could not be captured.
 #[derive(Debug, thiserror::Error)]
 #[error("block {block}: {fault}")]

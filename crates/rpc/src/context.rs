@@ -110,6 +110,11 @@ impl Context {
         }
     }
 
+    /// The state that a block of the chain was executed on.
+    pub(crate) fn state_before(&self, block: BlockRef) -> Result<BlockState, RpcError> {
+        self.view().before(block).map_err(unknown_header)
+    }
+
     /// The number of a block in a snapshot of the chain; none where there is no such block. The
     /// pending one is not in the chain: whoever knows of it has looked for it before.
     pub(crate) fn number_of(

@@ -3,7 +3,7 @@
 use crate::network::{ChainArg, Network};
 use alloy_primitives::U256;
 use clap::Args;
-use eyre::{Result, WrapErr};
+use eyre::{Result, WrapErr, bail};
 use std::{
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
@@ -45,11 +45,30 @@ pub(crate) struct DevArgs {
     /// Time of the genesis block in seconds since 1970 [default: now].
     #[arg(long = "dev.timestamp", alias = "timestamp", value_name = "SECONDS")]
     timestamp: Option<u64>,
+
+    /// Not supported: anvil's flags for a fork of another chain.
+    #[arg(long = "fork-url", aliases = ["rpc-url", "fork"], hide = true, value_name = "URL")]
+    fork_url: Option<String>,
+    #[arg(long = "fork-block-number", hide = true, value_name = "BLOCK")]
+    fork_block: Option<String>,
 }
 
 const WEI_PER_ETHER: u64 = 1_000_000_000_000_000_000;
 
 impl DevArgs {
+    /// Refuses what only anvil has, rather than call it unknown.
+    pub(crate) fn check(&self) -> Result<()> {
+        let fork = [("--fork-url", &self.fork_url), ("--fork-block-number", &self.fork_block)];
+        let asked = fork.iter().find(|(_, value)| value.is_some());
+        if let Some((flag, _)) = asked {
+            bail!(
+                "{flag}: forking is not supported: a development chain does not take over another \
+                 chain's state. `warpline capture` takes single blocks of any node"
+            );
+        }
+        Ok(())
+    }
+
     /// The accounts whose keys the node has: none, unless this is a development chain.
     pub(crate) fn keys(&self) -> Result<DevAccounts> {
         match self.dev {

@@ -81,7 +81,12 @@ fn command(url: &str, blocks: &str, folder: &Path, args: &[&str]) -> Command {
 }
 
 /// Runs the command; its exit code and what it said.
-fn capture(url: &str, blocks: &str, folder: &Path, args: &[&str]) -> (Option<i32>, String) {
+pub(crate) fn capture(
+    url: &str,
+    blocks: &str,
+    folder: &Path,
+    args: &[&str],
+) -> (Option<i32>, String) {
     let Output { status, stderr, .. } = command(url, blocks, folder, args).output().unwrap();
     (status.code(), String::from_utf8(stderr).unwrap())
 }

@@ -4,7 +4,7 @@
 //! - `requests`: what is no request, or too much of one; `access`: who may ask; `sockets`:
 //!   WebSocket and IPC.
 //! - `accounts`: accounts at once, ommers and witnesses, of which no published case is.
-//! - `pending`: the block that is made next.
+//! - `pending`: the block that is made next; `edits`: blocks that begin with changes.
 //! - `crash`: what a killed one leaves.
 //! - `capture`: blocks taken from one, also through a `proxy` that is not to be relied on.
 //! - `warp`: our own namespace. `operations`: metrics and logs; `config`: the configuration file.
@@ -21,6 +21,7 @@ mod compare;
 mod compat;
 mod config;
 mod crash;
+mod edits;
 mod node;
 mod operations;
 mod pending;

@@ -11,7 +11,7 @@ use alloy_eips::eip7928::BlockAccessList;
 use alloy_primitives::{Address, U256, map::AddressMap};
 use std::sync::Arc;
 use warpline_executor::EthTransaction;
-use warpline_storage::StorageError;
+use warpline_storage::{BlockRef, StorageError};
 
 impl StateBefore for BlockState {
     type Roots<'a> = BlockRoots;
@@ -35,13 +35,14 @@ impl ChainView {
         let Some(before) = number.checked_sub(1) else {
             return Ok(Some(BlockAccessList::default()));
         };
-        let state = match self.at(before) {
+        let blocks = self.blocks()?;
+        let reader = blocks.reader()?;
+        let Some(hash) = reader.block_hash(number)? else { return Ok(None) };
+        let state = match self.before(BlockRef { number, hash }) {
             Ok(state) => state,
             Err(StorageError::UnknownBlock { .. }) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let blocks = self.blocks()?;
-        let reader = blocks.reader()?;
         let (Some((header, _)), Some(body), Some(senders), Some((_, total_difficulty))) = (
             reader.header(number)?,
             reader.body(number)?,

@@ -225,7 +225,7 @@ impl StoredChain {
         let node = Node::new(block.header.hash_slow(), self.head.total_difficulty, &block);
         self.trie.store(&self.storage, &node, finished, &update)?;
         self.leave_fork();
-        self.clear_changes();
+        self.changes_made(node.hash);
         self.head = self.known.push_canonical(node);
         Ok(block)
     }

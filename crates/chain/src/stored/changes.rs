@@ -2,7 +2,8 @@
 //!
 //! They lie on top of the head until the next block, which makes them its own: its root includes
 //! them, and its change set leads back to before them. Nothing of them is durable until then, and
-//! another node that imports the block finds a root that it cannot explain.
+//! another node that imports the block finds a root that it cannot explain. Whoever executes the
+//! block again, to trace it, needs them; so they are remembered for a while, in memory.
 
 use super::{chain::StoredChain, layer::Layer};
 use crate::ImportError;
@@ -10,7 +11,7 @@ use alloy_primitives::{
     Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256,
     map::{AddressMap, U256Map},
 };
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 use warpline_storage::StateReader;
 use warpline_types::{AccountDiff, AccountState, SlotDiff, StateDiff};
 
@@ -73,9 +74,48 @@ impl StoredChain {
         changes.filter(|layer| layer.block == self.head.block())
     }
 
-    pub(super) fn clear_changes(&mut self) {
-        self.published.write().changes = None;
+    /// The changes have become part of a block.
+    pub(super) fn changes_made(&mut self, block: B256) {
+        let mut published = self.published.write();
+        if let Some(layer) = published.changes.take() {
+            published.begun.remember(block, layer);
+        }
     }
+}
+
+/// How many blocks' changes are remembered, and how many accounts and slots of them, but always
+/// the latest.
+const MOST_BLOCKS: usize = 1024;
+const MOST_ENTRIES: usize = 1 << 20;
+
+/// What blocks began with, the oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Begun {
+    blocks: VecDeque<(B256, Arc<Layer>)>,
+    entries: usize,
+}
+
+impl Begun {
+    fn remember(&mut self, block: B256, layer: Arc<Layer>) {
+        self.entries += entries(&layer);
+        self.blocks.push_back((block, layer));
+        while self.blocks.len() > 1
+            && (self.blocks.len() > MOST_BLOCKS || self.entries > MOST_ENTRIES)
+            && let Some((_, layer)) = self.blocks.pop_front()
+        {
+            self.entries -= entries(&layer);
+        }
+    }
+
+    /// What a block began with.
+    pub(super) fn find(&self, block: &B256) -> Option<Arc<Layer>> {
+        let mut newest_first = self.blocks.iter().rev();
+        newest_first.find(|(hash, _)| hash == block).map(|(_, layer)| Arc::clone(layer))
+    }
+}
+
+fn entries(layer: &Layer) -> usize {
+    layer.diff.accounts.iter().map(|account| 1 + account.storage.len()).sum()
 }
 
 fn apply(
@@ -168,5 +208,40 @@ fn join(first: &AccountDiff, second: &mut AccountDiff) {
             Some(later) => later.before = slot.before,
             None => second.storage.push(*slot),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use warpline_storage::BlockRef;
+
+    #[test]
+    fn the_latest_changes_are_remembered_and_no_more_than_a_number_of_them() {
+        let layer = |slots: usize| {
+            let slot = SlotDiff { slot: U256::ZERO, before: U256::ZERO, after: U256::ONE };
+            let account = AccountDiff {
+                address: Address::ZERO,
+                before: None,
+                after: None,
+                storage_cleared: false,
+                storage: vec![slot; slots],
+            };
+            let diff = StateDiff { accounts: vec![account], codes: Vec::new() };
+            let block = BlockRef { number: 0, hash: B256::ZERO };
+            Arc::new(Layer::new(block, Arc::new(diff)))
+        };
+        let hash = |number: usize| B256::from(U256::from(number));
+        let mut begun = Begun::default();
+        for number in 0..=MOST_BLOCKS {
+            begun.remember(hash(number), layer(1));
+        }
+        assert!(begun.find(&hash(0)).is_none() && begun.find(&hash(1)).is_some());
+        assert_eq!(begun.entries, 2 * MOST_BLOCKS);
+        begun.remember(hash(5000), layer(MOST_ENTRIES));
+        assert_eq!((begun.blocks.len(), begun.entries), (1, MOST_ENTRIES + 1));
+        begun.remember(hash(5001), layer(0));
+        assert!(begun.find(&hash(5000)).is_none() && begun.find(&hash(5001)).is_some());
+        assert_eq!((begun.blocks.len(), begun.entries), (1, 1));
     }
 }

@@ -4,6 +4,7 @@
 
 use super::{
     chain::StoredChain,
+    changes::Begun,
     layer::Layer,
     source::{self, SnapshotSource},
     state::{CodeCache, StoredDb, StoredRoots, Tries},
@@ -22,6 +23,8 @@ use warpline_types::StateDiff;
 pub(super) struct Published {
     /// Changes on top of the head that the next block will make.
     pub(super) changes: Option<Arc<Layer>>,
+    /// Such changes that blocks have made.
+    pub(super) begun: Begun,
 }
 
 /// Reads a chain that somebody else moves on. Cheap to clone.
@@ -98,6 +101,26 @@ impl ChainView {
     /// There is no such block, its state has been pruned, or the database cannot be read.
     pub fn at(&self, number: u64) -> Result<BlockState, StorageError> {
         Ok(self.state_of(self.snapshots.snapshot_at(number, READERS)?))
+    }
+
+    /// The state that a block of the chain was executed on: that after its parent, with the
+    /// changes that it began with on a development chain, as long as they are remembered.
+    ///
+    /// # Errors
+    /// As [`ChainView::at`] for the parent; the genesis block has none.
+    pub fn before(&self, block: BlockRef) -> Result<BlockState, StorageError> {
+        let unknown = StorageError::UnknownBlock { number: block.number, head: self.head() };
+        let mut state = self.at(block.number.checked_sub(1).ok_or(unknown)?)?;
+        let begun = self.published.read().begun.find(&block.hash);
+        if let Some(changes) = begun.filter(|changes| changes.block == state.block()) {
+            state.set_layers(vec![changes]);
+        }
+        Ok(state)
+    }
+
+    /// Whether a block began with changes that no transaction made, as far as it is remembered.
+    pub fn began_with_changes(&self, block: &B256) -> bool {
+        self.published.read().begun.find(block).is_some()
     }
 
     fn state_of(&self, snapshot: Snapshot) -> BlockState {

@@ -21,7 +21,7 @@ use warpline_simulation::{
     BlockOverrides, Limits, Overrides, StateOverrides, TraceOptions, TracedBlock, flat_traces,
     trace_block, trace_call, trace_call_within, trace_transaction,
 };
-use warpline_storage::Transaction;
+use warpline_storage::{BlockRef, Transaction};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.slow("debug_traceTransaction", |context, args| {
@@ -68,7 +68,7 @@ pub(crate) fn register(registry: &mut Registry) {
 pub(crate) struct Subject {
     pub(crate) parent: At,
     pub(super) header: Header,
-    hash: B256,
+    pub(super) hash: B256,
     transactions: Vec<Transaction>,
     senders: Vec<Address>,
     pub(super) ommers: Vec<Header>,
@@ -114,10 +114,11 @@ impl Subject {
         block: Block<Transaction>,
         senders: Vec<Address>,
     ) -> Result<Self, RpcError> {
-        let Some(number) = block.header.number.checked_sub(1) else {
+        let number = block.header.number;
+        if number == 0 {
             return Err(RpcError::refused("genesis is not traceable"));
-        };
-        let parent = At::new(context, Some(BlockId::Number(number)))?;
+        }
+        let parent = At::before(context, BlockRef { number, hash })?;
         if parent.state.block().hash != block.header.parent_hash {
             let words = format!("parent {:#x} not found", block.header.parent_hash);
             return Err(RpcError::refused(words));

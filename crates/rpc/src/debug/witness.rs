@@ -27,6 +27,13 @@ struct RpcWitness {
 fn witness(context: &Context, args: &mut Args<'_>) -> Result<RpcWitness, RpcError> {
     let id: BlockId = args.required("block")?;
     let subject = Subject::read(context, id)?;
+    if context.view().began_with_changes(&subject.hash) {
+        let number = subject.header.number;
+        return Err(RpcError::refused(format!(
+            "block #{number} begins with changes that no transaction made (anvil_setBalance and \
+             the like): nothing can explain its state root"
+        )));
+    }
     let (state, block) = (&subject.parent.state, subject.block(context));
     let withdrawals = subject.withdrawals.as_ref().map(|list| list.as_slice());
     let limits = limits(context);

@@ -112,7 +112,8 @@ fn going_back(registry: &mut Registry) {
             fork.as_object().is_some_and(|options| options.values().any(|value| !value.is_null()))
         });
         if forks {
-            let words = "this node does not fork other chains: `anvil_reset` takes no parameters";
+            let words = "forking is not supported: this node does not take over other chains' state. \
+                         Without parameters the chain goes back to its genesis block";
             return Err(RpcError::invalid_params(words));
         }
         context.node.reset(0)?;

@@ -18,6 +18,7 @@ use warpline_simulation::{
     BlockOverrides, CallBlock, Limits, Overrides, StateOverrides, call, create_access_list,
     estimate_gas,
 };
+use warpline_storage::BlockRef;
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.slow("eth_call", |context, args| {
@@ -82,7 +83,15 @@ impl At {
             let (_, total) = parent.ok_or_else(|| RpcError::refused("header not found"))?;
             return Ok(Self { header: pending.header.clone(), total, state });
         }
-        let state = context.state(block)?;
+        Self::of(context.state(block)?)
+    }
+
+    /// The parent of a block of the chain, with the state that the block was executed on.
+    pub(crate) fn before(context: &Context, block: BlockRef) -> Result<Self, RpcError> {
+        Self::of(context.state_before(block)?)
+    }
+
+    fn of(state: BlockState) -> Result<Self, RpcError> {
         let found = state.reader()?.header(state.block().number)?;
         let (header, total) = found.ok_or_else(|| RpcError::refused("header not found"))?;
         Ok(Self { state, header, total })

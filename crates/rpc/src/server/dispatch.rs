@@ -39,14 +39,18 @@ pub(super) enum Transport {
 struct Method {
     /// By transport.
     served: [bool; 3],
+    /// How long it may take.
+    timeout: Option<Duration>,
     meter: MethodMeter,
 }
+
+/// Methods that wait for as long as the caller wants, up to a limit of their own.
+const TIMES_ITSELF: [&str; 1] = ["eth_sendRawTransactionSync"];
 
 /// All methods, and the limits.
 #[derive(Debug)]
 pub(super) struct Dispatcher {
     methods: HashMap<&'static str, Method>,
-    timeout: Option<Duration>,
     batch_requests: usize,
     batch_response: usize,
 }
@@ -68,13 +72,13 @@ impl Dispatcher {
                 // Which methods there are may be asked in any case.
                 apis.is_some_and(|apis| apis.contains(namespace(name)) || namespace(name) == "rpc")
             };
-            let method =
-                Method { served: [serves(http), serves(ws), true], meter: MethodMeter::new(name) };
-            (name, method)
+            let served = [serves(http), serves(ws), true];
+            let ends = timeout != Duration::ZERO && !TIMES_ITSELF.contains(&name);
+            let timeout = ends.then_some(timeout);
+            (name, Method { served, timeout, meter: MethodMeter::new(name) })
         };
         Ok(Self {
             methods: methods.method_names().map(method).collect(),
-            timeout: (timeout != Duration::ZERO).then_some(timeout),
             batch_requests: config.limits.batch_requests,
             batch_response: config.limits.batch_response,
         })
@@ -173,10 +177,11 @@ where
     ) -> impl Future<Output = MethodResponse> + Send + 'a {
         let dispatcher = Arc::clone(&self.dispatcher);
         let start = Instant::now();
-        let found = dispatcher.find(&request).map(|_| ());
+        let found = dispatcher.find(&request).map(|method| method.timeout);
         let (id, name) = (request.id.clone(), request.method.clone());
         let filing = self.filing.clone();
-        let answer = found.map(|()| match name.as_ref() {
+        let timeout = found.as_ref().map_or(None, |timeout| *timeout);
+        let answer = found.map(|_| match name.as_ref() {
             "eth_unsubscribe" => {
                 let inner = self.inner.clone();
                 Either::Left(async move {
@@ -198,7 +203,7 @@ where
                     return refusal(id, error);
                 }
             };
-            let response = match dispatcher.timeout {
+            let response = match timeout {
                 None => answer.await,
                 Some(limit) => match tokio::time::timeout(limit, answer).await {
                     Ok(response) => response,
