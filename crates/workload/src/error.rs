@@ -33,6 +33,12 @@ pub enum WorkloadError {
         /// What the parser says.
         source: serde_json::Error,
     },
+    /// The name is none of the contracts'.
+    #[error("unknown contract `{name}`")]
+    Contract {
+        /// What was asked for.
+        name: String,
+    },
     /// A contract has no such variable or struct member.
     #[error("{contract} has no storage variable `{variable}`")]
     Variable {

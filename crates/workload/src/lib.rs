@@ -31,6 +31,7 @@ pub use catalogue::Workload;
 pub use error::WorkloadError;
 pub use world::AccountState;
 
+use alloy_primitives::Bytes;
 use world::World;
 
 /// The rules a block follows.
@@ -60,6 +61,16 @@ impl Default for BlockSpec {
     fn default() -> Self {
         Self { transactions: 10_000, hot_ratio: 0.0, seed: 1, rules: Rules::Osaka }
     }
+}
+
+/// The code that one of the contracts has once it is deployed.
+///
+/// # Errors
+/// There is no contract of that name.
+pub fn runtime_code(name: &str) -> Result<Bytes, WorkloadError> {
+    let known = artifact::Contract::ALL.iter().find(|contract| contract.name() == name);
+    let contract = known.ok_or_else(|| WorkloadError::Contract { name: name.to_owned() })?;
+    Ok(contract.load(Rules::Osaka)?.runtime().clone())
 }
 
 /// Makes a block and the state before it. The same arguments give the same block.

@@ -7,6 +7,7 @@
 //! - `pending`: the block that is made next; `edits`: blocks that begin with changes.
 //! - `crash`: what a killed one leaves.
 //! - `capture`: blocks taken from one, also through a `proxy` that is not to be relied on.
+//! - `load`: measuring a node under load, for moments.
 //! - `warp`: our own namespace. `operations`: metrics and logs; `config`: the configuration file.
 //! - `compat`: the published conformance cases, which `cases` reads, `compare` and `schema` judge.
 
@@ -22,6 +23,7 @@ mod compat;
 mod config;
 mod crash;
 mod edits;
+mod load;
 mod node;
 mod operations;
 mod pending;

@@ -64,6 +64,11 @@ impl Node {
         Client::connect(&self.address)
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Where it said that it listens, by the name of the protocol.
     #[track_caller]
     pub(crate) fn url(&self, protocol: &str) -> String {
