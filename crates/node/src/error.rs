@@ -4,7 +4,7 @@ use alloy_primitives::B256;
 use std::io;
 use warpline_chain::ImportError;
 use warpline_storage::StorageError;
-use warpline_txpool::{AccountsError, PoolError};
+use warpline_txpool::{AccountsError, IntakeError, PoolError};
 
 /// A node cannot do what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +15,9 @@ pub enum NodeError {
     /// The pool refuses a transaction.
     #[error(transparent)]
     Pool(Box<PoolError>),
+    /// A transaction is not even looked at.
+    #[error(transparent)]
+    Intake(#[from] IntakeError),
     /// A block cannot be made or imported.
     #[error(transparent)]
     Chain(Box<ImportError>),

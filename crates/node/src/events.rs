@@ -3,7 +3,7 @@
 use alloy_consensus::Header;
 use core::time::Duration;
 use std::sync::Arc;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use warpline_executor::ExecStats;
 use warpline_storage::BlockRef;
 use warpline_txpool::PoolTransaction;
@@ -63,16 +63,22 @@ pub type Lagged = broadcast::error::RecvError;
 /// How many events a slow listener may be behind before it misses some.
 const BEHIND: usize = 4096;
 
-/// The two streams of events.
+/// The streams of events.
 #[derive(Debug)]
 pub(crate) struct Events {
     pub(crate) heads: broadcast::Sender<NewHead>,
     pub(crate) pending: broadcast::Sender<NewPending>,
+    /// How often the head has moved: for those who only want to know that it has.
+    pub(crate) moves: watch::Sender<u64>,
 }
 
 impl Events {
     pub(crate) fn new() -> Self {
-        Self { heads: broadcast::channel(BEHIND).0, pending: broadcast::channel(BEHIND).0 }
+        Self {
+            heads: broadcast::channel(BEHIND).0,
+            pending: broadcast::channel(BEHIND).0,
+            moves: watch::channel(0).0,
+        }
     }
 }
 

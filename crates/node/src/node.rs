@@ -9,7 +9,7 @@ use crate::{
     producer::{MineOptions, Producer, ProposeOptions, rules_after},
     state::HeadState,
 };
-use alloy_primitives::{Address, TxHash};
+use alloy_primitives::{Address, Bytes, TxHash};
 use parking_lot::Mutex;
 use std::{
     sync::Arc,
@@ -19,13 +19,14 @@ use std::{
 use tokio::sync::broadcast;
 use warpline_chain::{ChainView, Engine, Proposal, StoredChain};
 use warpline_storage::BlockRef;
-use warpline_txpool::{Added, Origin, Pool};
+use warpline_txpool::{Added, Intake, IntakeLimits, Origin, Pool, Reply};
 
 /// A running node, shared by whoever serves it.
 #[derive(Debug)]
 pub struct Node {
     view: ChainView,
     pool: Arc<Pool>,
+    intake: Intake,
     events: Arc<Events>,
     accounts: DevAccounts,
     dev: bool,
@@ -35,6 +36,10 @@ pub struct Node {
     signal: Arc<Signal>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
+
+/// How often somebody who waits for a transaction looks whether it has left the pool without a
+/// block.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// How often the pool is looked after.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -63,11 +68,13 @@ impl Node {
             }
             woken.work();
         }));
+        let intake = Intake::start(&pool, IntakeLimits::default()).map_err(NodeError::Thread)?;
         let producer =
             Producer::new(chain, engine, &config, Arc::clone(&pool), Arc::clone(&events));
         let node = Arc::new(Self {
             view,
             pool,
+            intake,
             events,
             accounts: config.accounts,
             dev: config.dev,
@@ -131,8 +138,31 @@ impl Node {
         Ok(self.pool.add(raw, origin)?)
     }
 
+    /// The same for a server that has many clients: `reply` is called from another thread, which
+    /// recovers the senders of all transactions that have arrived meanwhile together.
+    ///
+    /// # Errors
+    /// Too many transactions are waiting for that.
+    pub fn take_in(&self, raw: Bytes, origin: Origin, reply: Reply) -> Result<(), NodeError> {
+        Ok(self.intake.submit(raw, origin, reply)?)
+    }
+
     /// Waits until a transaction has left the pool for a block, for at most so long. False if it
     /// has not.
+    pub async fn mined(&self, hash: &TxHash, at_most: Duration) -> bool {
+        let until = Instant::now() + at_most;
+        let mut moves = self.events.moves.subscribe();
+        while self.pool.contains(hash) {
+            let rest = until.saturating_duration_since(Instant::now());
+            if rest.is_zero() {
+                return false;
+            }
+            let _not_moved = tokio::time::timeout(rest.min(LOOK), moves.changed()).await;
+        }
+        true
+    }
+
+    /// The same on a thread that waits.
     pub fn wait_mined(&self, hash: &TxHash, at_most: Duration) -> bool {
         let until = Instant::now() + at_most;
         let mut pause = Duration::from_micros(200);

@@ -208,6 +208,7 @@ impl Producer {
         })?;
         let _nobody_listens =
             self.events.heads.send(NewHead { block, header: Arc::new(header), dropped, report });
+        self.events.moves.send_modify(|moves| *moves += 1);
         Ok(())
     }
 

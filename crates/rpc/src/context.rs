@@ -2,7 +2,7 @@
 
 use crate::{
     RpcError,
-    eth::{Filters, Tips},
+    eth::{Filters, LogCache, Tips},
     feed::Feed,
     wire::{BlockId, Tag},
 };
@@ -53,6 +53,7 @@ pub struct Context {
     pub(crate) tips: Tips,
     pub(crate) feed: Feed,
     pub(crate) filters: Filters,
+    pub(crate) logs: LogCache,
 }
 
 impl Context {
@@ -64,6 +65,7 @@ impl Context {
             tips: Tips::default(),
             feed: Feed::default(),
             filters: Filters::default(),
+            logs: LogCache::default(),
         }
     }
 

@@ -51,7 +51,7 @@ impl Announced {
         };
         let mut found = Vec::new();
         if logs && header.gas_used > 0 && !header.logs_bloom.is_zero() {
-            logs_of_block(reader, (number, hash, header.timestamp), |_| true, &mut found)?;
+            logs_of_block(reader, (number, hash, header.timestamp), &mut found)?;
         }
         let (block, logs) = (BlockRef { number, hash }, logs.then_some(found));
         Ok(Some(Self { block, header, logs, printed: OnceLock::new() }))

@@ -1,7 +1,7 @@
 //! Who answers which method, and on which threads.
 
 use crate::{Context, RpcError, args::Args};
-use core::future::ready;
+use core::{future::ready, time::Duration};
 use futures_util::future::Either;
 use jsonrpsee::{
     RpcModule,
@@ -9,15 +9,19 @@ use jsonrpsee::{
 };
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 use tokio::sync::Semaphore;
 
 /// How many slow methods run at once: more would only be slower, and take all readers of the
 /// database.
 const SLOW_AT_ONCE: usize = 32;
 
-/// How many methods wait at once. Each takes a thread.
-const WAITING_AT_ONCE: usize = 256;
+/// How long a method may try to answer on the thread that read the request: some times as long as
+/// it takes to have another thread do it.
+pub(crate) const BRIEFLY: Duration = Duration::from_millis(1);
+
+/// How long a thread may answer one connection before it looks at the others.
+const FAIR: Duration = Duration::from_micros(100);
 
 /// Methods by name.
 #[derive(Debug)]
@@ -25,17 +29,14 @@ pub(crate) struct Registry {
     module: RpcModule<Arc<Context>>,
     taken_twice: Option<RegisterMethodError>,
     slow: Arc<Semaphore>,
-    waiting: Arc<Semaphore>,
 }
 
 impl Registry {
     pub(crate) fn new(context: Arc<Context>) -> Self {
-        let turns = |number| Arc::new(Semaphore::new(number));
         Self {
             module: RpcModule::from_arc(Arc::new(context)),
             taken_twice: None,
-            slow: turns(SLOW_AT_ONCE),
-            waiting: turns(WAITING_AT_ONCE),
+            slow: Arc::new(Semaphore::new(SLOW_AT_ONCE)),
         }
     }
 
@@ -77,27 +78,65 @@ impl Registry {
         name: &'static str,
         answer: impl Fn(&Context, &mut Args<'_>) -> Result<R, RpcError> + Clone + Send + Sync + 'static,
     ) {
-        self.elsewhere(name, Arc::clone(&self.slow), answer);
-    }
-
-    /// A method that waits for a block: like a slow one, but it keeps none of these waiting.
-    pub(crate) fn waiting<R: Serialize>(
-        &mut self,
-        name: &'static str,
-        answer: impl Fn(&Context, &mut Args<'_>) -> Result<R, RpcError> + Clone + Send + Sync + 'static,
-    ) {
-        self.elsewhere(name, Arc::clone(&self.waiting), answer);
-    }
-
-    fn elsewhere<R: Serialize>(
-        &mut self,
-        name: &'static str,
-        turns: Arc<Semaphore>,
-        answer: impl Fn(&Context, &mut Args<'_>) -> Result<R, RpcError> + Clone + Send + Sync + 'static,
-    ) {
+        let turns = Arc::clone(&self.slow);
         let registered = self.module.register_async_method(name, move |params, context, _| {
             let (answer, turns) = (answer.clone(), Arc::clone(&turns));
             on_a_thread(turns, move || answered(&answer, &context, params.as_str()))
+        });
+        let registered = registered.map(drop);
+        self.note(registered);
+    }
+
+    /// A method that takes microseconds as a rule, and now and then much longer. `briefly` answers
+    /// on the thread that read the request, or says none within [`BRIEFLY`]; then the method is a
+    /// slow one, and `answer` begins anew. About the pending block it is slow at once.
+    pub(crate) fn brief<R: Serialize>(
+        &mut self,
+        name: &'static str,
+        briefly: impl Fn(&Context, &mut Args<'_>) -> Result<Option<R>, RpcError>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+        answer: impl Fn(&Context, &mut Args<'_>) -> Result<R, RpcError> + Clone + Send + Sync + 'static,
+    ) {
+        let turns = Arc::clone(&self.slow);
+        let registered = self.module.register_async_method(name, move |params, context, _| {
+            let (briefly, answer, turns) = (briefly.clone(), answer.clone(), Arc::clone(&turns));
+            async move {
+                let begun = Instant::now();
+                if let Some(answer) = attempted(&briefly, &context, params.as_str())? {
+                    if begun.elapsed() > FAIR {
+                        // The others on this thread come first, whatever this connection asks next.
+                        tokio::task::yield_now().await;
+                    }
+                    return Ok(answer);
+                }
+                on_a_thread(turns, move || answered(&answer, &context, params.as_str())).await
+            }
+        });
+        let registered = registered.map(drop);
+        self.note(registered);
+    }
+
+    /// A method that waits for a block: it takes no thread. `read` reads its parameters.
+    pub(crate) fn waiting<P, R, F>(
+        &mut self,
+        name: &'static str,
+        read: impl Fn(&mut Args<'_>) -> Result<P, RpcError> + Clone + Send + Sync + 'static,
+        answer: impl Fn(Arc<Context>, P) -> F + Clone + Send + Sync + 'static,
+    ) where
+        P: Send,
+        R: Serialize,
+        F: Future<Output = Result<R, RpcError>> + Send,
+    {
+        let registered = self.module.register_async_method(name, move |params, context, _| {
+            let (read, answer) = (read.clone(), answer.clone());
+            async move {
+                let params = Args::parse(params.as_str()).and_then(|mut args| read(&mut args))?;
+                let result = answer(Arc::clone(&context), params).await?;
+                to_raw_value(&result).map_err(RpcError::internal)
+            }
         });
         let registered = registered.map(drop);
         self.note(registered);
@@ -149,4 +188,18 @@ fn answered<R: Serialize>(
     let mut args = Args::parse(params)?;
     let result = answer(context, &mut args)?;
     to_raw_value(&result).map_err(RpcError::internal)
+}
+
+/// Answers, unless that would take too long.
+fn attempted<R: Serialize>(
+    answer: impl Fn(&Context, &mut Args<'_>) -> Result<Option<R>, RpcError>,
+    context: &Context,
+    params: Option<&str>,
+) -> Result<Option<Box<RawValue>>, RpcError> {
+    if may_be_pending(params) {
+        return Ok(None);
+    }
+    let mut args = Args::parse(params)?;
+    let result = answer(context, &mut args)?;
+    result.map(|result| to_raw_value(&result).map_err(RpcError::internal)).transpose()
 }

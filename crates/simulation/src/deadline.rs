@@ -4,7 +4,7 @@
 //! does are counted: jumps, without which code comes to its end soon, and reads of the state. Only
 //! an execution with a deadline counts them.
 
-use crate::overlay::Overlay;
+use crate::{brief, overlay::Overlay};
 use alloy_evm::{Database, EthEvm, eth::EthEvmContext, precompiles::PrecompilesMap};
 use revm::{
     Inspector,
@@ -29,13 +29,20 @@ pub struct Deadline {
     at: Instant,
     limit: Duration,
     credit: u32,
+    /// Whether everything is watched that may take a moment.
+    brief: bool,
 }
 
 impl Deadline {
     /// `limit` from now; none where that is never.
     pub fn after(limit: Duration) -> Option<Self> {
         let at = Instant::now().checked_add(limit)?;
-        Some(Self { at, limit, credit: JUMPS })
+        Some(Self { at, limit, credit: JUMPS, brief: false })
+    }
+
+    /// The same for an execution on a thread that must not be kept.
+    pub(crate) const fn brief(self) -> Self {
+        Self { brief: true, ..self }
     }
 
     /// The limit, once it has passed.
@@ -61,8 +68,8 @@ impl Deadline {
     }
 }
 
-type Host<'a, DB> = EthEvmContext<&'a mut Overlay<DB>>;
-type At<'c, 'a, DB> = InstructionContext<'c, Host<'a, DB>, EthInterpreter>;
+pub(crate) type Host<'a, DB> = EthEvmContext<&'a mut Overlay<DB>>;
+pub(crate) type At<'c, 'a, DB> = InstructionContext<'c, Host<'a, DB>, EthInterpreter>;
 
 /// An EVM on an overlay.
 pub(crate) type OverlayEvm<'a, DB, I> = EthEvm<&'a mut Overlay<DB>, I, PrecompilesMap>;
@@ -74,26 +81,41 @@ where
     I: Inspector<Host<'a, DB>>,
 {
     let mut inner = evm.into_inner();
+    let deadline = inner.ctx.journal_mut().db_mut().deadline;
+    let is_brief = deadline.is_some_and(|deadline| deadline.brief);
     let table = inner.instruction.instruction_table_mut();
     table[opcode::JUMP as usize] = Instruction::new(jump);
     table[opcode::JUMPI as usize] = Instruction::new(jumpi);
+    if is_brief {
+        brief::watch(table);
+    }
     EthEvm::new(inner, inspect)
 }
 
 fn jump<DB: Database>(at: At<'_, '_, DB>) -> InstructionExecResult {
-    in_time(at.host)?;
+    spend(at.host, 1)?;
     control::jump(at)
 }
 
 fn jumpi<DB: Database>(at: At<'_, '_, DB>) -> InstructionExecResult {
-    in_time(at.host)?;
+    spend(at.host, 1)?;
     control::jumpi(at)
 }
 
+/// Fails once the effort so far has taken too long.
 #[inline]
-fn in_time<DB: Database>(host: &mut Host<'_, DB>) -> InstructionExecResult {
+pub(crate) fn spend<DB: Database>(host: &mut Host<'_, DB>, effort: u32) -> InstructionExecResult {
     let deadline = host.journal_mut().db_mut().deadline.as_mut();
-    let Some(limit) = deadline.and_then(|deadline| deadline.spend(1)) else { return Ok(()) };
+    match deadline.and_then(|deadline| deadline.spend(effort)) {
+        None => Ok(()),
+        Some(_) => give_up(host),
+    }
+}
+
+/// Ends the execution as if its time were over.
+pub(crate) fn give_up<DB: Database>(host: &mut Host<'_, DB>) -> InstructionExecResult {
+    let deadline = host.journal_mut().db_mut().deadline;
+    let limit = deadline.map_or(Duration::ZERO, |deadline| deadline.limit);
     *host.error() = Err(ContextError::Db(crate::OverlayError::TimedOut(limit)));
     Err(InstructionResult::FatalExternalError)
 }

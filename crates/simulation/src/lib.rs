@@ -7,13 +7,15 @@
 //!
 //! - `call`, `checks`: a call as the caller describes it, filled in and held against the rules.
 //! - `overlay`, `overrides`, `precompiles`: the state it runs on, with the caller's changes.
-//! - `run`, `deadline`: one execution, and its end when it takes too long.
+//! - `run`, `deadline`: one execution, and its end when it takes too long; `brief`: one that is to
+//!   take a moment at most.
 //! - `estimate`: `eth_call`, `eth_estimateGas`, `eth_createAccessList`.
 //! - `simulate`: whole blocks, `eth_simulateV1`.
 //! - `trace`: `debug_trace*` and `trace_*`; what of a block depends on what.
 //!
 //! What is absent: chains, storage and wire formats.
 
+mod brief;
 mod call;
 mod checks;
 mod deadline;
@@ -27,6 +29,7 @@ mod run;
 mod simulate;
 mod trace;
 
+pub use brief::call_briefly;
 pub use call::{Call, Price};
 pub use checks::InvalidCall;
 pub use deadline::Deadline;

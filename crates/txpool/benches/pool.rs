@@ -16,13 +16,13 @@ use secp256k1::{Message, SECP256K1, SecretKey};
 use std::{
     collections::HashMap,
     env, hint,
-    sync::Arc,
+    sync::{Arc, mpsc},
     thread,
     time::{Duration, Instant},
 };
 use warpline_txpool::{
-    Accounts, AccountsError, Head, HeadChange, Mined, Origin, Pool, PoolAccount, PoolConfig,
-    PooledEnvelope, Prepared,
+    Accounts, AccountsError, Head, HeadChange, Intake, IntakeLimits, Mined, Origin, Pool,
+    PoolAccount, PoolConfig, PooledEnvelope, Prepared,
 };
 
 const ROUNDS: usize = 5;
@@ -199,7 +199,8 @@ fn recovery() {
         PooledEnvelope::Eip1559(tx.into_signed(signature)).encoded_2718().into()
     };
     let raw: Vec<Bytes> = (0..4000).map(sign).collect();
-    let (mut alone, mut together, mut direct) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut alone, mut together) = (Vec::new(), Vec::new());
+    let (mut taken_in, mut direct) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let single = pool();
         let start = Instant::now();
@@ -209,11 +210,13 @@ fn recovery() {
         let start = Instant::now();
         assert!(batched.add_batch(&raw, Origin::Local).iter().all(Result::is_ok));
         together.push(rate(raw.len(), start.elapsed()));
+        taken_in.push(through_intake(&raw));
         direct.push(on_threads_of_their_own(&raw));
     }
     println!("from raw bytes");
     println!("  {:20} {:>12.0}", "one by one", median(&mut alone));
     println!("  {:20} {:>12.0}", "on all threads", median(&mut together));
+    println!("  {:20} {:>12.0}", "40 clients, intake", median(&mut taken_in));
     println!("  {:20} {:>12.0}", "40 clients, threads", median(&mut direct));
 }
 
@@ -230,6 +233,27 @@ fn on_threads_of_their_own(raw: &[Bytes]) -> f64 {
             scope.spawn(move || {
                 for raw in raw.iter().skip(client).step_by(CLIENTS) {
                     assert!(pool.add(raw, Origin::Local).is_ok());
+                }
+            });
+        }
+    });
+    rate(raw.len(), start.elapsed())
+}
+
+/// The intake adds the clients' transactions.
+fn through_intake(raw: &[Bytes]) -> f64 {
+    let pool = Arc::new(pool());
+    let intake = Intake::start(&pool, IntakeLimits::default()).unwrap();
+    let start = Instant::now();
+    thread::scope(|scope| {
+        for client in 0..CLIENTS {
+            let intake = &intake;
+            scope.spawn(move || {
+                for raw in raw.iter().skip(client).step_by(CLIENTS) {
+                    let (send, reply) = mpsc::channel();
+                    let send = Box::new(move |result| send.send(result).unwrap());
+                    intake.submit(raw.clone(), Origin::Local, send).unwrap();
+                    assert!(reply.recv().unwrap().is_ok());
                 }
             });
         }

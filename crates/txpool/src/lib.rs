@@ -13,6 +13,8 @@
 //! 4. `state`: the one lock around everything pooled, with `sender` (the queue of one sender) and
 //!    `order` (who pays best).
 //!
+//! [`Intake`] does this for a server: in batches, on threads of its own.
+//!
 //! And out: `best` chooses for a block, `update` follows the chain, `upkeep` expires.
 //!
 //! ```
@@ -49,6 +51,7 @@ mod content;
 mod decode;
 mod error;
 mod head;
+mod intake;
 mod journal;
 mod limbo;
 mod order;
@@ -68,6 +71,7 @@ pub use content::SenderContent;
 pub use decode::decode;
 pub use error::{BlobError, DecodeError, FeeShortfall, PoolError, SignatureError};
 pub use head::{AccountCode, Accounts, AccountsError, BlobRules, Head, PoolAccount};
+pub use intake::{Intake, IntakeError, IntakeLimits, Reply};
 pub use journal::JournalReport;
 pub use pool::{Added, Listener, Pool};
 pub use stats::PoolStats;

@@ -6,6 +6,7 @@ mod choice;
 mod decoding;
 mod delegation;
 mod heads;
+mod intake;
 mod journal;
 mod limits;
 mod model;

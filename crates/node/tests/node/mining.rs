@@ -3,7 +3,10 @@
 use crate::setup::{CHAIN_ID, ETHER, call, create, signed, start, transfer};
 use alloy_consensus::{Block, TxEip1559};
 use alloy_primitives::{Address, Bytes, TxHash, TxKind, U256};
-use std::time::{Duration, Instant};
+use std::{
+    sync::mpsc,
+    time::{Duration, Instant},
+};
 use warpline_chain::{Engine, Imported, verify_state};
 use warpline_node::{DevAccountEdit, MineOptions, Mining, ProposeOptions};
 use warpline_trie::TrieConfig;
@@ -62,6 +65,36 @@ fn every_sender_has_all_transactions_in_order_whatever_order_they_arrive_in() {
     seen.sort_unstable();
     seen.dedup();
     assert_eq!(seen.len(), 240);
+}
+
+#[test]
+fn what_is_taken_in_is_waited_for_without_a_thread() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let dev = start(Mining::Instant);
+    let (reply, replies) = mpsc::channel();
+    for (from, nonce) in (0..10).flat_map(|from| (0..5).map(move |nonce| (from, nonce))) {
+        let raw = transfer(&dev.signer(from), nonce, TO, U256::from(1));
+        let reply = reply.clone();
+        let reply = Box::new(move |result| reply.send(result).unwrap());
+        dev.node.take_in(raw, Origin::Local, reply).unwrap();
+    }
+    drop(reply);
+    let hashes: Vec<TxHash> = replies.iter().map(|added| added.unwrap().hash).collect();
+    assert_eq!(hashes.len(), 50);
+    for hash in &hashes {
+        assert!(runtime.block_on(dev.node.mined(hash, SOON)));
+    }
+    assert_eq!(dev.balance(TO), U256::from(50));
+
+    dev.node.set_mining(Mining::Manual);
+    let raw = transfer(&dev.signer(0), 5, TO, U256::from(1));
+    let hash = dev.node.submit(&raw, Origin::Local).unwrap().hash;
+    assert!(!runtime.block_on(dev.node.mined(&hash, Duration::from_millis(1))));
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| runtime.block_on(dev.node.mined(&hash, SOON)));
+        dev.node.pool().remove(&hash);
+        assert!(waiting.join().unwrap(), "it has left the pool without a block");
+    });
 }
 
 #[test]

@@ -3,25 +3,25 @@
 use crate::{
     Context, RpcError,
     args::Args,
-    registry::Registry,
+    registry::{BRIEFLY, Registry},
     wire::{BlockId, Quantity, Tag},
 };
 use alloy_consensus::Header;
 use alloy_eips::eip2930::AccessList;
-use alloy_primitives::U256;
+use alloy_primitives::{Bytes, U256};
 use alloy_rpc_types_eth::TransactionRequest;
 use serde::Serialize;
 use warpline_chain::{BlockState, Rules};
 use warpline_chainspec::ChainSpec;
 use warpline_executor::ParentState;
 use warpline_simulation::{
-    BlockOverrides, CallBlock, Limits, Overrides, StateOverrides, call, create_access_list,
-    estimate_gas,
+    BlockOverrides, CallBlock, Limits, Overrides, StateOverrides, call, call_briefly,
+    create_access_list, estimate_gas,
 };
 use warpline_storage::BlockRef;
 
 pub(crate) fn register(registry: &mut Registry) {
-    registry.slow("eth_call", |context, args| {
+    registry.brief("eth_call", call_at_once, |context, args| {
         let call_args = CallArgs::read(context, args)?;
         let CallArgs { request, at, .. } = &call_args;
         let (block, limits) = (at.block(context), limits(context));
@@ -46,6 +46,17 @@ pub(crate) fn register(registry: &mut Registry) {
             gas_used: Quantity(accesses.gas_used),
         })
     });
+}
+
+/// A call without overrides, if it takes no longer than a moment.
+fn call_at_once(context: &Context, args: &mut Args<'_>) -> Result<Option<Bytes>, RpcError> {
+    let CallArgs { request, at, state, block } = &CallArgs::read(context, args)?;
+    if state.is_some() || block.is_some() {
+        return Ok(None);
+    }
+    let gas_cap = context.config.gas_cap;
+    let called = call_briefly(at.state.open(), at.block(context), request, gas_cap, BRIEFLY);
+    Ok(called?)
 }
 
 /// What a transaction accesses.

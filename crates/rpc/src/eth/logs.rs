@@ -1,9 +1,12 @@
-//! `eth_getLogs`: headers tell by their bloom filters which blocks have to be looked at.
+//! `eth_getLogs`: headers tell by their bloom filters which blocks have to be looked at; the logs
+//! of those that were are kept for a while.
 
+use super::LogCache;
 use crate::{
     Context, RpcError,
+    args::Args,
     error::TIMEOUT,
-    registry::Registry,
+    registry::{BRIEFLY, Registry},
     wire::{BlockId, LogFilter, LogPlace, LogQuery, Range, RpcLog, Tag},
 };
 use alloy_primitives::{B256, Log};
@@ -13,7 +16,12 @@ use std::time::Instant;
 use warpline_storage::{Snapshot, StateReader, StorageError};
 
 pub(crate) fn register(registry: &mut Registry) {
-    registry.slow("eth_getLogs", |context, args| {
+    let briefly = |context: &Context, args: &mut Args<'_>| {
+        let query: LogQuery = args.required("filter")?;
+        let found = query_logs_within(context, &query, Some(BRIEFLY))?;
+        found.map(|found| printed(&found)).transpose()
+    };
+    registry.brief("eth_getLogs", briefly, |context, args| {
         let query: LogQuery = args.required("filter")?;
         printed(&query_logs(context, &query)?)
     });
@@ -35,6 +43,16 @@ pub(crate) fn printed(logs: &[FoundLog]) -> Result<Box<RawValue>, RpcError> {
 
 /// Every log that a query asks for, in the order of the chain.
 pub(crate) fn query_logs(context: &Context, query: &LogQuery) -> Result<Vec<FoundLog>, RpcError> {
+    Ok(query_logs_within(context, query, None)?.unwrap_or_default())
+}
+
+/// The same; none if it takes longer than `time`.
+fn query_logs_within(
+    context: &Context,
+    query: &LogQuery,
+    time: Option<Duration>,
+) -> Result<Option<Vec<FoundLog>>, RpcError> {
+    let until = time.map(|time| Instant::now() + time);
     let blocks = context.view().blocks()?;
     let reader = blocks.reader()?;
     let mut search = Search::new(context, &query.filter);
@@ -47,13 +65,16 @@ pub(crate) fn query_logs(context: &Context, query: &LogQuery) -> Result<Vec<Foun
         Range::Blocks { from, to } => bounds(context, &blocks, &reader, from, to)?,
     };
     for number in from..=to {
+        if number.is_multiple_of(8) && until.is_some_and(|until| Instant::now() > until) {
+            return Ok(None);
+        }
         search.block(&reader, number)?;
         if search.found.len() > search.most {
             let words = format!("query exceeds max results {}", search.most);
             return Err(RpcError::invalid_params(words));
         }
     }
-    Ok(search.found)
+    Ok(Some(search.found))
 }
 
 /// The first and the last block of a range.
@@ -90,6 +111,7 @@ fn bounds(
 /// A search through blocks, with its limits.
 pub(crate) struct Search<'a> {
     filter: &'a LogFilter,
+    cache: &'a LogCache,
     most: usize,
     deadline: Option<Instant>,
     /// What was found so far.
@@ -97,11 +119,11 @@ pub(crate) struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    pub(crate) fn new(context: &Context, filter: &'a LogFilter) -> Self {
+    pub(crate) fn new(context: &'a Context, filter: &'a LogFilter) -> Self {
         let most = if context.config.logs == 0 { usize::MAX } else { context.config.logs };
         let limit = context.config.request_timeout;
         let deadline = (limit != Duration::ZERO).then(|| Instant::now() + limit);
-        Self { filter, most, deadline, found: Vec::new() }
+        Self { filter, cache: &context.logs, most, deadline, found: Vec::new() }
     }
 
     /// Whether there is as much as one answer may have.
@@ -114,22 +136,27 @@ impl<'a> Search<'a> {
         if number.is_multiple_of(1024) && self.deadline.is_some_and(|end| Instant::now() > end) {
             return Err(RpcError::new(TIMEOUT, "request timed out"));
         }
-        let Some((header, _)) = reader.header(number)? else { return Ok(()) };
-        if header.gas_used == 0 || !self.filter.may_be_in(&header.logs_bloom) {
-            return Ok(());
-        }
-        let Some(block_hash) = reader.block_hash(number)? else { return Ok(()) };
-        let filter = self.filter;
-        let matches = |log: &Log| filter.matches(log);
-        Ok(of_block(reader, (number, block_hash, header.timestamp), matches, &mut self.found)?)
+        let Some(hash) = reader.block_hash(number)? else { return Ok(()) };
+        let logs = match self.cache.get(&hash) {
+            Some(logs) => logs,
+            None => {
+                let Some((header, _)) = reader.header(number)? else { return Ok(()) };
+                if header.gas_used == 0 || !self.filter.may_be_in(&header.logs_bloom) {
+                    return Ok(());
+                }
+                let block = (number, hash, header.timestamp);
+                self.cache.read(reader, block, header.logs_bloom)?
+            }
+        };
+        logs.search(self.filter, &mut self.found);
+        Ok(())
     }
 }
 
-/// Finds logs of a block, given by number, hash and time.
+/// All logs of a block, given by number, hash and time.
 pub(crate) fn of_block(
     reader: &StateReader<'_>,
     (block_number, block_hash, timestamp): (u64, B256, u64),
-    matches: impl Fn(&Log) -> bool,
     found: &mut Vec<FoundLog>,
 ) -> Result<(), StorageError> {
     let receipts = reader.receipts(block_number)?.unwrap_or_default();
@@ -137,11 +164,6 @@ pub(crate) fn of_block(
     for (index, stored) in receipts.into_iter().enumerate() {
         let mut hash = None;
         for log in stored.receipt.logs {
-            let at = log_index;
-            log_index += 1;
-            if !matches(&log) {
-                continue;
-            }
             let transaction_hash = match hash {
                 Some(hash) => hash,
                 None => {
@@ -155,8 +177,9 @@ pub(crate) fn of_block(
                 timestamp,
                 transaction_hash,
                 transaction_index: index as u64,
-                log_index: at,
+                log_index,
             };
+            log_index += 1;
             found.push(FoundLog { log, place });
         }
     }

@@ -1,10 +1,11 @@
 //! Transactions from callers, signed by themselves.
 
 use super::receipts;
-use crate::{Context, RpcError, registry::Registry};
+use crate::{Context, RpcError, args::Args, registry::Registry};
 use alloy_primitives::{Bytes, TxHash};
 use core::time::Duration;
-use serde_json::{json, value::RawValue};
+use serde_json::json;
+use tokio::sync::oneshot;
 use warpline_node::{Mining, NodeError};
 use warpline_txpool::{Added, Origin, PoolError};
 
@@ -20,18 +21,37 @@ const SYNC_DEFAULT: Duration = Duration::from_secs(2);
 const SYNC_MOST: Duration = Duration::from_secs(60);
 
 pub(super) fn register(registry: &mut Registry) {
-    registry.waiting("eth_sendRawTransaction", |context, args| {
-        let raw: Bytes = args.required("input")?;
-        let added = added(context.node.submit(&raw, Origin::Local))?;
-        Ok(settled(context, added))
+    let raw = |args: &mut Args<'_>| args.required::<Bytes>("input");
+    registry.waiting("eth_sendRawTransaction", raw, async |context, raw| {
+        let added = taken_in(&context, raw).await?;
+        if is_soon_mined(&context, &added) {
+            context.node.mined(&added.hash, FOR_THE_BLOCK).await;
+        }
+        Ok(added.hash)
     });
-    registry.waiting("eth_sendRawTransactionSync", |context, args| {
-        let raw: Bytes = args.required("input")?;
-        let timeout: Option<u64> = args.optional("timeout")?;
+    let raw =
+        |args: &mut Args<'_>| Ok((args.required::<Bytes>("input")?, args.optional("timeout")?));
+    registry.waiting("eth_sendRawTransactionSync", raw, async |context, (raw, timeout)| {
         let wait = timeout.map_or(SYNC_DEFAULT, Duration::from_millis).min(SYNC_MOST);
-        let added = added(context.node.submit(&raw, Origin::Local))?;
-        mined(context, added, wait)
+        let hash = taken_in(&context, raw).await?.hash;
+        if context.node.mined(&hash, wait).await
+            && let Some(receipt) = receipts::of_transaction(&context, hash)?
+        {
+            return Ok(receipt);
+        }
+        let message = "The transaction was added to the mempool but wasn't processed in time.";
+        Err(RpcError { data: Some(json!(hash)), ..RpcError::new(4, message) })
     });
+}
+
+/// Hands a transaction to the pool, together with what arrives at the same time.
+async fn taken_in(context: &Context, raw: Bytes) -> Result<Added, RpcError> {
+    let (answer, answered) = oneshot::channel();
+    // Nobody listens any more where the request took too long.
+    let reply = Box::new(move |result| drop(answer.send(result)));
+    context.node.take_in(raw, Origin::Local, reply)?;
+    let result = answered.await.map_err(|_| RpcError::from(NodeError::Stopped))?;
+    Ok(result?)
 }
 
 /// What became of a transaction that was handed to the pool.
@@ -41,23 +61,16 @@ pub(crate) fn added(result: Result<Added, NodeError>) -> Result<Added, RpcError>
 
 /// Gives the next block a moment, where it is made at once, and says the hash.
 pub(crate) fn settled(context: &Context, added: Added) -> TxHash {
-    let node = &context.node;
-    if added.pending && node.mining() == Mining::Instant && node.pool().status().0 <= FEW {
-        node.wait_mined(&added.hash, FOR_THE_BLOCK);
+    if is_soon_mined(context, &added) {
+        context.node.wait_mined(&added.hash, FOR_THE_BLOCK);
     }
     added.hash
 }
 
-/// The receipt, once the transaction is in a block.
-fn mined(context: &Context, added: Added, wait: Duration) -> Result<Box<RawValue>, RpcError> {
-    let hash = added.hash;
-    if context.node.wait_mined(&hash, wait)
-        && let Some(receipt) = receipts::of_transaction(context, hash)?
-    {
-        return Ok(receipt);
-    }
-    let message = "The transaction was added to the mempool but wasn't processed in time.";
-    Err(RpcError { data: Some(json!(hash)), ..RpcError::new(4, message) })
+/// Whether a transaction will be in the next block, and that at once.
+fn is_soon_mined(context: &Context, added: &Added) -> bool {
+    let node = &context.node;
+    added.pending && node.mining() == Mining::Instant && node.pool().status().0 <= FEW
 }
 
 impl From<PoolError> for RpcError {

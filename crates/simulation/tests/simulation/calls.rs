@@ -23,7 +23,7 @@ use warpline_testing::{
 const NONE: Overrides<'static> = Overrides { state: None, block: None };
 
 /// Every transaction of a generated block as a call on the state before it.
-fn calls_of(seed: u64) -> (World, Vec<TransactionRequest>) {
+pub(crate) fn calls_of(seed: u64) -> (World, Vec<TransactionRequest>) {
     let block = plan::block_from_seed(seed);
     let requests = block.txs.iter().map(|(tx, _)| TransactionRequest {
         to: Some(tx.kind),
@@ -80,11 +80,13 @@ proptest! {
     #[test]
     fn a_list_of_accesses_is_complete(seed: u64) {
         let (world, requests) = calls_of(seed);
+        // Some programs access more whenever more has been paid for.
+        let limits = Limits { timeout: Some(Duration::from_secs(5)), ..LIMITS };
         for mut request in requests {
-            let accesses = create_access_list(world.below(), world.block(), &request, NONE, &LIMITS);
+            let accesses = create_access_list(world.below(), world.block(), &request, NONE, &limits);
             let Ok(accesses) = accesses else { continue };
             request.access_list = Some(accesses.list.clone());
-            let again = create_access_list(world.below(), world.block(), &request, NONE, &LIMITS);
+            let again = create_access_list(world.below(), world.block(), &request, NONE, &limits);
             prop_assert_eq!(again.unwrap(), accesses.clone());
             let plainly = world.plainly(&request);
             prop_assert_eq!(plainly.tx_gas_used(), accesses.gas_used);
@@ -93,7 +95,7 @@ proptest! {
     }
 }
 
-fn world(code: Bytes) -> World {
+pub(crate) fn world(code: Bytes) -> World {
     let mut state = MemoryParent::default();
     state.fund(A, U256::from(1_000_000_000_u64));
     state.deploy(C, code);
