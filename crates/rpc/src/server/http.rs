@@ -27,7 +27,7 @@ use jsonrpsee::{
     types::{ErrorCode, ErrorObjectOwned, Id},
 };
 use std::sync::Arc;
-use tower::{Layer, Service};
+use tower::{Layer, Service, ServiceExt, util::Oneshot};
 use tower_http::{
     CompressionLevel,
     compression::{CompressionLayer, predicate::SizeAbove},
@@ -90,22 +90,29 @@ impl<S> Layer<S> for GateLayer {
     type Service = Gate<S>;
 
     fn layer(&self, inner: S) -> Gate<S> {
-        Gate { inner, gate: self.clone() }
+        Gate { inner: Arc::new(inner), gate: Arc::new(self.clone()) }
     }
 }
 
-/// A service behind a [`GateLayer`].
-#[derive(Debug, Clone)]
+/// A service behind a [`GateLayer`]. It is cloned for every request, and only those that open a
+/// WebSocket need the service.
+#[derive(Debug)]
 pub(super) struct Gate<S> {
-    inner: S,
-    gate: GateLayer,
+    inner: Arc<S>,
+    gate: Arc<GateLayer>,
+}
+
+impl<S> Clone for Gate<S> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner), gate: Arc::clone(&self.gate) }
+    }
 }
 
 type Answer<E> = Result<Response<HttpBody>, E>;
 
 impl<S, B> Service<Request<B>> for Gate<S>
 where
-    S: Service<Request<B>, Response = Response<HttpBody>>,
+    S: Service<Request<B>, Response = Response<HttpBody>> + Clone,
     S::Error: Send + 'static,
     B: Body + Send + Unpin + 'static,
     B::Data: Send,
@@ -113,18 +120,19 @@ where
 {
     type Response = Response<HttpBody>;
     type Error = S::Error;
-    type Future = Either<S::Future, Pin<Box<dyn Future<Output = Answer<S::Error>> + Send>>>;
+    type Future =
+        Either<Oneshot<S, Request<B>>, Pin<Box<dyn Future<Output = Answer<S::Error>> + Send>>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let admitted = self.gate.admit(&mut request);
         if let Ok(Transport::Ws) = admitted {
-            return Either::Left(self.inner.call(request));
+            return Either::Left(S::clone(&self.inner).oneshot(request));
         }
-        let gate = self.gate.clone();
+        let gate = Arc::clone(&self.gate);
         Either::Right(Box::pin(async move {
             match admitted {
                 Ok(_) => Ok(gate.post(request).await),
