@@ -11,6 +11,7 @@ mod blame;
 mod drop_in;
 mod error;
 mod ethereum;
+mod guidance;
 mod input;
 mod parallel;
 mod sequential;
@@ -21,6 +22,7 @@ pub use blame::ParentReadError;
 pub use drop_in::{DropInError, DropInReport, assert_drop_in, check_drop_in};
 pub use error::ExecuteError;
 pub use ethereum::{EthFactory, EthReceiptBuilder, EthTransaction};
+pub use guidance::Guidance;
 pub use input::{BlockInput, Env, ParentState, PreparedTx};
 pub use parallel::{
     AnyFactory, BlockOutput, Dialect, Ethereum, ExecStats, ParallelConfig, ParallelExecutor,

@@ -1,7 +1,7 @@
 //! The front: walks the block in order and commits every transaction.
 
 use crate::{
-    BlockInput, BlockOutput, Env, ExecStats, ExecuteError, ParallelConfig, ParentState,
+    BlockInput, BlockOutput, Env, ExecStats, ExecuteError, Guidance, ParallelConfig, ParentState,
     blame::{FailedRead, NotedDb},
     parallel::{
         dialect::Dialect,
@@ -46,6 +46,7 @@ pub(crate) fn execute<'a, F, P, T, S>(
     memory: &Memory,
     factory: &'a F,
     input: &BlockInput<'a, F, T>,
+    guidance: Guidance<'_>,
     parent: &P,
 ) -> Result<BlockOutput<F::Receipt>, ExecuteError>
 where
@@ -58,7 +59,7 @@ where
     for<'t> &'t T: ExecutableTxParts<<F::EvmFactory as EvmFactory>::Tx, F::Transaction>,
 {
     let start = Instant::now();
-    let (plan, gas) = plan(input, config.lead);
+    let (plan, gas) = plan(input, guidance, config.lead);
     let several = plan.txs.iter().filter(|tx| matches!(tx, TxPlan::Ahead { .. })).nth(1).is_some();
     let helpful = several && gas >= config.min_gas;
     let rehearsal = config.rehearse.filter(|_| helpful).map(Rehearsal::new);

@@ -20,7 +20,7 @@ mod watch;
 pub use dialect::{AnyFactory, Dialect, Ethereum};
 pub use stats::ExecStats;
 
-use crate::{BlockInput, Env, ExecuteError, ParentState};
+use crate::{BlockInput, Env, ExecuteError, Guidance, ParentState};
 use alloy_consensus::Transaction;
 use alloy_evm::{
     EvmFactory, RecoveredTx,
@@ -153,7 +153,31 @@ impl<D> ParallelExecutor<D> {
         T: RecoveredTx<F::Transaction> + Sync,
         for<'t> &'t T: ExecutableTxParts<<F::EvmFactory as EvmFactory>::Tx, F::Transaction>,
     {
-        self.execute_with::<F, P, T, D>(factory, input, parent)
+        self.execute_with::<F, P, T, D>(factory, input, Guidance::default(), parent)
+    }
+
+    /// Executes a block as [`execute_block`](Self::execute_block) does, with what is known or
+    /// guessed of its accesses. The output is the same whatever that is, statistics aside.
+    ///
+    /// # Errors
+    /// Those of the sequential execution, at the same place.
+    pub fn execute_guided<'a, F, P, T>(
+        &self,
+        factory: &'a F,
+        input: BlockInput<'a, F, T>,
+        guidance: Guidance<'_>,
+        parent: &P,
+    ) -> Result<BlockOutput<F::Receipt>, ExecuteError>
+    where
+        F: BlockExecutorFactory<Transaction: Transaction> + Sync,
+        F::ExecutionCtx<'a>: Sync,
+        Env<F>: Sync,
+        D: Dialect<F>,
+        P: ParentState,
+        T: RecoveredTx<F::Transaction> + Sync,
+        for<'t> &'t T: ExecutableTxParts<<F::EvmFactory as EvmFactory>::Tx, F::Transaction>,
+    {
+        self.execute_with::<F, P, T, D>(factory, input, guidance, parent)
     }
 
     /// Executes a block of any factory on the same threads, as one of [`AnyFactory`].
@@ -174,13 +198,14 @@ impl<D> ParallelExecutor<D> {
         T: RecoveredTx<F::Transaction> + Sync,
         for<'t> &'t T: ExecutableTxParts<<F::EvmFactory as EvmFactory>::Tx, F::Transaction>,
     {
-        self.execute_with::<F, P, T, AnyFactory>(factory, input, parent)
+        self.execute_with::<F, P, T, AnyFactory>(factory, input, Guidance::default(), parent)
     }
 
     fn execute_with<'a, F, P, T, S>(
         &self,
         factory: &'a F,
         input: BlockInput<'a, F, T>,
+        guidance: Guidance<'_>,
         parent: &P,
     ) -> Result<BlockOutput<F::Receipt>, ExecuteError>
     where
@@ -199,6 +224,7 @@ impl<D> ParallelExecutor<D> {
             &memory,
             factory,
             &input,
+            guidance,
             parent,
         );
         // Only what speculations made use of has anything to forget.

@@ -1,6 +1,6 @@
 //! Which transactions are worth running ahead.
 
-use crate::BlockInput;
+use crate::{BlockInput, Guidance};
 use alloy_consensus::Transaction;
 use alloy_evm::{RecoveredTx, block::BlockExecutorFactory};
 use alloy_primitives::{
@@ -17,7 +17,11 @@ const LONG_SHARE: u64 = 24;
 const ARGUMENTS: usize = 16;
 
 /// The plan for a block, and the gas its transactions may use besides plain transfers.
-pub(crate) fn plan<F, T>(input: &BlockInput<'_, F, T>, lead: u64) -> (Plan, u64)
+pub(crate) fn plan<F, T>(
+    input: &BlockInput<'_, F, T>,
+    guidance: Guidance<'_>,
+    lead: u64,
+) -> (Plan, u64)
 where
     F: BlockExecutorFactory<Transaction: Transaction>,
     T: RecoveredTx<F::Transaction>,
