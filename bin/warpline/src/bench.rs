@@ -6,6 +6,7 @@ mod seal;
 use crate::{
     json,
     limits::{THREADS, TRANSACTIONS, up_to},
+    replay::HintArgs,
 };
 use eyre::WrapErr;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -59,6 +60,9 @@ pub(crate) struct BenchArgs {
     /// Timed runs of each execution; the report shows medians
     #[arg(long, value_name = "N", default_value = "15")]
     runs: NonZeroUsize,
+
+    #[command(flatten)]
+    hints: HintArgs,
 
     /// Write the report as JSON (`-` for standard output)
     #[arg(long, value_name = "FILE")]
@@ -236,7 +240,8 @@ fn measure(args: &BenchArgs, jobs: &[Job]) -> eyre::Result<ExitCode> {
     let threads = args.threads.map_or_else(cores, NonZeroUsize::get);
     let runs = args.runs.get();
     let parallel = ParallelConfig { threads, ..ParallelConfig::default() };
-    let config = RunConfig { parallel, runs, mode: Mode::Both };
+    let (mode, hints, ablate) = (Mode::Both, args.hints.source(), args.hints.ablate);
+    let config = RunConfig { parallel, runs, mode, hints, ablate };
     let runner = Runner::new(config).wrap_err("starting the threads")?;
 
     let progress = ProgressBar::new((jobs.len() * runs) as u64);
@@ -246,8 +251,10 @@ fn measure(args: &BenchArgs, jobs: &[Job]) -> eyre::Result<ExitCode> {
     for job in jobs {
         progress.set_message(job.label());
         let block = PreparedBlock::new(job.label(), job.fixture()?, None)?;
-        let mut report = runner.run(&block, || progress.inc(1));
-        report.predict(&block, &mut job.taught()?);
+        let mut taught = job.taught()?;
+        let expected = args.hints.expect(&block, &taught);
+        let mut report = runner.run(&block, expected.as_ref(), || progress.inc(1));
+        report.predict(&block, &mut taught);
         reports.push(report);
     }
     progress.finish_and_clear();
@@ -271,8 +278,8 @@ mod tests {
 
     fn report(block: &PreparedBlock) -> BlockReport {
         let parallel = ParallelConfig { threads: 2, min_gas: 0, ..ParallelConfig::default() };
-        let config = RunConfig { parallel, runs: 1, mode: Mode::Both };
-        Runner::new(config).unwrap().run(block, || ())
+        let config = RunConfig { parallel, runs: 1, ..RunConfig::default() };
+        Runner::new(config).unwrap().run(block, None, || ())
     }
 
     #[test]

@@ -11,7 +11,10 @@ use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode};
 use warpline_chainspec::ChainSpec;
 use warpline_executor::ParallelConfig;
 use warpline_predictor::AccessPredictor;
-use warpline_replay::{Mode, Report, RunConfig, Runner, find_fixtures, load_block, render_table};
+use warpline_replay::{
+    BlockExpectations, HintSource, Mode, PreparedBlock, Report, RunConfig, Runner, expect_block,
+    find_fixtures, load_block, render_table, touched_by_block,
+};
 
 /// Replay block fixtures sequentially and in parallel, check both against the block's header and
 /// against each other, and report the speed.
@@ -41,9 +44,63 @@ pub(crate) struct ReplayArgs {
     #[arg(long, value_name = "NAME|FILE", value_parser = parse_chain)]
     chain: Option<ChainSpec>,
 
+    #[command(flatten)]
+    hints: HintArgs,
+
     /// Also write the report as JSON (`-` for standard output).
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+}
+
+/// What the parallel executions are told beforehand.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct HintArgs {
+    /// Expect accesses: as the blocks before taught, also from trials of what is not known well
+    /// enough, or exactly what happens.
+    #[arg(long, value_enum, value_name = "SOURCE", default_value = "off")]
+    pub(crate) hints: HintsArg,
+
+    /// Also time what each use of the hints is worth, by leaving it out.
+    #[arg(long)]
+    pub(crate) ablate: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HintsArg {
+    /// Nothing is expected.
+    Off,
+    /// Templates learned from the blocks before.
+    Learned,
+    /// These, and trials on the state before the block.
+    Trials,
+    /// What the transactions really touch.
+    Perfect,
+}
+
+impl HintArgs {
+    pub(crate) const fn source(self) -> HintSource {
+        match self.hints {
+            HintsArg::Off => HintSource::Off,
+            HintsArg::Learned => HintSource::Learned,
+            HintsArg::Trials => HintSource::Trials,
+            HintsArg::Perfect => HintSource::Perfect,
+        }
+    }
+
+    /// What is expected of a block by somebody who knows what `predictor` does. A block that
+    /// cannot be executed is not worth expectations: running it says why.
+    pub(crate) fn expect(
+        self,
+        block: &PreparedBlock,
+        predictor: &AccessPredictor,
+    ) -> Option<BlockExpectations> {
+        match self.hints {
+            HintsArg::Off => None,
+            HintsArg::Learned => Some(expect_block(block, &mut predictor.clone(), false)),
+            HintsArg::Trials => Some(expect_block(block, &mut predictor.clone(), true)),
+            HintsArg::Perfect => touched_by_block(block).ok(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -79,7 +136,8 @@ pub(crate) fn run(args: ReplayArgs) -> Result<ExitCode> {
     let threads = args.threads.map_or_else(cores, NonZeroUsize::get);
     let parallel = ParallelConfig { threads, ..ParallelConfig::default() };
     let runs = args.runs.get();
-    let runner = Runner::new(RunConfig { parallel, runs, mode: args.mode.into() })
+    let (mode, hints, ablate) = (args.mode.into(), args.hints.source(), args.hints.ablate);
+    let runner = Runner::new(RunConfig { parallel, runs, mode, hints, ablate })
         .wrap_err("starting the threads")?;
 
     let (files, mut failures) = find_fixtures(&args.paths);
@@ -92,7 +150,8 @@ pub(crate) fn run(args: ReplayArgs) -> Result<ExitCode> {
         match load_block(file, args.chain.as_ref()) {
             Ok(block) => {
                 progress.set_message(block.label.clone());
-                let mut report = runner.run(&block, || progress.inc(1));
+                let expected = args.hints.expect(&block, &predictor);
+                let mut report = runner.run(&block, expected.as_ref(), || progress.inc(1));
                 report.predict(&block, &mut predictor);
                 blocks.push(report);
             }

@@ -13,11 +13,13 @@ mod gate;
 mod memory;
 #[cfg(test)]
 mod mock;
+mod needs;
 mod pool;
 mod scheduler;
 mod score;
 mod sync;
 
 pub use memory::{Found, VersionedMap};
+pub use needs::Needs;
 pub use pool::{Help, WorkerPool};
-pub use scheduler::{Ahead, FrontStep, Plan, Scheduler, TxPlan};
+pub use scheduler::{Ahead, FrontStep, Plan, Progress, Scheduler, TxPlan};

@@ -13,9 +13,17 @@
 
 use crate::{
     gate::Gate,
+    needs::Needs,
     score::Score,
     sync::{AtomicU8, AtomicU64, AtomicUsize, Mutex, Ordering},
 };
+use core::cmp::Reverse;
+use std::{collections::BinaryHeap, sync::Arc};
+
+mod ready;
+
+pub use ready::Progress;
+use ready::Readiness;
 
 /// Nobody has taken the transaction yet.
 const READY: u8 = 0;
@@ -33,6 +41,9 @@ const GROUP_MEMORY: u32 = 24;
 
 /// The same for families, which outlast more conflicts.
 const FAMILY_MEMORY: u32 = 32;
+
+/// The same for starting early, of which it soon shows whether it is worth it.
+const EARLY_MEMORY: u32 = 12;
 
 /// So many useful speculations in a row make the lead the longest; a wasted one halves it.
 const CALM: u64 = 64;
@@ -68,6 +79,11 @@ pub struct Plan {
     /// Transactions to run ahead before all others, the longest first: one that starts late may
     /// end when everybody else has long finished.
     pub first: Vec<usize>,
+    /// What transactions are expected to need of earlier ones. They are handed out when that is
+    /// there; empty where nothing is known.
+    pub needs: Arc<Needs>,
+    /// Transactions may be started while what they need is being made.
+    pub early: bool,
 }
 
 impl Plan {
@@ -127,9 +143,14 @@ pub struct Scheduler {
     cursor: Apart<AtomicUsize>,
     first: Box<[usize]>,
     first_cursor: AtomicUsize,
-    /// Transactions to run once more, and how many they are.
-    again: Mutex<Vec<usize>>,
+    /// Transactions to hand out before new ones, and how many they are: outcomes that were
+    /// recalled, and those that were passed over before what they need was there.
+    again: Mutex<BinaryHeap<Reverse<usize>>>,
     again_len: AtomicUsize,
+    needs: Arc<Needs>,
+    early: bool,
+    /// Whether starting a family's transactions pays while what they need is still running.
+    early_scores: Box<[Score]>,
     /// The longest lead, in units of work.
     lead: u64,
     /// How free of conflicts the block has been lately, up to [`CALM`].
@@ -137,6 +158,8 @@ pub struct Scheduler {
     /// Work before each transaction.
     work_before: Box<[u64]>,
     gate: Gate,
+    /// Where helpers wait for something to do.
+    work: Gate,
 }
 
 impl Scheduler {
@@ -168,11 +191,15 @@ impl Scheduler {
             cursor: Apart(AtomicUsize::new(0)),
             first: plan.first.iter().copied().filter(|tx| *tx < plan.txs.len()).collect(),
             first_cursor: AtomicUsize::new(0),
-            again: Mutex::new(Vec::new()),
+            again: Mutex::new(BinaryHeap::new()),
             again_len: AtomicUsize::new(0),
+            needs: plan.needs.clone(),
+            early: plan.early,
+            early_scores: plan.families.iter().map(|_| Score::new(EARLY_MEMORY)).collect(),
             lead: plan.lead.saturating_mul(plan.mean_work()),
             calm: AtomicU64::new(0),
             gate: Gate::default(),
+            work: Gate::default(),
         }
     }
 
@@ -202,12 +229,13 @@ impl Scheduler {
         }
         while self.first_cursor.load(Ordering::Relaxed) < self.first.len() {
             let next = self.first_cursor.fetch_add(1, Ordering::Relaxed);
-            if let Some(tx) = self.first.get(next).filter(|tx| self.try_claim(**tx)) {
+            let free = |tx: &usize| self.readiness(*tx) != Readiness::NotYet && self.try_claim(*tx);
+            if let Some(tx) = self.first.get(next).filter(|tx| free(tx)) {
                 return Some(*tx);
             }
         }
         let from = self.cursor.0.load(Ordering::Relaxed).max(self.past_lead());
-        let tx = (from..self.len()).find(|tx| self.try_claim(*tx));
+        let tx = (from..self.len()).find(|tx| self.has_all(*tx) && self.try_claim(*tx));
         self.cursor.0.fetch_max(tx.map_or(self.len(), |tx| tx + 1), Ordering::Relaxed);
         tx
     }
@@ -218,10 +246,9 @@ impl Scheduler {
             return None;
         }
         let mut again = self.again.lock();
-        again.sort_unstable_by(|a, b| b.cmp(a));
         let mut taken = None;
         while taken.is_none() {
-            let Some(tx) = again.pop() else { break };
+            let Some(Reverse(tx)) = again.pop() else { break };
             taken = Some(tx).filter(|tx| self.try_claim(*tx));
         }
         self.again_len.store(again.len(), Ordering::Release);
@@ -242,7 +269,8 @@ impl Scheduler {
     /// one within `window` of it.
     pub fn claim_near(&self, window: usize) -> Option<usize> {
         let front = self.front.0.load(Ordering::Relaxed);
-        (front + 1..self.len().min(front + 1 + window)).find(|tx| self.try_claim(*tx))
+        let mut near = front + 1..self.len().min(front + 1 + window);
+        near.find(|tx| self.has_all(*tx) && self.try_claim(*tx)).or_else(|| self.claim_early())
     }
 
     /// Takes transaction `tx` to run ahead, if it is to be had.
@@ -266,6 +294,7 @@ impl Scheduler {
     pub fn finish(&self, tx: usize) {
         self.status[tx].store(DONE, Ordering::SeqCst);
         self.gate.notify();
+        self.release(tx);
     }
 
     /// Takes back a finished transaction because its outcome turned out wrong. On `true` the
@@ -279,12 +308,18 @@ impl Scheduler {
     /// The claimed transaction is to be run again, by whoever comes first.
     pub fn give_back(&self, tx: usize) {
         self.status[tx].store(READY, Ordering::SeqCst);
-        let mut again = self.again.lock();
-        again.push(tx);
-        self.again_len.store(again.len(), Ordering::Release);
-        drop(again);
+        self.hand_out_again([tx]);
         self.unsettle();
         self.gate.notify();
+    }
+
+    /// Hands these out before new ones.
+    fn hand_out_again(&self, txs: impl IntoIterator<Item = usize>) {
+        let mut again = self.again.lock();
+        again.extend(txs.into_iter().map(Reverse));
+        self.again_len.store(again.len(), Ordering::SeqCst);
+        drop(again);
+        self.work.notify();
     }
 
     /// The claimed transaction has no outcome; the front will execute it.
@@ -317,6 +352,7 @@ impl Scheduler {
     pub fn advance(&self, tx: usize) {
         self.front.0.store(tx + 1, Ordering::SeqCst);
         self.gate.notify();
+        self.release(tx);
     }
 
     /// The front gives up: nothing more is handed out and nobody waits any longer.
@@ -325,6 +361,7 @@ impl Scheduler {
         self.cursor.0.store(self.len(), Ordering::Relaxed);
         self.front.0.store(usize::MAX / 2, Ordering::SeqCst);
         self.gate.notify();
+        self.work.notify();
     }
 
     /// Number of transactions the front has committed; the whole block once it has given up.

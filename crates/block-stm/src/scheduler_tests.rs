@@ -169,3 +169,109 @@ fn a_stopped_block_does_not_hand_out_what_was_given_back() {
     s.give_back(2);
     assert_eq!(s.claim(), None);
 }
+
+/// Transactions that need these earlier ones, with the longest lead and a helper that is past all.
+fn needing(needs: &[&[u32]], early: bool) -> Scheduler {
+    let txs = vec![TxPlan::Ahead { group: 0 }; needs.len()];
+    let needs = Arc::new(needs.iter().map(|needs| needs.iter().copied()).collect());
+    Scheduler::new(&Plan { txs, groups: 1, families: vec![0], needs, early, ..Plan::default() })
+}
+
+#[test]
+fn transactions_are_handed_out_when_what_they_need_is_there() {
+    let s = needing(&[&[], &[], &[1], &[], &[2]], false);
+    assert_eq!(s.claim(), Some(1));
+    assert_eq!(s.claim(), Some(3), "2 needs 1, which is running");
+    assert_eq!(s.claim(), None);
+    s.finish(1);
+    assert_eq!(s.claim(), Some(2));
+    assert_eq!(s.claim(), None, "4 needs 2");
+    s.finish(2);
+    assert_eq!(s.claim(), Some(4));
+}
+
+#[test]
+fn a_commit_of_the_front_is_there_too() {
+    let s = needing(&[&[], &[], &[0], &[0]], false);
+    assert_eq!(s.front_step(0), FrontStep::Execute);
+    assert_eq!(s.claim(), Some(1));
+    assert_eq!(s.claim(), None);
+    s.advance(0);
+    assert_eq!((s.claim(), s.claim(), s.claim()), (Some(2), Some(3), None));
+}
+
+#[test]
+fn a_transaction_starts_early_when_all_it_needs_is_running() {
+    let s = needing(&[&[], &[0], &[1], &[1]], true);
+    assert_eq!(s.claim_early(), None, "nobody has begun with 0");
+    assert_eq!(s.front_step(0), FrontStep::Execute);
+    assert_eq!(s.claim_early(), Some(1));
+    assert_eq!(s.claim_early(), Some(2));
+    let without = needing(&[&[], &[0]], false);
+    assert_eq!(without.front_step(0), FrontStep::Execute);
+    assert_eq!(without.claim_early(), None);
+}
+
+#[test]
+fn starting_early_ends_where_it_is_in_vain() {
+    let s = needing(&[&[], &[0], &[1]], true);
+    assert_eq!(s.front_step(0), FrontStep::Execute);
+    for _ in 0..100 {
+        s.report_early(1, false);
+    }
+    assert_eq!(s.claim_early(), None);
+    assert!(s.worth_running_ahead(0), "running ahead is another matter");
+}
+
+#[test]
+fn a_transaction_that_is_put_off_comes_back_with_what_it_needs() {
+    let s = needing(&[&[], &[], &[1]], true);
+    assert_eq!(s.claim(), Some(1));
+    assert_eq!(s.claim_early(), Some(2));
+    s.give_back(1);
+    s.put_off(2);
+    assert_eq!(s.claim(), Some(1));
+    assert_eq!(s.claim(), None);
+    s.finish(1);
+    assert_eq!(s.claim(), Some(2));
+}
+
+#[test]
+fn progress_is_that_of_whoever_has_the_transaction() {
+    let s = needing(&[&[], &[], &[1]], true);
+    assert_eq!(s.progress(0), Progress::NotStarted);
+    assert_eq!(s.front_step(0), FrontStep::Execute);
+    assert_eq!(s.progress(0), Progress::Running);
+    s.advance(0);
+    assert_eq!(s.progress(0), Progress::Finished);
+    assert_eq!(s.claim_at(2), Some(2));
+    assert_eq!(s.progress(2), Progress::Running);
+    s.finish(2);
+    assert_eq!(s.progress(2), Progress::Finished);
+}
+
+#[test]
+fn a_helper_waits_for_work_and_leaves_when_the_block_is_over() {
+    let s = needing(&[&[], &[], &[0], &[2]], false);
+    std::thread::scope(|scope| {
+        let helper = scope.spawn(|| {
+            core::iter::from_fn(|| {
+                let tx = s.claim_or_wait()?;
+                s.finish(tx);
+                Some(tx)
+            })
+            .collect::<Vec<_>>()
+        });
+        while s.progress(1) != Progress::Finished {
+            std::thread::yield_now();
+        }
+        assert_eq!(s.front_step(0), FrontStep::Execute);
+        std::thread::sleep(core::time::Duration::from_millis(20));
+        s.advance(0);
+        while s.progress(3) != Progress::Finished {
+            std::thread::yield_now();
+        }
+        s.stop();
+        assert_eq!(helper.join().unwrap(), [1, 2, 3]);
+    });
+}

@@ -1,12 +1,61 @@
-//! What is known or guessed of a block before it is executed.
+//! What is known or guessed of a block before it is executed, and what it is used for.
 
-use warpline_types::ExpectedAccesses;
+use crate::Expectations;
 
 /// Guidance for the execution of one block. It decides how much time the execution takes, never
 /// what comes of it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Guidance<'a> {
-    /// What each transaction is expected to touch, in block order. Empty where nothing is known;
-    /// what is missing at the end is not known either.
-    pub expected: &'a [ExpectedAccesses],
+    /// What the transactions are expected to touch.
+    pub expected: Option<&'a Expectations>,
+    /// What the expectations are used for.
+    pub uses: HintUses,
+}
+
+/// What expectations are used for. Each can be switched off by itself, which is how its worth is
+/// measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HintUses {
+    /// Transactions are run ahead when what they are expected to read has been written; a chain
+    /// of them stays on one thread.
+    pub order: bool,
+    /// A transaction that needs what another is just writing starts nevertheless, and waits where
+    /// it reads that.
+    pub early: bool,
+    /// Helpers are not called for a block in which nearly every transaction waits for the one
+    /// before it.
+    pub choose: bool,
+    /// Expected accounts and slots are read from the parent state before they are needed.
+    pub prefetch: bool,
+}
+
+impl HintUses {
+    /// Everything.
+    pub const ALL: Self = Self { order: true, early: true, choose: true, prefetch: true };
+
+    /// Nothing, as if nothing were known.
+    pub const NONE: Self = Self { order: false, early: false, choose: false, prefetch: false };
+}
+
+impl Default for HintUses {
+    fn default() -> Self {
+        Self::ALL
+    }
+}
+
+impl<'a> Guidance<'a> {
+    /// Expectations, used for everything.
+    pub fn expecting(expected: &'a Expectations) -> Self {
+        Self { expected: Some(expected), uses: HintUses::ALL }
+    }
+
+    /// The expectations that decide in which order transactions run.
+    pub(crate) fn order(&self) -> Option<&'a Expectations> {
+        self.expected.filter(|_| self.uses.order)
+    }
+
+    /// Whether running transactions ahead is expected to be in vain.
+    pub(crate) fn is_serial(&self) -> bool {
+        self.uses.choose && self.expected.is_some_and(Expectations::is_serial)
+    }
 }

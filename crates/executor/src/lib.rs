@@ -22,10 +22,11 @@ pub use blame::ParentReadError;
 pub use drop_in::{DropInError, DropInReport, assert_drop_in, check_drop_in};
 pub use error::ExecuteError;
 pub use ethereum::{EthFactory, EthReceiptBuilder, EthTransaction};
-pub use guidance::Guidance;
+pub use guidance::{Guidance, HintUses};
 pub use input::{BlockInput, Env, ParentState, PreparedTx};
 pub use parallel::{
-    AnyFactory, BlockOutput, Dialect, Ethereum, ExecStats, ParallelConfig, ParallelExecutor,
+    AnyFactory, BlockOutput, Dialect, Ethereum, ExecStats, Expectations, ParallelConfig,
+    ParallelExecutor,
 };
 pub use sequential::{SequentialOutput, execute_sequential};
 pub use stateless::{IntrinsicGas, check_stateless};

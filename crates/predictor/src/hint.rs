@@ -2,6 +2,7 @@
 
 use crate::trace::TemplateKey;
 use alloy_primitives::{Address, B256, U256, map::HashMap};
+use warpline_types::{ExpectedAccesses, ExpectedSlot};
 
 /// Where an expectation comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +100,19 @@ impl AccessHint {
     /// The slots, in the order in which they were found.
     pub fn slots(&self) -> &[SlotHint] {
         &self.slots
+    }
+
+    /// The same without reasons, for the executor.
+    pub fn expected(&self) -> ExpectedAccesses {
+        let slot = |hint: &SlotHint| ExpectedSlot {
+            address: hint.address,
+            slot: hint.slot,
+            written: hint.written,
+        };
+        ExpectedAccesses {
+            accounts: self.accounts.iter().map(|hint| hint.address).collect(),
+            slots: self.slots.iter().map(slot).collect(),
+        }
     }
 
     /// Adds an account, or to what is known of it.

@@ -9,6 +9,7 @@
 //! - `checks`: what the header claims against what the body and the execution give.
 //! - `compare`: the first difference between the two executions.
 //! - `critical_path`: how parallel a block is at best.
+//! - `hints`: what expectations are worth to the execution.
 //! - `prediction`: how well the accesses of a block's transactions are predicted.
 //! - `roots`: state roots, where the whole state is known.
 
@@ -16,6 +17,7 @@ mod block;
 mod checks;
 mod compare;
 mod critical_path;
+mod hints;
 mod prediction;
 mod report;
 #[cfg(test)]
@@ -24,14 +26,16 @@ mod roots;
 mod run;
 mod source;
 mod table;
+mod table_hints;
 
 pub use block::{Factory, PrepareError, PreparedBlock, Tx};
 pub use checks::{Check, Checks, Outcome, check_body, check_execution};
 pub use compare::{Divergence, Execution, compare};
 pub use critical_path::CriticalPath;
+pub use hints::{HintReport, HintSource};
 pub use prediction::{
-    Forecast, Misses, PredictionConfig, PredictionError, PredictionScore, Tally, forecast,
-    learn_block, predict_block, predict_each,
+    BlockExpectations, Forecast, Misses, PredictionConfig, PredictionError, PredictionScore, Tally,
+    expect_block, forecast, learn_block, predict_block, predict_each, touched_by_block,
 };
 pub use report::{BlockReport, CheckDetail, FileFailure, Report, Shares, Summary};
 pub use roots::{apply_diff, state_root_after};

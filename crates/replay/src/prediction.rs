@@ -1,8 +1,10 @@
 //! How well accesses are predicted: blocks run in order, every transaction is predicted before it
 //! is executed, and learned from after it.
 
+mod expect;
 mod score;
 
+pub use expect::{BlockExpectations, expect_block, touched_by_block};
 pub use score::{Misses, PredictionScore, Tally};
 
 use crate::{PreparedBlock, Tx};
@@ -12,15 +14,12 @@ use alloy_evm::{
     block::{BlockExecutionError, BlockExecutor, BlockExecutorFactory, TxResult},
 };
 use alloy_primitives::B256;
-use revm::{
-    context::TxEnv, context_interface::Transaction, database::State,
-    database_interface::WrapDatabaseRef, state::EvmState,
-};
+use revm::{context::TxEnv, database::State, database_interface::WrapDatabaseRef, state::EvmState};
 use score::Judge;
 use std::time::Instant;
 use warpline_fixture::PreState;
 use warpline_predictor::{
-    AccessHint, AccessPredictor, BlockValues, Care, Lesson, Outlook, Recorder, TrialState,
+    AccessHint, AccessPredictor, BlockValues, Care, Lesson, Outlook, Recorder,
 };
 
 /// What predictions may use.
@@ -212,19 +211,6 @@ impl<F> Forecaster<'_, F> {
         let care = if self.config.trials { Care::Thorough } else { Care::Quick };
         self.predictor.predict(tx, &self.values, &mut self.outlook, care, &mut self.hint);
     }
-
-    /// Learns from the transaction as if it came first in the block. What cannot run there
-    /// teaches nothing.
-    fn try_out(&mut self, tx: &TxEnv) {
-        let parent = WrapDatabaseRef(&self.block.pre_state);
-        let state = TrialState::new(parent, tx.caller(), tx.nonce());
-        let evm = self.block.factory().evm_factory();
-        let mut evm = evm.create_evm_with_inspector(state, self.env.clone(), Recorder::default());
-        if let Ok(outcome) = evm.transact_raw(tx.clone()) {
-            let lessons = evm.inspector_mut().finish();
-            self.predictor.learn(&lessons, &outcome.state);
-        }
-    }
 }
 
 impl<F: FnMut(usize, &Tx, &AccessHint, &EvmState)> Follower for Forecaster<'_, F> {
@@ -234,7 +220,7 @@ impl<F: FnMut(usize, &Tx, &AccessHint, &EvmState)> Follower for Forecaster<'_, F
         self.judge.score.predicting += start.elapsed();
         if self.config.trials && self.hint.gaps.may_be_filled() {
             let start = Instant::now();
-            self.try_out(tx);
+            expect::try_out(self.block, &self.env, tx, self.predictor);
             self.predict(tx);
             self.judge.score.trials += 1;
             self.judge.score.trying += start.elapsed();

@@ -4,6 +4,7 @@ use crate::{
     Mode, PreparedBlock, RunConfig,
     checks::{Check, Checks, Outcome, shortened},
     compare::Divergence,
+    hints::HintReport,
     prediction::{PredictionConfig, PredictionScore, predict_block},
 };
 use serde::Serialize;
@@ -60,6 +61,8 @@ pub struct BlockReport {
     pub hint: Option<String>,
     /// How well the accesses of its transactions were predicted.
     pub prediction: Option<PredictionScore>,
+    /// What the hints did that parallel executions were given; `null` where they got none.
+    pub hints: Option<HintReport>,
 }
 
 /// More about a check that did not pass.
@@ -149,6 +152,7 @@ impl BlockReport {
             divergence: None,
             hint: None,
             prediction: None,
+            hints: None,
         }
     }
 
@@ -225,6 +229,20 @@ impl BlockReport {
     }
 }
 
+impl BlockReport {
+    /// Sets the median time of the parallel runs without a use of hints, or without all.
+    pub(crate) fn set_time_without(&mut self, off: &'static str, wall: Duration) {
+        let Some(hints) = &mut self.hints else { return };
+        let ms = wall.as_secs_f64() * 1e3;
+        if off == "all" {
+            hints.without_ms = Some(ms);
+            hints.gain = self.parallel_ms.map(|with| ms / with);
+        } else {
+            hints.ablation.insert(off, ms);
+        }
+    }
+}
+
 /// A file that holds no block that can be run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -285,7 +303,7 @@ impl Report {
     /// Sums up.
     pub fn new(config: &RunConfig, blocks: Vec<BlockReport>, errors: Vec<FileFailure>) -> Self {
         let summary = Summary::new(&blocks, errors.len());
-        let RunConfig { parallel, runs, mode } = config;
+        let RunConfig { parallel, runs, mode, .. } = config;
         Self { threads: parallel.threads, runs: *runs, mode: *mode, blocks, errors, summary }
     }
 

@@ -101,7 +101,7 @@ fn no_fixture_makes_the_replay_panic() {
     cancun["blockHashes"] = json!({});
 
     let parallel = ParallelConfig { threads: 2, min_gas: 0, ..ParallelConfig::default() };
-    let runner = Runner::new(RunConfig { parallel, runs: 1, mode: Mode::Both }).unwrap();
+    let runner = Runner::new(RunConfig { parallel, runs: 1, ..RunConfig::default() }).unwrap();
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let mut executed = 0;
     for case in 0..CASES {
@@ -113,7 +113,7 @@ fn no_fixture_makes_the_replay_panic() {
             continue;
         };
         let Ok(block) = PreparedBlock::new("case", fixture, None) else { continue };
-        let report = runner.run(&block, || ());
+        let report = runner.run(&block, None, || ());
         assert_ne!(report.equal_to_sequential, Some(false), "{value}: {:?}", report.divergence);
         executed += 1;
     }

@@ -4,6 +4,8 @@ use crate::{
     BlockReport, CriticalPath, PreparedBlock,
     checks::{self, Checks, Outcome},
     compare::{Execution, compare},
+    hints::{HintReport, HintSource, Variant},
+    prediction::BlockExpectations,
 };
 use alloy_consensus::EthereumReceipt;
 use cpu_time::ProcessTime;
@@ -41,6 +43,17 @@ pub struct RunConfig {
     pub runs: usize,
     /// Which executions to run.
     pub mode: Mode,
+    /// Where the expectations come from that [`Runner::run`] is given.
+    pub hints: HintSource,
+    /// Also time parallel runs with one use of the expectations less, each in turn.
+    pub ablate: bool,
+}
+
+impl Default for RunConfig {
+    fn default() -> Self {
+        let parallel = ParallelConfig::default();
+        Self { parallel, runs: 15, mode: Mode::Both, hints: HintSource::Off, ablate: false }
+    }
 }
 
 /// Runs blocks on a pool of threads that outlives them.
@@ -83,10 +96,19 @@ impl Runner {
 
     /// Runs a block: executes and checks it, compares the executions, then measures. `tick` is
     /// called after every timed run.
-    pub fn run(&self, block: &PreparedBlock, mut tick: impl FnMut()) -> BlockReport {
+    ///
+    /// Parallel executions are guided by `expectations`, where there are any.
+    pub fn run(
+        &self,
+        block: &PreparedBlock,
+        expectations: Option<&BlockExpectations>,
+        mut tick: impl FnMut(),
+    ) -> BlockReport {
         let mode = self.config.mode;
         let sequential = (mode != Mode::Parallel).then(|| sequential(block));
-        let observed = (mode != Mode::Sequential).then(|| self.parallel(block, &self.observed));
+        let guided = Guided { block, expectations };
+        let observed = |variant| self.parallel(&guided, variant);
+        let observed = (mode != Mode::Sequential).then(|| observed(Variant::ALL));
         let (parallel, stats) = match observed {
             Some(Ok((execution, stats))) => (Some(Ok(execution)), Some(stats)),
             Some(Err(error)) => (Some(Err(error)), None),
@@ -118,60 +140,105 @@ impl Runner {
             report.set_critical_path(critical_path_share(block), self.config.parallel.threads);
             if let Some(stats) = &stats {
                 report.set_stats(stats);
+                report.hints = expectations.map(|known| HintReport::new(self.config.hints, known));
             }
-            self.measure(block, &sequential, &parallel, &mut report, &mut tick);
+            if let Some(hints) = &mut report.hints {
+                let without = self.parallel(&guided, Variant::NONE).ok();
+                hints.re_executions_without = without.map(|(_, stats)| stats.re_executions);
+            }
+            self.measure(&guided, &sequential, &parallel, &mut report, &mut tick);
         }
         report
     }
 
-    /// Times both executions in turns, so that both see the same machine. Every parallel result
+    /// Times all executions in turns, so that they see the same machine. Every parallel result
     /// must still be the right one, whatever the schedule was.
     fn measure(
         &self,
-        block: &PreparedBlock,
+        guided: &Guided<'_>,
         sequential: &Option<Result<Execution, ExecuteError>>,
         parallel: &Option<Result<Execution, ExecuteError>>,
         report: &mut BlockReport,
         tick: &mut impl FnMut(),
     ) {
+        let block = guided.block;
         let repeat = repetitions(sequential.is_some(), block, &self.timed);
-        let (mut in_order, mut at_once) = (Times::new(repeat), Times::new(repeat));
+        let variants = self.variants(parallel.is_some(), guided.expectations.is_some());
+        let mut in_order = Times::new(repeat);
+        let mut at_once: Vec<_> = variants.iter().map(|_| Times::new(repeat)).collect();
+        let Some(expected) = sequential.as_ref().or(parallel.as_ref()) else { return };
+        let turns = variants.len() + 1;
         for run in 0..self.config.runs {
             // Who goes first alternates: the second finds warmer caches.
-            for turn in 0..2 {
-                if (run + turn) % 2 == 0 && sequential.is_some() {
-                    in_order.time(|| run_sequential(block));
-                }
-                if (run + turn) % 2 == 1 && parallel.is_some() {
-                    let outputs = at_once.time(|| run_parallel(block, &self.timed));
-                    let Some(expected) = sequential.as_ref().or(parallel.as_ref()) else {
-                        continue;
-                    };
-                    for output in outputs {
-                        let divergence = compare(block, expected, &output.map(from_parallel));
-                        if divergence.is_some() {
-                            report.equal_to_sequential = Some(false);
-                            report.divergence = divergence;
-                            return;
-                        }
+            for turn in (0..turns).map(|turn| (run + turn) % turns) {
+                let Some(variant) = variants.get(turn) else {
+                    if sequential.is_some() {
+                        in_order.time(|| run_sequential(block));
+                    }
+                    continue;
+                };
+                let outputs = at_once[turn].time(|| guided.run(*variant, &self.timed));
+                for output in outputs {
+                    let divergence = compare(block, expected, &output.map(from_parallel));
+                    if divergence.is_some() {
+                        report.equal_to_sequential = Some(false);
+                        report.divergence = divergence;
+                        return;
                     }
                 }
             }
             tick();
         }
-        report.set_times(in_order.medians(), at_once.medians());
+        report.set_times(in_order.medians(), at_once.first().and_then(Times::medians));
+        for (variant, times) in variants.iter().zip(&at_once) {
+            if let (Some(off), Some((wall, _))) = (variant.off, times.medians()) {
+                report.set_time_without(off, wall);
+            }
+        }
+    }
+
+    /// The parallel executions to time, the one that counts first.
+    fn variants(&self, parallel: bool, hints: bool) -> Vec<Variant> {
+        let mut variants = Vec::new();
+        if parallel {
+            variants.push(Variant::ALL);
+        }
+        if parallel && hints {
+            variants.push(Variant::NONE);
+        }
+        if parallel && hints && self.config.ablate {
+            variants.extend(Variant::ablated());
+        }
+        variants
     }
 
     fn parallel(
         &self,
-        block: &PreparedBlock,
-        executor: &ParallelExecutor<Ethereum>,
+        guided: &Guided<'_>,
+        variant: Variant,
     ) -> Result<(Execution, ExecStats), ExecuteError> {
         // The first run fills the caches, the second shows what a run looks like.
-        run_parallel(block, executor)?;
-        let output = run_parallel(block, executor)?;
+        guided.run(variant, &self.observed)?;
+        let output = guided.run(variant, &self.observed)?;
         let stats = output.stats;
         Ok((from_parallel(output), stats))
+    }
+}
+
+/// A block with what is expected of it.
+struct Guided<'a> {
+    block: &'a PreparedBlock,
+    expectations: Option<&'a BlockExpectations>,
+}
+
+impl Guided<'_> {
+    fn run(
+        &self,
+        variant: Variant,
+        executor: &ParallelExecutor<Ethereum>,
+    ) -> Result<BlockOutput<EthereumReceipt>, ExecuteError> {
+        let (block, guidance) = (self.block, variant.guidance(self.expectations));
+        executor.execute_guided(block.factory(), block.input(), guidance, &block.pre_state)
     }
 }
 

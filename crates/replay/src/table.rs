@@ -1,6 +1,9 @@
 //! The report for people.
 
-use crate::{BlockReport, PredictionScore, Report, Summary, checks::Check, report::CheckDetail};
+use crate::{
+    BlockReport, PredictionScore, Report, Summary, checks::Check, report::CheckDetail,
+    table_hints::write_hints,
+};
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use std::{collections::BTreeMap, fmt::Write};
 
@@ -195,6 +198,7 @@ fn write_summary(text: &mut String, report: &Report) {
     if !rates.is_empty() {
         let _ = writeln!(text, "throughput: {}", rates.join(", "));
     }
+    write_hints(text, &report.blocks);
     write_prediction(text, &report.blocks);
 }
 

@@ -111,10 +111,10 @@ fn load(folder: &Path, number: u64) -> BlockFixture {
 #[track_caller]
 fn replay(folder: &Path, blocks: u64, state_roots: bool) {
     let parallel = warpline_executor::ParallelConfig { threads: 2, ..Default::default() };
-    let runner = Runner::new(RunConfig { parallel, runs: 1, mode: Mode::Both }).unwrap();
+    let runner = Runner::new(RunConfig { parallel, runs: 1, ..RunConfig::default() }).unwrap();
     for number in 1..=blocks {
         let block = load_block(&file(folder, number), None).unwrap();
-        let report = runner.run(&block, || ());
+        let report = runner.run(&block, None, || ());
         assert!(report.verified(), "{number}: {report:?}");
         if state_roots {
             let state_root = state_root_of(&block);

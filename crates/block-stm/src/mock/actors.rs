@@ -1,7 +1,7 @@
 //! The actors of a block, as step machines: one front, and helpers.
 
 use super::{Effect, KEYS, Key, Machine, MockBlock, State, parent, value};
-use crate::{Ahead, FrontStep, Scheduler, VersionedMap, sync::Mutex};
+use crate::{Ahead, FrontStep, Progress, Scheduler, VersionedMap, sync::Mutex};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How far past a transaction its readers are looked for.
@@ -18,6 +18,7 @@ pub(crate) struct Counts {
     pub(crate) hopeless: AtomicU64,
     pub(crate) waits: AtomicU64,
     pub(crate) recalled: AtomicU64,
+    pub(crate) put_off: AtomicU64,
 }
 
 fn count(counter: &AtomicU64) {
@@ -77,6 +78,8 @@ pub(crate) enum Step {
     WaitFor(usize),
     /// Must call [`Scheduler::wait_for_outcome`] before the next step.
     WaitForOutcome(usize),
+    /// Must call [`Scheduler::wait_for_work`] before the next step.
+    WaitForWork,
     Ended,
 }
 
@@ -97,6 +100,7 @@ pub(crate) fn drive(scheduler: &Scheduler, actor: &mut impl Actor, mut between: 
             Step::Ran => {}
             Step::WaitFor(tx) => scheduler.wait_for(tx),
             Step::WaitForOutcome(tx) => scheduler.wait_for_outcome(tx),
+            Step::WaitForWork => scheduler.wait_for_work(),
             Step::Ended => return,
         }
     }
@@ -130,7 +134,31 @@ impl<'s, 'b> Speculation<'s, 'b> {
         self.tx as u32 + 1
     }
 
+    /// Before anything is read: what to do about the writers that are expected before it. Says
+    /// nothing where all of them have finished.
+    fn meet(&self) -> Option<Step> {
+        let Shared { block, scheduler, counts, .. } = self.shared;
+        for need in block.needs.get(self.tx)?.iter().filter(|need| (**need as usize) < self.tx) {
+            match scheduler.progress(*need as usize) {
+                Progress::Finished => {}
+                Progress::Running => {
+                    count(&counts.waits);
+                    return Some(Step::WaitFor(*need as usize));
+                }
+                Progress::NotStarted => {
+                    count(&counts.put_off);
+                    scheduler.put_off(self.tx);
+                    return Some(Step::Ended);
+                }
+            }
+        }
+        None
+    }
+
     fn read(&mut self, key: u8) -> Step {
+        if let Some(step) = self.meet() {
+            return step;
+        }
         let Shared { scheduler, memory, counts, .. } = self.shared;
         let found = memory.read(&Key(key), self.version());
         if let Some(found) = &found {
@@ -270,7 +298,10 @@ impl<'s, 'b> Helper<'s, 'b> {
 impl Actor for Helper<'_, '_> {
     fn step(&mut self) -> Step {
         let Some(current) = &mut self.current else {
-            let Some(tx) = self.shared.scheduler.claim() else { return Step::Ended };
+            let Some(tx) = self.shared.scheduler.claim_now() else {
+                let more = self.shared.scheduler.may_have_more();
+                return if more { Step::WaitForWork } else { Step::Ended };
+            };
             self.current = Some(Speculation::new(self.shared, tx));
             return Step::Ran;
         };

@@ -324,7 +324,11 @@ fn loom_writes_of_two_threads_to_one_key_are_both_kept() {
 }
 
 /// A front and a helper take a whole block through all phases.
-fn whole_block(preemptions: usize, ops: &'static [&'static [Op]]) {
+fn whole_block(
+    preemptions: usize,
+    ops: &'static [&'static [Op]],
+    needs: &'static [&'static [u32]],
+) {
     explore(preemptions, move || {
         let tx = |ops: &&[Op]| MockTx {
             plan: TxPlan::Ahead { group: 0 },
@@ -333,6 +337,7 @@ fn whole_block(preemptions: usize, ops: &'static [&'static [Op]]) {
         };
         let block: &'static MockBlock = Box::leak(Box::new(MockBlock {
             txs: ops.iter().map(tx).collect(),
+            needs: needs.iter().map(|needs| needs.to_vec()).collect(),
             ..MockBlock::default()
         }));
         let shared = Arc::new(Shared::new(block));
@@ -350,10 +355,16 @@ fn whole_block(preemptions: usize, ops: &'static [&'static [Op]]) {
 #[test]
 fn loom_two_dependent_transactions_equal_the_serial_fold() {
     const COUNT: &[Op] = &[Op::Read(1), Op::Write(1)];
-    whole_block(3, &[COUNT, COUNT]);
+    whole_block(3, &[COUNT, COUNT], &[]);
+}
+
+#[test]
+fn loom_two_transactions_that_are_expected_to_meet_equal_the_serial_fold() {
+    const COUNT: &[Op] = &[Op::Read(1), Op::Write(1)];
+    whole_block(2, &[COUNT, COUNT], &[&[], &[0]]);
 }
 
 #[test]
 fn loom_three_transactions_with_a_conflict_equal_the_serial_fold() {
-    whole_block(2, &[&[Op::Write(1)], &[Op::Read(1), Op::Write(2)], &[Op::Read(2)]]);
+    whole_block(2, &[&[Op::Write(1)], &[Op::Read(1), Op::Write(2)], &[Op::Read(2)]], &[]);
 }

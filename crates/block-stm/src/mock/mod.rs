@@ -14,7 +14,7 @@ mod threads;
 
 use crate::{Plan, TxPlan};
 use core::hash::{Hash, Hasher};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Keys there are. Few, so that transactions meet.
 pub(crate) const KEYS: u8 = 6;
@@ -52,6 +52,8 @@ pub(crate) struct MockBlock {
     pub(crate) lead: u64,
     pub(crate) work: Vec<u64>,
     pub(crate) first: Vec<usize>,
+    /// What transactions are expected to need, rightly or not.
+    pub(crate) needs: Vec<Vec<u32>>,
     /// The front fails at this transaction and gives the block up.
     pub(crate) stops_at: Option<usize>,
 }
@@ -166,6 +168,8 @@ impl MockBlock {
             lead: self.lead,
             work: self.work.clone(),
             first: self.first.clone(),
+            needs: Arc::new(self.needs.iter().map(|needs| needs.iter().copied()).collect()),
+            early: true,
         }
     }
 }

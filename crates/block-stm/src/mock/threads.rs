@@ -36,19 +36,24 @@ fn block() -> impl Strategy<Value = MockBlock> {
     let txs = prop::collection::vec(tx(), 0..40);
     let first = prop::collection::vec(0..45_usize, 0..4);
     let work = prop_oneof![Just(Vec::new()), prop::collection::vec(0..100_u64, 40)];
+    let needs = prop_oneof![
+        Just(Vec::new()),
+        prop::collection::vec(prop::collection::vec(0..40_u32, 0..3), 40),
+    ];
     let stops_at = prop::option::weighted(0.1, 0..40_usize);
     let families = prop_oneof![
         Just(Vec::new()),
         Just(vec![0; GROUPS as usize]),
         Just((0..GROUPS).map(|group| group / 2).collect()),
     ];
-    (txs, families, 0..6_u64, work, first, stops_at).prop_map(
-        |(txs, families, lead, work, first, stops_at)| MockBlock {
+    (txs, families, 0..6_u64, work, first, needs, stops_at).prop_map(
+        |(txs, families, lead, work, first, needs, stops_at)| MockBlock {
             txs,
             families,
             lead,
             work,
             first,
+            needs,
             stops_at,
         },
     )

@@ -7,8 +7,9 @@ use crate::{
         dialect::Dialect,
         memory::{Memory, PublishSink},
         plan::{looks_like_transfer, plan},
+        prefetch::Prefetch,
         rehearsal::Rehearsal,
-        speculate::{Outcome, Shared, Speculator},
+        speculate::{Outcome, Shared, Speculator, Waited},
         validate::{Envelope, Scratch, validate},
     },
 };
@@ -40,9 +41,16 @@ type CanonicalExecutor<'s, 'a, F, P> = <F as BlockExecutorFactory>::Executor<
     revm::inspector::NoOpInspector,
 >;
 
+/// Who may work on a block besides the calling thread.
+#[derive(Clone, Copy)]
+pub(crate) struct Threads<'p> {
+    pub(crate) pool: &'p WorkerPool,
+    pub(crate) prefetchers: &'p WorkerPool,
+}
+
 pub(crate) fn execute<'a, F, P, T, S>(
     config: &ParallelConfig,
-    pool: &WorkerPool,
+    threads: Threads<'_>,
     memory: &Memory,
     factory: &'a F,
     input: &BlockInput<'a, F, T>,
@@ -61,9 +69,9 @@ where
     let start = Instant::now();
     let (plan, gas) = plan(input, guidance, config.lead);
     let several = plan.txs.iter().filter(|tx| matches!(tx, TxPlan::Ahead { .. })).nth(1).is_some();
-    let helpful = several && gas >= config.min_gas;
+    let helpful = several && gas >= config.min_gas && !guidance.is_serial();
     let rehearsal = config.rehearse.filter(|_| helpful).map(Rehearsal::new);
-    let helpers = if helpful && rehearsal.is_none() { pool.helpers() } else { 0 };
+    let helpers = if helpful && rehearsal.is_none() { threads.pool.helpers() } else { 0 };
     let scheduler = Scheduler::new(&plan);
     let beneficiary = input.env.block_env.beneficiary();
     let speculative = helpers > 0 || rehearsal.is_some();
@@ -74,6 +82,7 @@ where
         parent,
         memory,
         scheduler: &scheduler,
+        expected: guidance.order(),
         outcomes: (0..slots).map(|_| Mutex::new(None)).collect(),
         beneficiary,
         speculations: AtomicU64::new(0),
@@ -82,24 +91,33 @@ where
     };
     let job = |_: usize| {
         let mut speculator = Speculator::<_, _, _, S>::new(&shared);
-        while let Some(tx) = scheduler.claim() {
+        while let Some(tx) = scheduler.claim_or_wait() {
             speculator.run(tx);
         }
     };
-    let mut output = pool.run(helpers, &job, |help| {
-        let summons = Summons { help, start, gas, after: config.min_remaining };
-        let summons = (helpers > 0).then_some(summons);
-        let front = || {
-            let failed = FailedRead::default();
-            let mut front = Front::<_, _, _, S>::new(&shared, &failed, speculative, config.timings);
-            front.summons = summons;
-            front.rehearsal = rehearsal;
-            front.run()
-        };
-        let output = catch_unwind(AssertUnwindSafe(front))
-            .unwrap_or_else(|panic| Err(ExecuteError::Panicked(panic_message(&*panic))));
-        scheduler.stop();
-        output
+    let run = || {
+        threads.pool.run(helpers, &job, |help| {
+            let summons = Summons { help, start, gas, after: config.min_remaining };
+            let summons = (helpers > 0).then_some(summons);
+            let front = || {
+                let failed = FailedRead::default();
+                let mut front =
+                    Front::<_, _, _, S>::new(&shared, &failed, speculative, config.timings);
+                front.summons = summons;
+                front.rehearsal = rehearsal;
+                front.run()
+            };
+            let output = catch_unwind(AssertUnwindSafe(front))
+                .unwrap_or_else(|panic| Err(ExecuteError::Panicked(panic_message(&*panic))));
+            scheduler.stop();
+            output
+        })
+    };
+    let prefetch = Prefetch::new(guidance, parent, &scheduler);
+    let prefetchers = if prefetch.is_wanted() { threads.prefetchers.helpers() } else { 0 };
+    let mut output = threads.prefetchers.run(prefetchers, &|_| prefetch.run(), |help| {
+        help.summon();
+        run()
     })?;
     let stats = &mut output.stats;
     stats.threads = helpers as u64 + 1;
@@ -253,10 +271,10 @@ where
                     let outcome = self.shared.outcomes[tx].lock().take();
                     if let Some(outcome) = outcome {
                         if let Some(outcome) = self.still_true(tx, outcome) {
-                            if outcome.waited {
-                                scheduler.report_wasted(group);
-                            } else {
-                                scheduler.report_useful(group);
+                            match outcome.waited {
+                                Waited::Not => scheduler.report_useful(group),
+                                Waited::Worthwhile => scheduler.report_early(tx, true),
+                                Waited::InVain => scheduler.report_early(tx, false),
                             }
                             self.accept(outcome);
                             return Ok(());

@@ -6,9 +6,11 @@
 //! itself, so verdicts, gas and receipts are sequential by construction.
 
 mod dialect;
+mod expectations;
 mod front;
 mod memory;
 mod plan;
+mod prefetch;
 mod rehearsal;
 mod speculate;
 mod stats;
@@ -18,6 +20,7 @@ mod view;
 mod watch;
 
 pub use dialect::{AnyFactory, Dialect, Ethereum};
+pub use expectations::Expectations;
 pub use stats::ExecStats;
 
 use crate::{BlockInput, Env, ExecuteError, Guidance, ParentState};
@@ -27,6 +30,7 @@ use alloy_evm::{
     block::{BlockExecutionResult, BlockExecutorFactory, ExecutableTxParts},
 };
 use core::{marker::PhantomData, time::Duration};
+use front::Threads;
 use memory::Memory;
 use parking_lot::Mutex;
 use std::io;
@@ -47,6 +51,10 @@ pub struct ParallelConfig {
     /// Helpers are called when the rest of the block is expected to take at least this long,
     /// judged by the gas limits and by how long the block has taken so far.
     pub min_remaining: Duration,
+    /// Threads that do nothing but read the parent state where transactions are expected to look
+    /// ([`Guidance`]), while others execute. They wait for a disk most of the time, so there may
+    /// be more of them than cores; they stop where the state turns out to be in memory.
+    pub prefetchers: usize,
     /// Measure where the time goes ([`ExecStats`]); costs two clock readings per transaction.
     pub timings: bool,
     /// For tests: no thread helps. The calling thread runs transactions ahead itself, between
@@ -62,6 +70,7 @@ impl Default for ParallelConfig {
             lead: 4,
             min_gas: 400_000,
             min_remaining: Duration::from_micros(250),
+            prefetchers: 0,
             timings: false,
             rehearse: None,
         }
@@ -88,6 +97,7 @@ pub struct ParallelExecutor<D = AnyFactory> {
     dialect: PhantomData<D>,
     config: ParallelConfig,
     pool: WorkerPool,
+    prefetchers: WorkerPool,
     /// Kept between blocks for its memory.
     spare: Mutex<Vec<Memory>>,
 }
@@ -116,9 +126,10 @@ impl ParallelExecutor<Ethereum> {
 impl<D> ParallelExecutor<D> {
     fn start(config: ParallelConfig) -> io::Result<Self> {
         let pool = WorkerPool::new(config.threads.saturating_sub(1))?;
+        let prefetchers = WorkerPool::new(config.prefetchers)?;
         // The first block should not have to pay for what all others find ready.
         let spare = Mutex::new(vec![Memory::default()]);
-        Ok(Self { dialect: PhantomData, config, pool, spare })
+        Ok(Self { dialect: PhantomData, config, pool, prefetchers, spare })
     }
 
     /// The configuration in use.
@@ -220,7 +231,7 @@ impl<D> ParallelExecutor<D> {
         let mut memory = self.spare.lock().pop().unwrap_or_default();
         let output = front::execute::<_, _, _, S>(
             &self.config,
-            &self.pool,
+            Threads { pool: &self.pool, prefetchers: &self.prefetchers },
             &memory,
             factory,
             &input,

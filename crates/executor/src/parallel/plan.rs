@@ -48,7 +48,9 @@ where
     let txs: Vec<_> = input.txs.iter().map(plan_one).collect();
     let first = long_ones(input, &txs, &families, gas);
     let work = input.txs.iter().map(|tx| tx.tx().gas_limit()).collect();
-    (Plan { txs, groups: groups.len(), families, lead, work, first }, gas)
+    let needs = guidance.order().map(|expected| expected.needs().clone()).unwrap_or_default();
+    let (groups, early) = (groups.len(), guidance.uses.early);
+    (Plan { txs, groups, families, lead, work, first, needs, early }, gas)
 }
 
 /// Transactions that are alike in this are likely to write the same slots: same callee, same

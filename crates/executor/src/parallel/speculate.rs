@@ -4,8 +4,9 @@ use crate::{
     BlockInput, ParentState,
     parallel::{
         dialect::Dialect,
+        expectations::Expectations,
         memory::Memory,
-        view::{ReadLog, Speculation, View},
+        view::{ReadLog, Speculation, View, Waits},
         watch::BalanceWatch,
     },
 };
@@ -32,8 +33,37 @@ pub(crate) struct Outcome<R> {
     pub(crate) changes: Changes,
     pub(crate) log: ReadLog,
     pub(crate) watch: BalanceWatch,
-    /// Most of its time was spent waiting for earlier transactions.
-    pub(crate) waited: bool,
+    pub(crate) waited: Waited,
+}
+
+/// What waiting for earlier transactions did to a speculation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waited {
+    /// It did not wait.
+    Not,
+    /// It did, and starting before all was there was worth it.
+    Worthwhile,
+    /// It would better have been started later.
+    InVain,
+}
+
+/// What taking turns with another thread costs: two threads that do so in a chain win only if each
+/// gets more done than this before it waits.
+const TAKING_TURNS: Duration = Duration::from_micros(8);
+
+impl Waited {
+    /// `expected`: it was started although what it needs was still being made.
+    fn new(waits: Waits, spent: Duration, expected: bool) -> Self {
+        let Some(before) = waits.before else { return Self::Not };
+        let worth_it = match expected {
+            true => {
+                let work = spent.saturating_sub(waits.sum);
+                before > TAKING_TURNS && before * 3 > work && waits.sum * 3 < spent
+            }
+            false => waits.sum * 2 < spent,
+        };
+        if worth_it { Self::Worthwhile } else { Self::InVain }
+    }
 }
 
 /// Where a finished speculation waits for the front.
@@ -46,6 +76,8 @@ pub(crate) struct Shared<'s, 'a, F: BlockExecutorFactory, P, T> {
     pub(crate) parent: &'s P,
     pub(crate) memory: &'s Memory,
     pub(crate) scheduler: &'s Scheduler,
+    /// Where transactions are expected to meet.
+    pub(crate) expected: Option<&'s Expectations>,
     pub(crate) outcomes: Box<[OutcomeSlot<F::TxExecutionResult>]>,
     pub(crate) beneficiary: Address,
     pub(crate) speculations: AtomicU64,
@@ -118,6 +150,8 @@ impl<R> Outcome<R> {
 enum Failure {
     /// Something it read was written meanwhile: run it again.
     Outdated,
+    /// It needs what a transaction writes that nobody has begun with: run it after that.
+    TooEarly,
     /// An error, or a value that was about to change: leave it to the front.
     GivenUp,
 }
@@ -147,7 +181,8 @@ where
     }
 
     fn open(shared: &'s Shared<'s, 'a, F, P, T>) -> SpeculativeExecutor<'s, 'a, F, P> {
-        let view = View::new(shared.parent.open(), shared.memory, shared.scheduler);
+        let parent = shared.parent.open();
+        let view = View::new(parent, shared.memory, shared.scheduler, shared.expected);
         let evm = S::watched_evm(shared.factory, view, shared.input.env.clone());
         shared.factory.create_executor(evm, shared.input.ctx.clone())
     }
@@ -164,16 +199,21 @@ where
         let group = shared.scheduler.group(tx);
         let spent = start.elapsed();
         match outcome {
-            Ok(Ok((mut outcome, waited))) => {
-                outcome.waited = waited * 2 > spent;
+            Ok(Ok((mut outcome, waits))) => {
+                let expected = shared.expected.is_some_and(|known| !known.of(tx).is_empty());
+                outcome.waited = Waited::new(waits, spent, expected);
                 let changes = &outcome.changes;
                 shared.memory.publish(changes, tx as u32 + 1, group, shared.beneficiary);
                 shared.recall_readers(tx, changes);
                 *shared.outcomes[tx].lock() = Some(outcome);
                 claim.settle(Scheduler::finish);
-                shared.waiting.fetch_add(waited.as_nanos() as u64, Ordering::Relaxed);
+                shared.waiting.fetch_add(waits.sum.as_nanos() as u64, Ordering::Relaxed);
             }
             Ok(Err(Failure::Outdated)) => claim.settle(Scheduler::give_back),
+            Ok(Err(Failure::TooEarly)) => {
+                self.executor = None;
+                claim.settle(Scheduler::put_off);
+            }
             Ok(Err(Failure::GivenUp)) | Err(_) => {
                 self.executor = None;
                 shared.scheduler.report_wasted(group);
@@ -183,7 +223,7 @@ where
         shared.speculating.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
     }
 
-    fn execute(&mut self, tx: usize) -> Result<(Outcome<F::TxExecutionResult>, Duration), Failure> {
+    fn execute(&mut self, tx: usize) -> Result<(Outcome<F::TxExecutionResult>, Waits), Failure> {
         let executor = self.executor.get_or_insert_with(|| Self::open(self.shared));
         let input = &self.shared.input.txs[tx];
         S::begin(
@@ -196,18 +236,20 @@ where
             },
         );
         // A speculative error is never a verdict: the front will find out.
-        let mut result =
-            executor.execute_transaction_without_commit(input).map_err(|_| Failure::GivenUp)?;
+        let Ok(mut result) = executor.execute_transaction_without_commit(input) else {
+            let too_early = executor.evm().db().is_too_early();
+            return Err(if too_early { Failure::TooEarly } else { Failure::GivenUp });
+        };
         if !executor.evm().db().is_current() {
             return Err(Failure::Outdated);
         }
         let watch = S::take_watch(executor.evm_mut());
-        let (log, waited) = executor.evm().db().take_log().ok_or(Failure::GivenUp)?;
+        let (log, waits) = executor.evm().db().take_log().ok_or(Failure::GivenUp)?;
         // As many reads as accounts in the result: none was read twice.
         if log.accounts.len() > result.result().state.len() && log.is_torn() {
             return Err(Failure::Outdated);
         }
         let changes = S::boil_down(&mut result, |address| log.found(address));
-        Ok((Outcome { result, changes, log, watch, waited: false }, waited))
+        Ok((Outcome { result, changes, log, watch, waited: Waited::Not }, waits))
     }
 }

@@ -1,7 +1,11 @@
 //! The database a speculating transaction reads through: parent state overlaid with the writes of
 //! the transactions before it. Every read is logged for validation.
 
-use crate::parallel::{memory::Memory, watch::BalanceWatch};
+use crate::parallel::{
+    expectations::{Expectations, Meeting},
+    memory::{Memory, Written},
+    watch::BalanceWatch,
+};
 use alloy_evm::Database;
 use alloy_primitives::{Address, B256, U256, map::AddressMap};
 use core::fmt;
@@ -11,7 +15,7 @@ use revm::{
     state::{Account, AccountId, AccountInfo, Bytecode},
 };
 use std::time::{Duration, Instant};
-use warpline_block_stm::{Ahead, Scheduler};
+use warpline_block_stm::{Ahead, Progress, Scheduler};
 
 /// The account fields a transaction found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +51,15 @@ pub(crate) struct SlotRead {
     pub(crate) seen: U256,
     /// Who wrote it; `None` for the parent state.
     pub(crate) version: Option<u32>,
+}
+
+/// How a speculation waited for earlier transactions.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Waits {
+    /// How long it ran before it first waited; `None` where it did not wait.
+    pub(crate) before: Option<Duration>,
+    /// How long it waited in all.
+    pub(crate) sum: Duration,
 }
 
 /// Everything one speculative execution read.
@@ -114,13 +127,19 @@ pub struct View<'a, Db> {
     parent: Db,
     memory: &'a Memory,
     scheduler: &'a Scheduler,
+    expected: Option<&'a Expectations>,
+    /// Where the current transaction is expected to meet earlier ones.
+    meetings: &'a [Meeting],
     current: Speculation,
     log: ReadLog,
     /// Filled by whoever watches the execution.
     pub(crate) watch: BalanceWatch,
-    waited: Duration,
+    begun: Instant,
+    waits: Waits,
     /// Something was committed here, which a speculation must not do: its outcome is not used.
     spoiled: bool,
+    /// It was given up because nobody has begun with a transaction that it needs.
+    too_early: bool,
 }
 
 impl<Db> fmt::Debug for View<'_, Db> {
@@ -130,27 +149,44 @@ impl<Db> fmt::Debug for View<'_, Db> {
 }
 
 impl<'a, Db> View<'a, Db> {
-    pub(crate) fn new(parent: Db, memory: &'a Memory, scheduler: &'a Scheduler) -> Self {
+    pub(crate) fn new(
+        parent: Db,
+        memory: &'a Memory,
+        scheduler: &'a Scheduler,
+        expected: Option<&'a Expectations>,
+    ) -> Self {
         Self {
             parent,
             memory,
             scheduler,
+            expected,
+            meetings: &[],
             current: Speculation::default(),
             log: ReadLog::default(),
             watch: BalanceWatch::default(),
-            waited: Duration::ZERO,
+            begun: Instant::now(),
+            waits: Waits::default(),
             spoiled: false,
+            too_early: false,
         }
     }
 
     /// Starts the next speculation.
     pub(crate) fn begin(&mut self, current: Speculation) {
         self.current = current;
+        self.meetings = self.expected.map_or(&[], |known| known.of(current.tx));
         self.log.accounts.clear();
         self.log.slots.clear();
         self.watch = BalanceWatch::new(current.creates);
-        self.waited = Duration::ZERO;
+        self.begun = Instant::now();
+        self.waits = Waits::default();
         self.spoiled = false;
+        self.too_early = false;
+    }
+
+    /// Whether the speculation ended because it needs what nobody has begun to write.
+    pub(crate) const fn is_too_early(&self) -> bool {
+        self.too_early
     }
 
     /// Whether every slot that was read still has the writer it was read from.
@@ -163,9 +199,9 @@ impl<'a, Db> View<'a, Db> {
 
     /// The reads of the speculation that just ended, and how long it waited for others. `None`
     /// if its outcome cannot be used.
-    pub(crate) fn take_log(&self) -> Option<(ReadLog, Duration)> {
+    pub(crate) fn take_log(&self) -> Option<(ReadLog, Waits)> {
         // A copy of the right size: the log itself keeps its room for the next transaction.
-        (!self.spoiled).then(|| (self.log.clone(), self.waited))
+        (!self.spoiled).then(|| (self.log.clone(), self.waits))
     }
 
     /// The version below which this transaction reads.
@@ -175,17 +211,52 @@ impl<'a, Db> View<'a, Db> {
     }
 
     /// Decides about a value that others may be about to overwrite. `true`: read it again.
-    fn settle(&mut self, version: u32, group: u32) -> Result<bool, Interrupted> {
-        match self.scheduler.ahead_of(self.current.tx, version, group) {
+    fn settle(&mut self, written: &Written<U256>) -> Result<bool, Interrupted> {
+        match self.scheduler.ahead_of(self.current.tx, written.version, written.group) {
             Ahead::Clear => Ok(false),
             Ahead::Hopeless => Err(Interrupted),
             Ahead::WaitFor(tx) => {
-                let start = Instant::now();
-                self.scheduler.wait_for(tx);
-                self.waited += start.elapsed();
+                self.wait_for(tx);
                 Ok(true)
             }
         }
+    }
+
+    /// The same where the last writer is expected to be a certain one, which had come so far before
+    /// the value was read.
+    fn settle_meeting(
+        &mut self,
+        writer: usize,
+        progress: Progress,
+        version: Option<u32>,
+    ) -> Result<bool, Interrupted> {
+        match progress {
+            _ if version.is_some_and(|version| version > writer as u32) => Ok(false),
+            // It turns out not to have written the slot.
+            Progress::Finished => Ok(false),
+            Progress::Running => {
+                self.wait_for(writer);
+                Ok(true)
+            }
+            Progress::NotStarted => {
+                self.too_early = true;
+                Err(Interrupted)
+            }
+        }
+    }
+
+    fn wait_for(&mut self, tx: usize) {
+        let start = Instant::now();
+        self.scheduler.wait_for(tx);
+        self.waits.before.get_or_insert(start - self.begun);
+        self.waits.sum += start.elapsed();
+    }
+
+    /// The transaction that is expected to write this slot last before the current one.
+    #[inline]
+    fn meets(&self, address: &Address, key: &U256) -> Option<usize> {
+        let meeting = self.meetings.iter().find(|m| m.key == *key && m.address == *address)?;
+        Some(meeting.writer as usize)
     }
 }
 
@@ -204,23 +275,30 @@ impl<Db: Database> View<'_, Db> {
         address: Address,
         key: U256,
     ) -> Result<U256, ViewError<Db::Error>> {
+        let writer = self.meets(&address, &key);
         let (seen, version) = loop {
-            match self.memory.slot(address, key, self.version()) {
-                None => {
-                    // As revm's `State`: what does not exist has no storage.
-                    let known = account.and_then(|at| self.log.accounts.get(at as usize));
-                    let value = match known {
-                        Some(AccountRead { seen: None, .. }) => U256::ZERO,
-                        _ => self.parent.storage(address, key).map_err(ViewError::Parent)?,
-                    };
-                    break (value, None);
-                }
-                Some(written) => {
-                    if !self.settle(written.version, written.group)? {
-                        break (written.value, Some(written.version));
-                    }
-                }
+            // Before the slot: if it has finished by now, its writes are there.
+            let writer = writer.map(|writer| (writer, self.scheduler.progress(writer)));
+            let written = self.memory.slot(address, key, self.version());
+            let version = written.as_ref().map(|written| written.version);
+            let again = match (writer, &written) {
+                (Some((writer, progress)), _) => self.settle_meeting(writer, progress, version)?,
+                (None, Some(written)) => self.settle(written)?,
+                (None, None) => false,
+            };
+            if again {
+                continue;
             }
+            if let Some(written) = written {
+                break (written.value, version);
+            }
+            // As revm's `State`: what does not exist has no storage.
+            let known = account.and_then(|at| self.log.accounts.get(at as usize));
+            let value = match known {
+                Some(AccountRead { seen: None, .. }) => U256::ZERO,
+                _ => self.parent.storage(address, key).map_err(ViewError::Parent)?,
+            };
+            break (value, None);
         };
         self.log.slots.push(SlotRead { account, address, key, seen, version });
         Ok(seen)

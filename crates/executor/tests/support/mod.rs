@@ -8,7 +8,7 @@ use core::time::Duration;
 use revm::{context::TxEnv, primitives::hardfork::SpecId};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use warpline_executor::{
-    AnyFactory, BlockInput, Dialect, Ethereum, ExecStats, ExecuteError, ParallelConfig,
+    AnyFactory, BlockInput, Dialect, Ethereum, ExecStats, ExecuteError, Guidance, ParallelConfig,
     ParallelExecutor, ParentState, PreparedTx, execute_sequential,
 };
 use warpline_merger::diff_from_bundle;
@@ -35,7 +35,7 @@ impl Case {
         Self { name, factory: block.rules.factory(), txs: prepared(&block), block }
     }
 
-    fn input(&self) -> BlockInput<'_, Factory, PreparedTx<TxEnv, Transaction>> {
+    pub(crate) fn input(&self) -> BlockInput<'_, Factory, PreparedTx<TxEnv, Transaction>> {
         BlockInput { env: self.block.env.clone(), ctx: self.block.ctx.as_eth(), txs: &self.txs }
     }
 
@@ -57,7 +57,16 @@ impl Case {
         executor: &ParallelExecutor<D>,
         parent: &impl ParentState,
     ) -> Result<(Done, ExecStats), ExecuteError> {
-        let mut output = executor.execute_block(&self.factory, self.input(), parent)?;
+        self.guided(executor, Guidance::default(), parent)
+    }
+
+    pub(crate) fn guided<D: Dialect<Factory>>(
+        &self,
+        executor: &ParallelExecutor<D>,
+        guidance: Guidance<'_>,
+        parent: &impl ParentState,
+    ) -> Result<(Done, ExecStats), ExecuteError> {
+        let mut output = executor.execute_guided(&self.factory, self.input(), guidance, parent)?;
         output.diff.sort();
         Ok(((output.result, output.diff), output.stats))
     }
