@@ -8,11 +8,14 @@
 //!
 //! What is absent: threads. Nothing here synchronises, and nothing here runs an EVM.
 
+mod accesses;
 mod account;
 mod bundle;
 mod canonical;
 mod changes;
+mod index_changes;
 
+pub use accesses::Accesses;
 pub use account::AccountEntry;
 pub use bundle::diff_from_bundle;
 pub use canonical::{Adjustment, CanonicalState, CommitSink, NoSink};

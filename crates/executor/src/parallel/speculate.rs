@@ -48,6 +48,8 @@ pub(crate) struct Shared<'s, 'a, F: BlockExecutorFactory, P, T> {
     pub(crate) scheduler: &'s Scheduler,
     pub(crate) outcomes: Box<[OutcomeSlot<F::TxExecutionResult>]>,
     pub(crate) beneficiary: Address,
+    /// The block's access list is wanted.
+    pub(crate) list_accesses: bool,
     pub(crate) speculations: AtomicU64,
     /// Nanoseconds that threads spent speculating, and waiting inside that.
     pub(crate) speculating: AtomicU64,
@@ -207,7 +209,8 @@ where
         if log.accounts.len() > result.result().state.len() && log.is_torn() {
             return Err(Failure::Outdated);
         }
-        let changes = S::boil_down(&mut result, |address| log.found(address));
+        let changes =
+            S::boil_down(&mut result, |address| log.found(address), self.shared.list_accesses);
         Ok((Outcome { result, changes, log, watch, waited: false }, waited))
     }
 }
