@@ -5,6 +5,7 @@ use crate::{
     blame::{FailedRead, NotedDb},
     parallel::{
         dialect::Dialect,
+        foretold::Foretold,
         memory::{Memory, PublishSink},
         plan::{looks_like_transfer, plan},
         rehearsal::Rehearsal,
@@ -68,6 +69,7 @@ where
     let beneficiary = input.env.block_env.beneficiary();
     let speculative = helpers > 0 || rehearsal.is_some();
     let slots = if speculative { input.txs.len() } else { 0 };
+    let foretold = guidance.access_list.filter(|_| speculative).map(Foretold::new);
     let shared = Shared {
         factory,
         input,
@@ -76,6 +78,7 @@ where
         scheduler: &scheduler,
         outcomes: (0..slots).map(|_| Mutex::new(None)).collect(),
         beneficiary,
+        foretold: foretold.as_ref(),
         list_accesses: guidance.list_accesses,
         speculations: AtomicU64::new(0),
         speculating: AtomicU64::new(0),
@@ -179,7 +182,8 @@ where
         timings: bool,
     ) -> Self {
         let input = shared.input;
-        let memory = speculative.then_some(shared.memory);
+        let shown = speculative && shared.foretold.is_none();
+        let memory = shown.then_some(shared.memory);
         let sink = PublishSink::new(memory, shared.beneficiary);
         let mut state = CanonicalState::new(NotedDb::new(shared.parent.open(), failed), sink);
         state.reserve(input.txs.len());

@@ -6,6 +6,7 @@
 //! itself, so verdicts, gas and receipts are sequential by construction.
 
 mod dialect;
+mod foretold;
 mod front;
 mod memory;
 mod plan;

@@ -4,6 +4,7 @@ use crate::{
     BlockInput, ParentState,
     parallel::{
         dialect::Dialect,
+        foretold::Foretold,
         memory::Memory,
         view::{ReadLog, Speculation, View},
         watch::BalanceWatch,
@@ -48,6 +49,8 @@ pub(crate) struct Shared<'s, 'a, F: BlockExecutorFactory, P, T> {
     pub(crate) scheduler: &'s Scheduler,
     pub(crate) outcomes: Box<[OutcomeSlot<F::TxExecutionResult>]>,
     pub(crate) beneficiary: Address,
+    /// What a supplied access list says. Then speculations need not see each other.
+    pub(crate) foretold: Option<&'s Foretold<'s>>,
     /// The block's access list is wanted.
     pub(crate) list_accesses: bool,
     pub(crate) speculations: AtomicU64,
@@ -149,7 +152,8 @@ where
     }
 
     fn open(shared: &'s Shared<'s, 'a, F, P, T>) -> SpeculativeExecutor<'s, 'a, F, P> {
-        let view = View::new(shared.parent.open(), shared.memory, shared.scheduler);
+        let parent = shared.parent.open();
+        let view = View::new(parent, shared.memory, shared.scheduler, shared.foretold);
         let evm = S::watched_evm(shared.factory, view, shared.input.env.clone());
         shared.factory.create_executor(evm, shared.input.ctx.clone())
     }
@@ -169,8 +173,10 @@ where
             Ok(Ok((mut outcome, waited))) => {
                 outcome.waited = waited * 2 > spent;
                 let changes = &outcome.changes;
-                shared.memory.publish(changes, tx as u32 + 1, group, shared.beneficiary);
-                shared.recall_readers(tx, changes);
+                if shared.foretold.is_none() {
+                    shared.memory.publish(changes, tx as u32 + 1, group, shared.beneficiary);
+                    shared.recall_readers(tx, changes);
+                }
                 *shared.outcomes[tx].lock() = Some(outcome);
                 claim.settle(Scheduler::finish);
                 shared.waiting.fetch_add(waited.as_nanos() as u64, Ordering::Relaxed);

@@ -1,7 +1,7 @@
 //! The database a speculating transaction reads through: parent state overlaid with the writes of
 //! the transactions before it. Every read is logged for validation.
 
-use crate::parallel::{memory::Memory, watch::BalanceWatch};
+use crate::parallel::{foretold::Foretold, memory::Memory, watch::BalanceWatch};
 use alloy_evm::Database;
 use alloy_primitives::{Address, B256, U256, map::AddressMap};
 use core::fmt;
@@ -114,6 +114,8 @@ pub struct View<'a, Db> {
     parent: Db,
     memory: &'a Memory,
     scheduler: &'a Scheduler,
+    /// Stands in for the memory, where there is one.
+    foretold: Option<&'a Foretold<'a>>,
     current: Speculation,
     log: ReadLog,
     /// Filled by whoever watches the execution.
@@ -130,11 +132,17 @@ impl<Db> fmt::Debug for View<'_, Db> {
 }
 
 impl<'a, Db> View<'a, Db> {
-    pub(crate) fn new(parent: Db, memory: &'a Memory, scheduler: &'a Scheduler) -> Self {
+    pub(crate) fn new(
+        parent: Db,
+        memory: &'a Memory,
+        scheduler: &'a Scheduler,
+        foretold: Option<&'a Foretold<'a>>,
+    ) -> Self {
         Self {
             parent,
             memory,
             scheduler,
+            foretold,
             current: Speculation::default(),
             log: ReadLog::default(),
             watch: BalanceWatch::default(),
@@ -155,10 +163,12 @@ impl<'a, Db> View<'a, Db> {
 
     /// Whether every slot that was read still has the writer it was read from.
     pub(crate) fn is_current(&self) -> bool {
-        self.log.slots.iter().all(|read| {
-            let now = self.memory.slot(read.address, read.key, self.version());
-            now.map(|written| written.version) == read.version
-        })
+        // What a list foretells does not change.
+        self.foretold.is_some()
+            || self.log.slots.iter().all(|read| {
+                let now = self.memory.slot(read.address, read.key, self.version());
+                now.map(|written| written.version) == read.version
+            })
     }
 
     /// The reads of the speculation that just ended, and how long it waited for others. `None`
@@ -172,6 +182,23 @@ impl<'a, Db> View<'a, Db> {
     #[inline]
     const fn version(&self) -> u32 {
         self.current.tx as u32 + 1
+    }
+
+    /// The value of a slot and who wrote it, once nobody is about to write it any more; `None`
+    /// where nobody has.
+    fn settled_slot(
+        &mut self,
+        address: Address,
+        key: U256,
+    ) -> Result<Option<(U256, u32)>, Interrupted> {
+        loop {
+            let Some(written) = self.memory.slot(address, key, self.version()) else {
+                return Ok(None);
+            };
+            if !self.settle(written.version, written.group)? {
+                return Ok(Some((written.value, written.version)));
+            }
+        }
     }
 
     /// Decides about a value that others may be about to overwrite. `true`: read it again.
@@ -204,22 +231,20 @@ impl<Db: Database> View<'_, Db> {
         address: Address,
         key: U256,
     ) -> Result<U256, ViewError<Db::Error>> {
-        let (seen, version) = loop {
-            match self.memory.slot(address, key, self.version()) {
-                None => {
-                    // As revm's `State`: what does not exist has no storage.
-                    let known = account.and_then(|at| self.log.accounts.get(at as usize));
-                    let value = match known {
-                        Some(AccountRead { seen: None, .. }) => U256::ZERO,
-                        _ => self.parent.storage(address, key).map_err(ViewError::Parent)?,
-                    };
-                    break (value, None);
-                }
-                Some(written) => {
-                    if !self.settle(written.version, written.group)? {
-                        break (written.value, Some(written.version));
-                    }
-                }
+        let written = match self.foretold {
+            Some(list) => list.slot(address, key, self.version()),
+            None => self.settled_slot(address, key)?,
+        };
+        let (seen, version) = match written {
+            Some((value, version)) => (value, Some(version)),
+            None => {
+                // As revm's `State`: what does not exist has no storage.
+                let known = account.and_then(|at| self.log.accounts.get(at as usize));
+                let value = match known {
+                    Some(AccountRead { seen: None, .. }) => U256::ZERO,
+                    _ => self.parent.storage(address, key).map_err(ViewError::Parent)?,
+                };
+                (value, None)
             }
         };
         self.log.slots.push(SlotRead { account, address, key, seen, version });
@@ -231,10 +256,19 @@ impl<Db: Database> revm::Database for View<'_, Db> {
     type Error = ViewError<Db::Error>;
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, Self::Error> {
-        let (mut info, mut from_parent) = match self.memory.accounts.read(&address, self.version())
-        {
+        let reader = self.version();
+        let written = match self.foretold {
+            Some(_) => None,
+            None => self.memory.accounts.read(&address, reader),
+        };
+        let (mut info, mut from_parent) = match written {
             Some(found) => (found.value, false),
-            None => (self.parent.basic(address).map_err(ViewError::Parent)?, true),
+            None => {
+                let info = self.parent.basic(address).map_err(ViewError::Parent)?;
+                let foretold =
+                    self.foretold.map(|list| list.account(address, reader, info.clone()));
+                foretold.map_or((info, true), |(info, changed)| (info, !changed))
+            }
         };
         if let Some(info) = &mut info {
             // Earlier transactions of the same sender raise its nonce: assume they will have.
