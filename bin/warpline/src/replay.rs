@@ -41,6 +41,11 @@ pub(crate) struct ReplayArgs {
     #[arg(long, value_name = "NAME|FILE", value_parser = parse_chain)]
     chain: Option<ChainSpec>,
 
+    /// Also make the access list of every block (EIP-7928), check it against revm's, and time the
+    /// block with its list as the hint.
+    #[arg(long)]
+    access_lists: bool,
+
     /// Also write the report as JSON (`-` for standard output).
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -94,6 +99,9 @@ pub(crate) fn run(args: ReplayArgs) -> Result<ExitCode> {
                 progress.set_message(block.label.clone());
                 let mut report = runner.run(&block, || progress.inc(1));
                 report.predict(&block, &mut predictor);
+                if args.access_lists && report.verified() {
+                    report.access_list = Some(runner.access_list(&block));
+                }
                 blocks.push(report);
             }
             Err(failure) => failures.push(failure),

@@ -13,6 +13,7 @@ mod account;
 mod bundle;
 mod canonical;
 mod changes;
+mod difference;
 mod index_changes;
 
 pub use accesses::Accesses;
@@ -20,3 +21,4 @@ pub use account::AccountEntry;
 pub use bundle::diff_from_bundle;
 pub use canonical::{Adjustment, CanonicalState, CommitSink, NoSink};
 pub use changes::{AccountChange, Changes, Fate, SlotChange};
+pub use difference::{ListDifference, ListEntry, first_list_difference};
