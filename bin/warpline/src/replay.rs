@@ -47,6 +47,11 @@ pub(crate) struct ReplayArgs {
     #[command(flatten)]
     hints: HintArgs,
 
+    /// Also make the access list of every block (EIP-7928), check it against revm's, and time the
+    /// block with its list as the hint.
+    #[arg(long)]
+    access_lists: bool,
+
     /// Also write the report as JSON (`-` for standard output).
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -153,6 +158,9 @@ pub(crate) fn run(args: ReplayArgs) -> Result<ExitCode> {
                 let expected = args.hints.expect(&block, &predictor);
                 let mut report = runner.run(&block, expected.as_ref(), || progress.inc(1));
                 report.predict(&block, &mut predictor);
+                if args.access_lists && report.verified() {
+                    report.access_list = Some(runner.access_list(&block));
+                }
                 blocks.push(report);
             }
             Err(failure) => failures.push(failure),

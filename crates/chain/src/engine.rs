@@ -1,14 +1,15 @@
 //! Sequential or parallel, behind one call.
 
 use alloy_consensus::Transaction;
+use alloy_eips::eip7928::BlockAccessList;
 use alloy_evm::{
     EvmFactory, RecoveredTx,
     block::{BlockExecutionResult, BlockExecutorFactory, ExecutableTxParts},
 };
 use std::io;
 use warpline_executor::{
-    AnyFactory, BlockInput, BlockOutput, Dialect, Env, Ethereum, ExecStats, ExecuteError,
-    ParallelConfig, ParallelExecutor, ParentState, execute_sequential,
+    AnyFactory, BlockInput, BlockOutput, Dialect, Env, Ethereum, ExecStats, ExecuteError, Guidance,
+    ParallelConfig, ParallelExecutor, ParentState, execute_sequential, execute_sequential_listed,
 };
 use warpline_merger::diff_from_bundle;
 use warpline_types::StateDiff;
@@ -20,13 +21,16 @@ pub struct Executed<R> {
     pub result: BlockExecutionResult<R>,
     /// What the block changed.
     pub diff: StateDiff,
+    /// What the block accessed (EIP-7928), where [`Guidance`] asks for it.
+    pub access_list: Option<BlockAccessList>,
     /// How it went; of an execution in order, only how many transactions there were.
     pub stats: ExecStats,
 }
 
 impl<R> From<BlockOutput<R>> for Executed<R> {
     fn from(output: BlockOutput<R>) -> Self {
-        Self { result: output.result, diff: output.diff, stats: output.stats }
+        let BlockOutput { result, diff, access_list, stats } = output;
+        Self { result, diff, access_list, stats }
     }
 }
 
@@ -75,6 +79,7 @@ impl Engine {
         &self,
         factory: &'a F,
         input: BlockInput<'a, F, T>,
+        guidance: Guidance<'_>,
         parent: &P,
     ) -> Result<Executed<F::Receipt>, ExecuteError>
     where
@@ -88,9 +93,9 @@ impl Engine {
     {
         match self {
             Self::Parallel(executor) => {
-                executor.execute_block(factory, input, parent).map(Into::into)
+                executor.execute_guided(factory, input, guidance, parent).map(Into::into)
             }
-            _ => self.execute_any(factory, input, parent),
+            _ => self.execute_any(factory, input, guidance, parent),
         }
     }
 
@@ -102,6 +107,7 @@ impl Engine {
         &self,
         factory: &'a F,
         input: BlockInput<'a, F, T>,
+        guidance: Guidance<'_>,
         parent: &P,
     ) -> Result<Executed<F::Receipt>, ExecuteError>
     where
@@ -114,17 +120,21 @@ impl Engine {
     {
         match self {
             Self::Sequential => {
-                let output = execute_sequential(factory, input, parent)?;
+                let output = match guidance.list_accesses {
+                    true => execute_sequential_listed(factory, input, parent),
+                    false => execute_sequential(factory, input, parent),
+                }?;
                 let diff = diff_from_bundle(&output.bundle);
                 let transactions = output.result.receipts.len() as u64;
                 let stats = ExecStats { transactions, threads: 1, ..ExecStats::default() };
-                Ok(Executed { result: output.result, diff, stats })
+                let access_list = output.access_list;
+                Ok(Executed { result: output.result, diff, access_list, stats })
             }
             Self::Parallel(executor) => {
-                executor.execute_any_block(factory, input, parent).map(Into::into)
+                executor.execute_any_block(factory, input, guidance, parent).map(Into::into)
             }
             Self::ParallelAny(executor) => {
-                executor.execute_block(factory, input, parent).map(Into::into)
+                executor.execute_guided(factory, input, guidance, parent).map(Into::into)
             }
         }
     }

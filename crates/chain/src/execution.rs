@@ -29,13 +29,13 @@ use alloy_hardforks::{EthereumHardfork, EthereumHardforks, ForkCondition};
 use alloy_primitives::{Address, B256, Bloom, KECCAK256_EMPTY};
 use revm::{
     context::{BlockEnv, TxEnv},
-    database_interface::bal::BalDatabase,
     primitives::hardfork::SpecId,
 };
 use warpline_chainspec::ChainSpec;
 use warpline_executor::{
-    BlockInput, EthReceiptBuilder, EthTransaction, ExecuteError, UnreachedEvmFactory,
+    BlockInput, EthReceiptBuilder, EthTransaction, ExecuteError, Guidance, UnreachedEvmFactory,
 };
+use warpline_merger::first_list_difference;
 use warpline_types::{StateDiff, TxIndex};
 
 /// The rules of a chain for its block executor, which must not know of the DAO fork: alloy-evm
@@ -64,16 +64,48 @@ trait Evms: EvmFactory<Tx = TxEnv, Spec = SpecId, BlockEnv = BlockEnv> + 'static
 impl<E: EvmFactory<Tx = TxEnv, Spec = SpecId, BlockEnv = BlockEnv> + 'static> Evms for E {}
 
 /// A block with all that its execution needs.
+#[derive(Clone, Copy)]
 pub(crate) struct Ready<'a> {
     pub(crate) rules: BlockRules<'a>,
     pub(crate) block: &'a Block<EthTransaction>,
     pub(crate) txs: &'a [Tx],
+    /// The list that the block came with.
+    supplied: Option<&'a BlockAccessList>,
+    /// The list is wanted even where no header commits to one.
+    listed: bool,
 }
 
 /// Ethereum's factory over a factory of EVMs.
 type Factory<E> = EthBlockExecutorFactory<EthReceiptBuilder, ExecutionRules, E>;
 
-impl Ready<'_> {
+impl<'a> Ready<'a> {
+    pub(crate) const fn new(
+        rules: BlockRules<'a>,
+        block: &'a Block<EthTransaction>,
+        txs: &'a [Tx],
+    ) -> Self {
+        Self { rules, block, txs, supplied: None, listed: false }
+    }
+
+    /// The same block with the block access list that it came with, if it did.
+    pub(crate) const fn with_list(self, supplied: Option<&'a BlockAccessList>) -> Self {
+        Self { supplied, ..self }
+    }
+
+    /// The same block, whose access list is wanted whatever the rules demand.
+    pub(crate) const fn listed(self, listed: bool) -> Self {
+        Self { listed, ..self }
+    }
+
+    fn guidance(&self) -> Guidance<'a> {
+        let demanded = self.rules.access_lists(self.block.header.timestamp);
+        Guidance {
+            access_list: self.supplied,
+            list_accesses: self.listed || demanded,
+            ..Guidance::default()
+        }
+    }
+
     fn factory<E>(&self, evms: E) -> Factory<E> {
         Factory::new(EthReceiptBuilder, ExecutionRules(self.rules.chain.clone()), evms)
     }
@@ -104,34 +136,38 @@ impl Ready<'_> {
         Ok(verified)
     }
 
-    /// Builds the block access list (EIP-7928), where the header commits to one, and checks it.
-    pub(crate) fn check_access_list<P: StateBefore>(&self, parent: &P) -> Result<(), ImportError> {
+    /// Checks the block access list (EIP-7928) that the execution gave, where the header commits
+    /// to one.
+    pub(crate) fn check_access_list(&self, verified: &Verified) -> Result<(), InvalidBlock> {
         let header = &self.block.header;
         if !self.rules.access_lists(header.timestamp) {
             return Ok(());
         }
-        let list = self.access_list(parent)?;
-        let items = total_bal_items(&list);
+        let list = verified.access_list.as_deref().unwrap_or_default();
+        let items = total_bal_items(list);
         if items > header.gas_limit / ITEM_COST as u64 {
             let detail = format_args!("{items} items");
-            return Err(InvalidBlock::new(Reason::AccessListSize, detail).into());
+            return Err(InvalidBlock::new(Reason::AccessListSize, detail));
         }
-        let hash = Some(compute_block_access_list_hash(&list));
-        InvalidBlock::compare(Reason::AccessList, &header.block_access_list_hash, &hash)?;
-        Ok(())
+        let difference = self.supplied.and_then(|supplied| first_list_difference(supplied, list));
+        if let Some(difference) = difference {
+            return Err(InvalidBlock::new(Reason::AccessList, difference));
+        }
+        let hash = Some(compute_block_access_list_hash(list));
+        InvalidBlock::compare(Reason::AccessList, &header.block_access_list_hash, &hash)
     }
 
-    /// The block access list of the block, which must be valid.
+    /// The block access list of the block, which must be valid, as revm's own builder makes it.
     pub(crate) fn access_list<P: StateBefore>(
         &self,
         parent: &P,
     ) -> Result<BlockAccessList, ImportError> {
-        let unreached = self.rules.unreached(&self.block.header, parent)?;
-        if unreached.is_empty() {
-            self.note_accesses(&self.factory(EthEvmFactory::default()), parent)
-        } else {
-            self.note_accesses(&self.factory(UnreachedEvmFactory(unreached)), parent)
-        }
+        let listed = Ready { listed: true, ..*self };
+        let executed = match self.drains_the_dao() {
+            true => listed.execute(&Engine::Sequential, &drain_dao(parent)?),
+            false => listed.execute(&Engine::Sequential, parent),
+        };
+        Ok(executed?.access_list.unwrap_or_default())
     }
 
     /// Executes the block without holding the outcome against a header.
@@ -143,10 +179,10 @@ impl Ready<'_> {
         let unreached = self.rules.unreached(&self.block.header, parent)?;
         Ok(if unreached.is_empty() {
             let factory = self.factory(EthEvmFactory::default());
-            engine.execute(&factory, self.input(), parent)?
+            engine.execute(&factory, self.input(), self.guidance(), parent)?
         } else {
             let factory = self.factory(UnreachedEvmFactory(unreached));
-            engine.execute_any(&factory, self.input(), parent)?
+            engine.execute_any(&factory, self.input(), self.guidance(), parent)?
         })
     }
 
@@ -199,11 +235,11 @@ impl Ready<'_> {
         let unreached = self.rules.unreached(&self.block.header, parent)?;
         if unreached.is_empty() {
             let factory = self.factory(EthEvmFactory::default());
-            let executed = engine.execute(&factory, self.input(), parent)?;
+            let executed = engine.execute(&factory, self.input(), self.guidance(), parent)?;
             self.check(&factory, executed, parent)
         } else {
             let factory = self.factory(UnreachedEvmFactory(unreached));
-            let executed = engine.execute_any(&factory, self.input(), parent)?;
+            let executed = engine.execute_any(&factory, self.input(), self.guidance(), parent)?;
             self.check(&factory, executed, parent)
         }
     }
@@ -216,7 +252,7 @@ impl Ready<'_> {
         parent: &P,
     ) -> Result<Verified, ImportError> {
         let (header, chain) = (&self.block.header, self.rules.chain);
-        let Executed { result, diff, .. } = executed;
+        let Executed { result, diff, access_list, .. } = executed;
         body::check_transactions(self.rules, self.block)?;
         InvalidBlock::compare(Reason::GasUsed, &header.gas_used, &result.gas_used)?;
         body::check_deposits(self.rules, header.timestamp, &result.receipts)?;
@@ -232,27 +268,7 @@ impl Ready<'_> {
             let requests = Some(result.requests.requests_hash());
             InvalidBlock::compare(Reason::RequestsHash, &header.requests_hash, &requests)?;
         }
-        Ok(Verified { receipts: result.receipts, roots, diff })
-    }
-
-    /// It takes one more execution, on a database that notes what every transaction touches.
-    fn note_accesses<E: Evms, P: StateBefore>(
-        &self,
-        factory: &Factory<E>,
-        parent: &P,
-    ) -> Result<BlockAccessList, ImportError> {
-        let input = self.input::<E>();
-        let noting = BalDatabase::new(Committed::new(parent.open())).with_bal_builder();
-        let evm = factory.evm_factory().create_evm(noting, input.env);
-        let mut executor = factory.create_executor(evm, input.ctx);
-        executor.apply_pre_execution_changes().map_err(ImportError::state)?;
-        for tx in self.txs {
-            executor.evm_mut().db_mut().bump_bal_index();
-            executor.execute_transaction(tx).map_err(ImportError::state)?;
-        }
-        executor.evm_mut().db_mut().bump_bal_index();
-        let (evm, _) = executor.finish().map_err(ImportError::state)?;
-        Ok(evm.into_db().bal_state.take_built_alloy_bal().unwrap_or_default())
+        Ok(Verified { receipts: result.receipts, roots, diff, access_list })
     }
 
     /// The roots of the state after every transaction, which receipts held before Byzantium. It
@@ -289,6 +305,8 @@ pub(crate) struct Verified {
     pub(crate) roots: Vec<B256>,
     /// What the block changed.
     pub(crate) diff: StateDiff,
+    /// What it accessed, where the rules or somebody else wanted to know.
+    pub(crate) access_list: Option<BlockAccessList>,
 }
 
 /// The state after the DAO's funds have moved.

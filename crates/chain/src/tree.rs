@@ -9,6 +9,7 @@ use crate::{
     state::BlockHashes,
 };
 use alloy_consensus::{Block, Header};
+use alloy_eips::eip7928::BlockAccessList;
 use alloy_primitives::{B256, U256, map::B256Map};
 use alloy_rlp::Encodable;
 use core::iter;
@@ -82,6 +83,20 @@ impl BlockTree {
         engine: &Engine,
         block: Block<EthTransaction>,
     ) -> Result<B256, InvalidBlock> {
+        self.import_listed(engine, block, None)
+    }
+
+    /// As [`BlockTree::import`], of a block that may come with its access list (EIP-7928): the
+    /// hint for its execution, and refused with the entry that differs.
+    ///
+    /// # Errors
+    /// The first rule that the block breaks.
+    pub fn import_listed(
+        &mut self,
+        engine: &Engine,
+        block: Block<EthTransaction>,
+        list: Option<&BlockAccessList>,
+    ) -> Result<B256, InvalidBlock> {
         let hash = block.header.hash_slow();
         if self.nodes.contains_key(&hash) {
             return Ok(hash);
@@ -99,12 +114,12 @@ impl BlockTree {
         let txs = body::recover(rules, &block)?;
         let hashes = Hashes { tree: self, parent: parent_hash };
         let before = Parent { state: &parent.state, hashes: &hashes };
-        let ready = Ready { rules, block: &block, txs: &txs };
+        let ready = Ready::new(rules, &block, &txs).with_list(list);
         let verified = ready.run(engine, &before).map_err(ImportError::into_invalid)?;
         let mut state = parent.state.clone();
         state.apply(&verified.diff);
         InvalidBlock::compare(Reason::StateRoot, &block.header.state_root, &state.root())?;
-        ready.check_access_list(&before).map_err(ImportError::into_invalid)?;
+        ready.check_access_list(&verified)?;
 
         let total_difficulty = parent.total_difficulty.saturating_add(block.header.difficulty);
         let heavier = total_difficulty > self.nodes[&self.head].total_difficulty;
@@ -152,6 +167,9 @@ mod tests {
     use super::*;
     use crate::{Storage, next_difficulty};
     use alloy_consensus::{BlockBody, EMPTY_ROOT_HASH, proofs::calculate_ommers_root};
+    use alloy_eips::eip7928::{
+        AccountChanges, BalanceChange, BlockAccessIndex, compute_block_access_list_hash,
+    };
     use alloy_genesis::ChainConfig;
     use alloy_primitives::{Address, Bytes};
     use warpline_chainspec::ChainSpec;
@@ -329,5 +347,41 @@ mod tests {
         assert_eq!(error.reason, Reason::Encoding);
         rlp.pop();
         assert_eq!(tree.import_rlp(&Engine::Sequential, &rlp), Ok(block.header.hash_slow()));
+    }
+
+    #[test]
+    fn a_wrong_access_list_is_refused_with_the_entry_that_differs() {
+        for engine in engines() {
+            let mut tree = tree(false);
+            tree.rules.access_lists_from = Some(0);
+            let genesis = tree.head().header.clone();
+            let miner = Address::repeat_byte(1);
+            let list = |wei: u64| {
+                let mut account = AccountChanges::new(miner);
+                let change = BalanceChange::new(BlockAccessIndex::new(1), U256::from(wei));
+                account.balance_changes.push(change);
+                vec![account]
+            };
+            let mut mined = mined(&genesis, 20, 1, Vec::new(), &[(1, 160)]);
+            let mut import = |block_says: &BlockAccessList, supplied: Option<BlockAccessList>| {
+                let hash = compute_block_access_list_hash(block_says);
+                mined.header.block_access_list_hash = Some(hash);
+                tree.import_listed(&engine, mined.clone(), supplied.as_ref())
+            };
+            let (right, wrong) = (list(5 * ETHER), list(6));
+            let error = import(&wrong, Some(wrong.clone())).unwrap_err();
+            assert_eq!(error.reason, Reason::AccessList);
+            assert_eq!(
+                error.detail,
+                format!("account {miner}, balance at index 1: the list has 6, it is {}", 5 * ETHER)
+            );
+            // Where there is no list, or the right one under a wrong hash, the hashes are named.
+            for supplied in [None, Some(right.clone())] {
+                let error = import(&wrong, supplied).unwrap_err();
+                assert_eq!(error.reason, Reason::AccessList);
+                assert!(error.detail.starts_with("the block says Some(0x"), "{}", error.detail);
+            }
+            import(&right, Some(right.clone())).unwrap();
+        }
     }
 }

@@ -12,6 +12,7 @@ use alloy_eips::{
     eip2718::Decodable2718,
     eip4895::{Withdrawal, Withdrawals},
     eip7685::Requests,
+    eip7928::BlockAccessList,
 };
 use alloy_hardforks::EthereumHardforks;
 use alloy_primitives::{Address, B256, Bloom, Bytes, U64, U256, keccak256};
@@ -173,8 +174,12 @@ impl PayloadJson {
         self.error_code
     }
 
-    /// The block that the parameters describe.
-    pub(crate) fn block(&self, rules: &Rules) -> Result<Block<EthTransaction>, PayloadError> {
+    /// The block that the parameters describe, and its access list. Bytes that are no list have a
+    /// hash all the same.
+    pub(crate) fn block(
+        &self,
+        rules: &Rules,
+    ) -> Result<(Block<EthTransaction>, Option<BlockAccessList>), PayloadError> {
         let payload: ExecutionPayload = self.param(0)?.ok_or_else(|| missing("params[0]"))?;
         let versioned_hashes: Option<Vec<B256>> = self.param(1)?;
         let parent_beacon_block_root: Option<B256> = self.param(2)?;
@@ -183,6 +188,8 @@ impl PayloadJson {
         if requests.as_deref().is_some_and(|list| !well_ordered(list)) {
             return Err(wrong_params("requests are empty, repeated or out of order"));
         }
+        let list = payload.block_access_list.as_ref();
+        let list = list.and_then(|bytes| alloy_rlp::decode_exact(bytes).ok());
         let withdrawals: Option<Vec<Withdrawal>> =
             payload.withdrawals.map(|list| list.into_iter().map(Into::into).collect());
         let header = Header {
@@ -236,7 +243,7 @@ impl PayloadJson {
         }
         let withdrawals = withdrawals.map(Withdrawals::new);
         let body = BlockBody { transactions, ommers: Vec::new(), withdrawals };
-        Ok(Block { header, body })
+        Ok((Block { header, body }, list))
     }
 
     /// Whether the method fits the fork, and the parameters the method.

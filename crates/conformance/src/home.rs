@@ -1,6 +1,7 @@
 //! Where the chain of a test lives: in memory, or in a database as a node would have it.
 
 use alloy_consensus::{Block, Header};
+use alloy_eips::eip7928::BlockAccessList;
 use alloy_primitives::{B256, keccak256};
 use std::{collections::BTreeMap, path::Path};
 use tempfile::TempDir;
@@ -55,10 +56,11 @@ impl Home {
         &mut self,
         engine: &Engine,
         block: Block<EthTransaction>,
+        list: Option<BlockAccessList>,
     ) -> Result<Result<(), InvalidBlock>, String> {
         match self {
-            Self::Memory(tree) => Ok(tree.import(engine, block).map(drop)),
-            Self::Database { chain, .. } => judged(chain.import(engine, block)),
+            Self::Memory(tree) => Ok(tree.import_listed(engine, block, list.as_ref()).map(drop)),
+            Self::Database { chain, .. } => judged(chain.import_listed(engine, block, list)),
         }
     }
 

@@ -47,8 +47,10 @@ pub(crate) fn run_payloads(
             (_, Some(expected)) => {
                 return Err(format!("payload {index}: expected call error {expected}, got none"));
             }
-            (Ok(block), None) => import(engine, |engine| chain.import(engine, block.clone()))
-                .map_err(|problem| format!("payload {index}: {problem}"))?,
+            (Ok((block, list)), None) => {
+                import(engine, |engine| chain.import(engine, block.clone(), list.clone()))
+                    .map_err(|problem| format!("payload {index}: {problem}"))?
+            }
             (Err(PayloadError::Invalid(error)), None) => Err(error),
         };
         judge(index, payload.expected(), result)?;

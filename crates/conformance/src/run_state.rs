@@ -19,7 +19,8 @@ use warpline_chain::{
     BlockHashes, Engine, Executed, InvalidBlock, MemoryState, Parent, Reason, Rules, Storage,
 };
 use warpline_executor::{
-    BlockInput, EthReceiptBuilder, ExecuteError, PreparedTx, UnreachedEvmFactory, UnreachedRules,
+    BlockInput, EthReceiptBuilder, ExecuteError, Guidance, PreparedTx, UnreachedEvmFactory,
+    UnreachedRules,
 };
 
 /// What a block does around its transactions: nothing. The EVM has its rules from elsewhere.
@@ -223,11 +224,13 @@ impl Case {
         if self.unreached.is_empty() {
             let evms = EthEvmFactory::default();
             let factory = EthBlockExecutorFactory::new(EthReceiptBuilder, NoBlockRules, evms);
-            engine.execute(&factory, BlockInput { env, ctx, txs }, &parent)
+            let input = BlockInput { env, ctx, txs };
+            engine.execute(&factory, input, Guidance::default(), &parent)
         } else {
             let evms = UnreachedEvmFactory(self.unreached.clone());
             let factory = EthBlockExecutorFactory::new(EthReceiptBuilder, NoBlockRules, evms);
-            engine.execute_any(&factory, BlockInput { env, ctx, txs }, &parent)
+            let input = BlockInput { env, ctx, txs };
+            engine.execute_any(&factory, input, Guidance::default(), &parent)
         }
     }
 

@@ -1,15 +1,22 @@
-//! What is known or guessed of a block before it is executed, and what it is used for.
+//! What is known or guessed of a block before it is executed, what it is used for, and what to
+//! note besides.
 
 use crate::Expectations;
+use alloy_eips::eip7928::BlockAccessList;
 
 /// Guidance for the execution of one block. It decides how much time the execution takes, never
-/// what comes of it.
+/// what comes of the block.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Guidance<'a> {
     /// What the transactions are expected to touch.
     pub expected: Option<&'a Expectations>,
     /// What the expectations are used for.
     pub uses: HintUses,
+    /// The block's access list (EIP-7928), if one is at hand: with it transactions run ahead see
+    /// what those before them will leave. One that is wrong costs time.
+    pub access_list: Option<&'a BlockAccessList>,
+    /// Produce the block's access list ([`BlockOutput::access_list`](crate::BlockOutput)).
+    pub list_accesses: bool,
 }
 
 /// What expectations are used for. Each can be switched off by itself, which is how its worth is
@@ -46,16 +53,19 @@ impl Default for HintUses {
 impl<'a> Guidance<'a> {
     /// Expectations, used for everything.
     pub fn expecting(expected: &'a Expectations) -> Self {
-        Self { expected: Some(expected), uses: HintUses::ALL }
+        Self { expected: Some(expected), ..Self::default() }
     }
 
-    /// The expectations that decide in which order transactions run.
+    /// The expectations that decide in which order transactions run. With an access list at hand
+    /// nobody has to wait for anybody.
     pub(crate) fn order(&self) -> Option<&'a Expectations> {
-        self.expected.filter(|_| self.uses.order)
+        self.expected.filter(|_| self.uses.order && self.access_list.is_none())
     }
 
     /// Whether running transactions ahead is expected to be in vain.
     pub(crate) fn is_serial(&self) -> bool {
-        self.uses.choose && self.expected.is_some_and(Expectations::is_serial)
+        self.uses.choose
+            && self.access_list.is_none()
+            && self.expected.is_some_and(Expectations::is_serial)
     }
 }

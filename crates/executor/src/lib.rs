@@ -28,6 +28,6 @@ pub use parallel::{
     AnyFactory, BlockOutput, Dialect, Ethereum, ExecStats, Expectations, ParallelConfig,
     ParallelExecutor,
 };
-pub use sequential::{SequentialOutput, execute_sequential};
+pub use sequential::{SequentialOutput, execute_sequential, execute_sequential_listed};
 pub use stateless::{IntrinsicGas, check_stateless};
 pub use unreached::{UnreachedEvm, UnreachedEvmFactory, UnreachedRules};

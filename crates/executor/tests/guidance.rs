@@ -5,8 +5,10 @@
 
 mod support;
 
-use alloy_evm::block::{BlockExecutor, BlockExecutorFactory, TxResult};
-use alloy_evm::{Evm, EvmFactory};
+use alloy_evm::{
+    EvmFactory,
+    block::{BlockExecutor, BlockExecutorFactory, TxResult},
+};
 use alloy_primitives::U256;
 use core::time::Duration;
 use revm::{database::State, primitives::hardfork::SpecId};
@@ -99,11 +101,11 @@ fn expectations_right_or_wrong_do_not_show_in_the_output() {
             {
                 let known = worked_out(&accesses);
                 let uses = any_uses(&mut rng);
-                let guidance = Guidance { expected: Some(&known), uses };
+                let guidance = Guidance { expected: Some(&known), uses, ..Guidance::default() };
                 for (ethereum, any) in ethereum.iter().zip(&any) {
                     let outputs = [
-                        case.guided(ethereum, guidance, &case.block.parent),
-                        case.guided(any, guidance, &case.block.parent),
+                        case.guided_on(ethereum, guidance, &case.block.parent),
+                        case.guided_on(any, guidance, &case.block.parent),
                     ];
                     for output in outputs {
                         let output = output.map(|(done, _)| done).map_err(|e| e.to_string());
@@ -128,8 +130,9 @@ fn schedules_by_expectations_do_not_show_in_the_output() {
             accesses = spoiled(accesses, &mut rng);
         }
         let known = worked_out(&accesses);
-        let guidance = Guidance { expected: Some(&known), uses: any_uses(&mut rng) };
-        let output = case.guided(&executor, guidance, &case.block.parent);
+        let guidance =
+            Guidance { expected: Some(&known), uses: any_uses(&mut rng), ..Guidance::default() };
+        let output = case.guided_on(&executor, guidance, &case.block.parent);
         let output = output.map(|(done, _)| done).map_err(|e| e.to_string());
         assert!(output == expected, "seed {seed}");
     }
@@ -163,7 +166,7 @@ fn right_expectations_leave_hardly_anything_to_execute_again() {
                 let run = |guidance| {
                     let parent = FaultyParent::new(&case.block.parent, slow, 0);
                     let (done, stats) =
-                        case.guided(&executor, guidance, &parent).expect("it is sound");
+                        case.guided_on(&executor, guidance, &parent).expect("it is sound");
                     assert!(done == case.expected());
                     stats
                 };
@@ -200,8 +203,8 @@ fn a_serial_block_is_left_to_one_thread_unless_that_is_switched_off() {
     let known = worked_out(&accesses);
     let executor = support::ethereum(2);
     let threads = |uses| {
-        let guidance = Guidance { expected: Some(&known), uses };
-        let output = case.guided(&executor, guidance, &case.block.parent);
+        let guidance = Guidance { expected: Some(&known), uses, ..Guidance::default() };
+        let output = case.guided_on(&executor, guidance, &case.block.parent);
         output.expect("it is sound").1.threads
     };
     assert_eq!(threads(HintUses::ALL), 1);
@@ -218,8 +221,8 @@ fn expected_slots_are_read_before_they_are_needed() {
         let reads = |uses| {
             let slow = Fault::DelayAll(Duration::from_micros(100));
             let parent = FaultyParent::new(&case.block.parent, slow, 0);
-            let guidance = Guidance { expected: Some(&known), uses };
-            let (done, _) = case.guided(&executor, guidance, &parent).expect("it is sound");
+            let guidance = Guidance { expected: Some(&known), uses, ..Guidance::default() };
+            let (done, _) = case.guided_on(&executor, guidance, &parent).expect("it is sound");
             assert!(done == case.expected());
             parent.reads()
         };

@@ -1,9 +1,11 @@
 //! The state of a block as far as it has been committed.
 
 use crate::{
+    accesses::AccessRecorder,
     account::{AccountEntry, Slot},
     changes::{Changes, Fate, SlotChange, changes_plainly},
 };
+use alloy_eips::eip7928::{BlockAccessIndex, BlockAccessList};
 use alloy_primitives::{
     Address, B256, U256,
     map::{AddressMap, B256Map, Entry},
@@ -65,6 +67,8 @@ pub struct CanonicalState<DB, S = NoSink> {
     adjustments: Vec<Adjustment>,
     /// Reused by every commit.
     changed_slots: Vec<SlotChange>,
+    /// Where the block access list is wanted.
+    accesses: Option<Box<AccessRecorder>>,
 }
 
 impl<DB, S> fmt::Debug for CanonicalState<DB, S> {
@@ -86,6 +90,7 @@ impl<DB, S> CanonicalState<DB, S> {
             block_hashes: Vec::new(),
             adjustments: Vec::new(),
             changed_slots: Vec::new(),
+            accesses: None,
         }
     }
 
@@ -107,6 +112,33 @@ impl<DB, S> CanonicalState<DB, S> {
     pub fn adjust_next_commit(&mut self, adjustments: &mut Vec<Adjustment>) {
         self.adjustments.clear();
         self.adjustments.append(adjustments);
+    }
+
+    /// Records from now on what is accessed, for [`take_access_list`](Self::take_access_list).
+    pub fn record_accesses(&mut self) {
+        self.accesses = Some(Box::default());
+    }
+
+    /// What is committed from now on belongs to this position of the block.
+    #[inline]
+    pub fn begin_index(&mut self, index: u64) {
+        if let Some(recorder) = &mut self.accesses {
+            recorder.begin(BlockAccessIndex::new(index));
+        }
+    }
+
+    /// The block access list of what was committed (EIP-7928), where accesses were recorded.
+    pub fn take_access_list(&mut self) -> Option<BlockAccessList> {
+        self.accesses.take().map(|recorder| recorder.into_list())
+    }
+
+    /// Records that a loaded account was looked at without an EVM and not changed.
+    pub fn note_access(&mut self, id: usize) {
+        if let Some(recorder) = &mut self.accesses {
+            let entry = &self.accounts[id];
+            let info = entry.now.clone().unwrap_or_default();
+            recorder.record_info(entry.address, entry.now.as_ref(), &info);
+        }
     }
 
     /// Who learns of commits.
@@ -154,7 +186,10 @@ impl<DB, S> CanonicalState<DB, S> {
 impl<DB, S: CommitSink> CanonicalState<DB, S> {
     /// Commits what a transaction changed that ran elsewhere.
     pub fn commit_changes(&mut self, changes: Changes) {
-        let (accounts, slots) = changes.into_parts();
+        let (accounts, slots, accesses) = changes.into_parts();
+        if let (Some(recorder), Some(accesses)) = (&mut self.accesses, accesses) {
+            recorder.record(accesses, &self.adjustments);
+        }
         for change in accounts {
             let slots = slots.get(change.slot_range()).unwrap_or_default();
             let id = self.id_for_commit(change.address, None, || change.found);
@@ -164,6 +199,9 @@ impl<DB, S: CommitSink> CanonicalState<DB, S> {
     }
 
     fn commit_account(&mut self, address: Address, account: Account) {
+        if let Some(recorder) = &mut self.accesses {
+            recorder.record_account(address, &account, &self.adjustments);
+        }
         if !account.is_touched() {
             return;
         }
@@ -229,6 +267,9 @@ impl<DB, S: CommitSink> CanonicalState<DB, S> {
     pub fn replace_info(&mut self, id: usize, mut info: AccountInfo) {
         info.account_id = AccountId::new(id);
         let entry = &mut self.accounts[id];
+        if let Some(recorder) = &mut self.accesses {
+            recorder.record_info(entry.address, entry.now.as_ref(), &info);
+        }
         entry.dirty = true;
         let plain = changes_plainly(entry.now.as_ref(), &info);
         self.sink.account(entry.address, Some(&info), plain);

@@ -4,6 +4,7 @@
 //! which were only read. Whoever ran the transaction boils that down to the changes; whoever
 //! commits it then walks two short lists.
 
+use crate::Accesses;
 use alloy_primitives::{Address, U256};
 use core::ops::Range;
 use revm::state::{Account, AccountInfo, EvmState};
@@ -83,6 +84,8 @@ pub struct SlotChange {
 pub struct Changes {
     accounts: Vec<AccountChange>,
     slots: Vec<SlotChange>,
+    /// All that the transaction accessed, where somebody wants to know.
+    accesses: Option<Accesses>,
 }
 
 impl Changes {
@@ -109,6 +112,12 @@ impl Changes {
         changes
     }
 
+    /// Adds what the transaction accessed besides, for a state that records accesses.
+    #[must_use]
+    pub fn with_accesses(self, accesses: Accesses) -> Self {
+        Self { accesses: Some(accesses), ..self }
+    }
+
     /// The changed accounts.
     pub fn accounts(&self) -> &[AccountChange] {
         &self.accounts
@@ -130,8 +139,8 @@ impl Changes {
     }
 
     /// Takes the lists apart, for committing.
-    pub(crate) fn into_parts(self) -> (Vec<AccountChange>, Vec<SlotChange>) {
-        (self.accounts, self.slots)
+    pub(crate) fn into_parts(self) -> (Vec<AccountChange>, Vec<SlotChange>, Option<Accesses>) {
+        (self.accounts, self.slots, self.accesses)
     }
 }
 

@@ -8,12 +8,17 @@
 //!
 //! What is absent: threads. Nothing here synchronises, and nothing here runs an EVM.
 
+mod accesses;
 mod account;
 mod bundle;
 mod canonical;
 mod changes;
+mod difference;
+mod index_changes;
 
+pub use accesses::Accesses;
 pub use account::AccountEntry;
 pub use bundle::diff_from_bundle;
 pub use canonical::{Adjustment, CanonicalState, CommitSink, NoSink};
 pub use changes::{AccountChange, Changes, Fate, SlotChange};
+pub use difference::{ListDifference, ListEntry, first_list_difference};

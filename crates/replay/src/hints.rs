@@ -87,6 +87,6 @@ impl Variant {
 
     pub(crate) fn guidance<'a>(&self, expectations: Option<&'a BlockExpectations>) -> Guidance<'a> {
         let expected = expectations.map(|known| &known.accesses);
-        Guidance { expected, uses: self.uses }
+        Guidance { expected, uses: self.uses, ..Guidance::default() }
     }
 }

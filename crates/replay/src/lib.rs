@@ -6,6 +6,7 @@
 //! [`Runner::run`] executes it, proves the result, takes the time and gives a [`BlockReport`];
 //! [`Report`] sums up, as JSON or with [`render_table`].
 //!
+//! - `access_list`: the block's access list, made, checked, and used as a hint.
 //! - `checks`: what the header claims against what the body and the execution give.
 //! - `compare`: the first difference between the two executions.
 //! - `critical_path`: how parallel a block is at best.
@@ -13,6 +14,7 @@
 //! - `prediction`: how well the accesses of a block's transactions are predicted.
 //! - `roots`: state roots, where the whole state is known.
 
+mod access_list;
 mod block;
 mod checks;
 mod compare;
@@ -28,6 +30,7 @@ mod source;
 mod table;
 mod table_hints;
 
+pub use access_list::AccessListReport;
 pub use block::{Factory, PrepareError, PreparedBlock, Tx};
 pub use checks::{Check, Checks, Outcome, check_body, check_execution};
 pub use compare::{Divergence, Execution, compare};

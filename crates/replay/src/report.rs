@@ -1,7 +1,7 @@
 //! What a replay found out, as data. This is also the JSON output: its fields are stable.
 
 use crate::{
-    Mode, PreparedBlock, RunConfig,
+    AccessListReport, Mode, PreparedBlock, RunConfig,
     checks::{Check, Checks, Outcome, shortened},
     compare::Divergence,
     hints::HintReport,
@@ -63,6 +63,8 @@ pub struct BlockReport {
     pub prediction: Option<PredictionScore>,
     /// What the hints did that parallel executions were given; `null` where they got none.
     pub hints: Option<HintReport>,
+    /// What came of its access list, where that was asked for.
+    pub access_list: Option<AccessListReport>,
 }
 
 /// More about a check that did not pass.
@@ -153,6 +155,7 @@ impl BlockReport {
             hint: None,
             prediction: None,
             hints: None,
+            access_list: None,
         }
     }
 
@@ -168,6 +171,7 @@ impl BlockReport {
         self.error.is_none()
             && self.divergence.is_none()
             && self.equal_to_sequential != Some(false)
+            && self.access_list.as_ref().is_none_or(|list| list.problem.is_none())
             && self.count("failed") == 0
     }
 
@@ -341,7 +345,7 @@ impl Summary {
     }
 }
 
-fn geomean(values: impl Iterator<Item = f64>) -> Option<f64> {
+pub(crate) fn geomean(values: impl Iterator<Item = f64>) -> Option<f64> {
     let (sum, count) = values.fold((0.0, 0u32), |(sum, count), v| (sum + v.ln(), count + 1));
     (count > 0).then(|| (sum / f64::from(count)).exp())
 }

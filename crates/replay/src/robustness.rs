@@ -1,6 +1,6 @@
 //! Whatever a fixture says, the outcome is a report or an error, never a panic.
 
-use crate::{Mode, PreparedBlock, RunConfig, Runner};
+use crate::{PreparedBlock, RunConfig, Runner};
 use serde_json::{Value, json};
 use std::path::Path;
 use warpline_executor::ParallelConfig;

@@ -67,7 +67,7 @@ pub struct Runner {
 
 /// Times of one execution, over all runs.
 #[derive(Debug)]
-struct Times {
+pub(crate) struct Times {
     /// How often the block is executed in a run.
     repeat: u32,
     wall: Vec<Duration>,
@@ -92,6 +92,10 @@ impl Runner {
     /// The configuration in use.
     pub const fn config(&self) -> &RunConfig {
         &self.config
+    }
+
+    pub(crate) const fn timed(&self) -> &ParallelExecutor<Ethereum> {
+        &self.timed
     }
 
     /// Runs a block: executes and checks it, compares the executions, then measures. `tick` is
@@ -243,12 +247,12 @@ impl Guided<'_> {
 }
 
 impl Times {
-    const fn new(repeat: u32) -> Self {
+    pub(crate) const fn new(repeat: u32) -> Self {
         Self { repeat, wall: Vec::new(), cpu: Vec::new() }
     }
 
     /// Takes the time of a run. What it gives is kept, so that dropping it is not timed.
-    fn time<T>(&mut self, run: impl Fn() -> T) -> Vec<T> {
+    pub(crate) fn time<T>(&mut self, run: impl Fn() -> T) -> Vec<T> {
         let mut outputs = Vec::with_capacity(self.repeat as usize);
         let (cpu, wall) = (ProcessTime::now(), Instant::now());
         for _ in 0..self.repeat {
@@ -263,6 +267,11 @@ impl Times {
     fn medians(&self) -> Option<(Duration, Duration)> {
         Some((median(&self.wall)?, median(&self.cpu)?))
     }
+}
+
+/// The median wall time in milliseconds.
+pub(crate) fn median_ms(times: &Times) -> Option<f64> {
+    median(&times.wall).map(|time| time.as_secs_f64() * 1e3)
 }
 
 fn median(times: &[Duration]) -> Option<Duration> {
@@ -285,7 +294,7 @@ fn critical_path_share(block: &PreparedBlock) -> f64 {
 
 /// How often a block is executed in one timed run, whose mean then counts: a block of some
 /// microseconds cannot be timed alone.
-fn repetitions(
+pub(crate) fn repetitions(
     in_order: bool,
     block: &PreparedBlock,
     executor: &ParallelExecutor<Ethereum>,
@@ -319,7 +328,7 @@ fn sequential(block: &PreparedBlock) -> Result<Execution, ExecuteError> {
     Ok(Execution { result: output.result, diff: diff_from_bundle(&output.bundle) })
 }
 
-fn from_parallel(output: BlockOutput<EthereumReceipt>) -> Execution {
+pub(crate) fn from_parallel(output: BlockOutput<EthereumReceipt>) -> Execution {
     let mut diff = output.diff;
     diff.sort();
     Execution { result: output.result, diff }

@@ -1,7 +1,9 @@
 //! The report for people.
 
 use crate::{
-    BlockReport, PredictionScore, Report, Summary, checks::Check, report::CheckDetail,
+    AccessListReport, BlockReport, PredictionScore, Report, Summary,
+    checks::Check,
+    report::{CheckDetail, geomean},
     table_hints::write_hints,
 };
 use comfy_table::{Cell, CellAlignment, Table, presets};
@@ -159,6 +161,9 @@ fn write_failures(text: &mut String, report: &Report) {
                     writeln!(text, "FAILED {name}: {check:?}: expected {expected}, got {actual}");
             }
         }
+        if let Some(problem) = block.access_list.as_ref().and_then(|list| list.problem.as_ref()) {
+            let _ = writeln!(text, "FAILED {name}: access list: {problem}");
+        }
         if let Some(hint) = &block.hint {
             let _ = writeln!(text, "       {name}: {hint}");
         }
@@ -200,6 +205,32 @@ fn write_summary(text: &mut String, report: &Report) {
     }
     write_hints(text, &report.blocks);
     write_prediction(text, &report.blocks);
+    write_access_lists(text, &report.blocks);
+}
+
+/// What the access lists of all blocks cost, and what they are worth.
+fn write_access_lists(text: &mut String, blocks: &[BlockReport]) {
+    let lists: Vec<_> = blocks.iter().filter_map(|block| block.access_list.as_ref()).collect();
+    if lists.is_empty() {
+        return;
+    }
+    let equal = lists.iter().filter(|list| list.equal_to_revm).count();
+    let _ = write!(text, "access lists: {equal} of {} as revm makes them", lists.len());
+    let ratio = |part: fn(&AccessListReport) -> Option<f64>| {
+        let ratios = lists.iter().filter_map(|list| Some(part(list)? / list.plain_ms?));
+        geomean(ratios.filter(|ratio| ratio.is_finite() && *ratio > 0.0))
+    };
+    let times = (ratio(|list| list.producing_ms), ratio(|list| list.foretold_ms));
+    if let (Some(producing), Some(foretold)) = times {
+        let _ = write!(
+            text,
+            "; time with making one {producing:.2}, with one at hand {foretold:.2} of that without"
+        );
+    }
+    let (all, vain) = lists
+        .iter()
+        .fold((0, 0), |(all, vain), list| (all + list.executions, vain + list.re_executions));
+    let _ = writeln!(text, "; {all} executions with one, {vain} in vain");
 }
 
 /// How well the accesses of all transactions were predicted.

@@ -90,6 +90,6 @@ impl ChainView {
             sent.map(|(tx, sender)| Tx::new(Recovered::new_unchecked(tx, sender))).collect();
         // On a development chain contracts may have sent.
         let rules = self.rules().for_child(total_difficulty).with_contracts_sending(true);
-        Ready { rules, block, txs: &txs }.access_list(before)
+        Ready::new(rules, block, &txs).access_list(before)
     }
 }

@@ -160,18 +160,17 @@ impl StoredChain {
         let executed = attempt.execute(engine)?;
         let Attempt { block, txs, dropped, .. } = attempt;
         let txs: Vec<Tx> = txs.into_iter().map(|(_, tx)| tx).collect();
-        let Executed { result, diff, stats } = executed;
+        let Executed { result, diff, access_list, stats } = executed;
         let mut block = with_body(block, &txs);
 
-        let ready = Ready { rules, block: &block, txs: &txs };
-        let lists = rules.access_lists(block.header.timestamp);
-        let list = lists.then(|| ready.access_list(&before)).transpose()?;
         let header = &mut block.header;
         (header.receipts_root, header.logs_bloom) = receipts_root(&result.receipts, &[]);
         header.gas_used = result.gas_used;
         let prague = rules.chain.is_prague_active_at_timestamp(header.timestamp);
         header.requests_hash = prague.then(|| result.requests.requests_hash());
-        header.block_access_list_hash = list.map(|list| compute_block_access_list_hash(&list));
+        let lists = rules.access_lists(header.timestamp);
+        let list = access_list.as_deref().filter(|_| lists);
+        header.block_access_list_hash = list.map(compute_block_access_list_hash);
         let diff = match &changes {
             Some(changes) => combined(&changes.diff, diff),
             None => diff,
@@ -312,7 +311,7 @@ impl Attempt<'_, '_> {
     fn execute(&mut self, engine: &Engine) -> Result<Executed<EthereumReceipt>, ImportError> {
         for _ in 0..=RETRIES {
             let (positions, txs): (Vec<usize>, Vec<Tx>) = self.txs.iter().cloned().unzip();
-            let ready = Ready { rules: self.rules, block: &self.block, txs: &txs };
+            let ready = Ready::new(self.rules, &self.block, &txs);
             let error = match ready.execute(engine, self.before) {
                 Err(ImportError::Invalid(error)) => error,
                 executed => return executed,
@@ -324,13 +323,13 @@ impl Attempt<'_, '_> {
         }
         self.sift()?;
         let txs: Vec<Tx> = self.txs.iter().map(|(_, tx)| tx.clone()).collect();
-        Ready { rules: self.rules, block: &self.block, txs: &txs }.execute(engine, self.before)
+        Ready::new(self.rules, &self.block, &txs).execute(engine, self.before)
     }
 
     /// Executes the candidates in order and drops those that fail.
     fn sift(&mut self) -> Result<(), ImportError> {
         let (positions, txs): (Vec<usize>, Vec<Tx>) = self.txs.drain(..).unzip();
-        let ready = Ready { rules: self.rules, block: &self.block, txs: &txs };
+        let ready = Ready::new(self.rules, &self.block, &txs);
         let verdicts = ready.sift(self.before)?;
         for ((index, tx), verdict) in positions.into_iter().zip(txs).zip(verdicts) {
             match verdict {

@@ -17,8 +17,10 @@ use crate::{
     execution::Ready,
     header,
     ommers::{self, GENERATIONS},
+    rules::BlockRules,
 };
 use alloy_consensus::{Block, Header};
+use alloy_eips::eip7928::BlockAccessList;
 use alloy_primitives::{Address, B256, Bytes, U256, map::AddressMap};
 use alloy_rlp::Encodable;
 use parking_lot::RwLock;
@@ -170,7 +172,22 @@ impl StoredChain {
         engine: &Engine,
         block: Block<EthTransaction>,
     ) -> Result<Imported, ImportError> {
+        self.import_listed(engine, block, None)
+    }
+
+    /// As [`StoredChain::import`], of a block that may come with its access list (EIP-7928): the
+    /// hint for its execution, and refused with the entry that differs.
+    ///
+    /// # Errors
+    /// As [`StoredChain::import`].
+    pub fn import_listed(
+        &mut self,
+        engine: &Engine,
+        block: Block<EthTransaction>,
+        list: Option<BlockAccessList>,
+    ) -> Result<Imported, ImportError> {
         let Some(candidate) = self.candidate(block)? else { return Ok(Imported::Known) };
+        let candidate = Candidate { list, ..candidate };
         if candidate.parent.hash == self.head.hash {
             self.extend(engine, candidate)?;
             return Ok(Imported::Head);
@@ -265,7 +282,7 @@ impl StoredChain {
         let parent = parent.ok_or_else(|| InvalidBlock::new(Reason::UnknownParent, parent_hash))?;
         let lineage = self.known.lineage(&self.storage, Arc::clone(&parent), GENERATIONS)?;
         let txs = check_block(&self.rules, &block, &lineage)?;
-        Ok(Some(Candidate { hash, parent, block, txs }))
+        Ok(Some(Candidate { hash, parent, block, txs, list: None }))
     }
 
     /// Makes a block on top of the head the head.
@@ -279,9 +296,9 @@ impl StoredChain {
             tries: Tries { head: &snapshot, undo: &[], config: &self.trie_config },
         };
         let rules = self.rules.for_child(candidate.parent.total_difficulty);
-        let ready = Ready { rules, block: &candidate.block, txs: &candidate.txs };
+        let ready = candidate.ready(rules);
         let verified = ready.run(engine, &before)?;
-        ready.check_access_list(&before)?;
+        ready.check_access_list(&verified)?;
         let node = Node::new(candidate.hash, candidate.total_difficulty(), &candidate.block);
         let senders = senders(&candidate.txs);
         self.commit(node, Finished::new(&verified, senders, candidate.block.body))
@@ -302,7 +319,7 @@ impl StoredChain {
     fn add_aside(&mut self, engine: &Engine, candidate: Candidate) -> Result<B256, ImportError> {
         let mut fork = self.fork_at(engine, Arc::clone(&candidate.parent))?;
         let rules = self.rules.for_child(candidate.parent.total_difficulty);
-        let ready = Ready { rules, block: &candidate.block, txs: &candidate.txs };
+        let ready = candidate.ready(rules);
         let outcome = fork.verify(&self.tools(engine), &ready, candidate.hash)?;
         self.fork = Some(fork);
         let hash = candidate.hash;
@@ -335,7 +352,7 @@ impl StoredChain {
                     let total =
                         lineage.first().map_or(U256::ZERO, |parent| parent.total_difficulty);
                     let rules = self.rules.for_child(total);
-                    let ready = Ready { rules, block: &aside.block, txs: &txs };
+                    let ready = Ready::new(rules, &aside.block, &txs);
                     let outcome = fork.verify(&self.tools(engine), &ready, node.hash)?;
                     let _already = aside.outcome.set(outcome);
                 }
@@ -428,9 +445,15 @@ struct Candidate {
     parent: Arc<Node>,
     block: Block<EthTransaction>,
     txs: Vec<Tx>,
+    /// The access list that it came with.
+    list: Option<BlockAccessList>,
 }
 
 impl Candidate {
+    fn ready<'a>(&'a self, rules: BlockRules<'a>) -> Ready<'a> {
+        Ready::new(rules, &self.block, &self.txs).with_list(self.list.as_ref())
+    }
+
     fn total_difficulty(&self) -> U256 {
         self.parent.total_difficulty.saturating_add(self.block.header.difficulty)
     }

@@ -107,6 +107,7 @@ impl Fork {
             tries: Tries { head: &self.snapshot, undo: &self.undo, config: tools.trie },
         };
         let verified = ready.run(tools.engine, &before)?;
+        ready.check_access_list(&verified)?;
         let outcome = Outcome {
             senders: senders(ready.txs),
             receipts: finish::stored_receipts(&verified),
@@ -114,7 +115,6 @@ impl Fork {
             diff: Arc::new(verified.diff),
         };
         let header = &ready.block.header;
-        ready.check_access_list(&before)?;
         self.apply(BlockRef { number: header.number, hash }, header, &outcome)?;
         Ok(outcome)
     }

@@ -366,9 +366,9 @@ impl Run<'_> {
             storage_only: self.storage_only,
             tries: Tries { head: &snapshot, undo: &[], config: self.trie },
         };
-        let ready = Ready { rules, block: &block, txs: &txs };
+        let ready = Ready::new(rules, &block, &txs);
         let verified = ready.run(self.engine, &before)?;
-        ready.check_access_list(&before)?;
+        ready.check_access_list(&verified)?;
 
         let total_difficulty = parent.saturating_add(block.header.difficulty);
         let node = Node::new(hash, total_difficulty, &block);

@@ -34,7 +34,7 @@ use revm::{
     },
     state::AccountInfo,
 };
-use warpline_merger::{CanonicalState, Changes, CommitSink};
+use warpline_merger::{Accesses, CanonicalState, Changes, CommitSink};
 
 /// The EVM of a factory over a database, with an inspector.
 type EvmOf<F, DB, I> = <<F as BlockExecutorFactory>::EvmFactory as EvmFactory>::Evm<DB, I>;
@@ -67,11 +67,13 @@ pub trait Dialect<F: BlockExecutorFactory>: sealed::Sealed + Sync {
         evm: &mut impl Evm<DB = View<'v, Db>, Inspector = BalanceWatch>,
     ) -> BalanceWatch;
 
-    /// What the result of a speculation changes. The result may lose its own account of it.
+    /// What the result of a speculation changes, and what it accesses where that is wanted. The
+    /// result may lose its own account of both.
     #[doc(hidden)]
     fn boil_down(
         result: &mut F::TxExecutionResult,
         found: impl Fn(&Address) -> Option<AccountInfo>,
+        wants_accesses: bool,
     ) -> Changes;
 
     /// Commits a boiled-down result.
@@ -144,7 +146,9 @@ impl<F: BlockExecutorFactory> Dialect<F> for AnyFactory {
     fn boil_down(
         result: &mut F::TxExecutionResult,
         found: impl Fn(&Address) -> Option<AccountInfo>,
+        _: bool,
     ) -> Changes {
+        // The accesses are still in the result when it is committed.
         Changes::collect(&result.result().state, found)
     }
 
@@ -211,9 +215,12 @@ where
     fn boil_down(
         result: &mut transfer::EthResult<R>,
         found: impl Fn(&Address) -> Option<AccountInfo>,
+        wants_accesses: bool,
     ) -> Changes {
         // The maps are dropped here, on the thread that made them.
-        Changes::collect(&core::mem::take(&mut result.result.state), found)
+        let state = core::mem::take(&mut result.result.state);
+        let changes = Changes::collect(&state, found);
+        if wants_accesses { changes.with_accesses(Accesses::of(&state)) } else { changes }
     }
 
     fn commit<Db: Database, S: CommitSink, E>(

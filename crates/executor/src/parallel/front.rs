@@ -5,6 +5,7 @@ use crate::{
     blame::{FailedRead, NotedDb},
     parallel::{
         dialect::Dialect,
+        foretold::Foretold,
         memory::{Memory, PublishSink},
         plan::{looks_like_transfer, plan},
         prefetch::Prefetch,
@@ -76,6 +77,7 @@ where
     let beneficiary = input.env.block_env.beneficiary();
     let speculative = helpers > 0 || rehearsal.is_some();
     let slots = if speculative { input.txs.len() } else { 0 };
+    let foretold = guidance.access_list.filter(|_| speculative).map(Foretold::new);
     let shared = Shared {
         factory,
         input,
@@ -85,6 +87,8 @@ where
         expected: guidance.order(),
         outcomes: (0..slots).map(|_| Mutex::new(None)).collect(),
         beneficiary,
+        foretold: foretold.as_ref(),
+        list_accesses: guidance.list_accesses,
         speculations: AtomicU64::new(0),
         speculating: AtomicU64::new(0),
         waiting: AtomicU64::new(0),
@@ -196,10 +200,14 @@ where
         timings: bool,
     ) -> Self {
         let input = shared.input;
-        let memory = speculative.then_some(shared.memory);
+        let shown = speculative && shared.foretold.is_none();
+        let memory = shown.then_some(shared.memory);
         let sink = PublishSink::new(memory, shared.beneficiary);
         let mut state = CanonicalState::new(NotedDb::new(shared.parent.open(), failed), sink);
         state.reserve(input.txs.len());
+        if shared.list_accesses {
+            state.record_accesses();
+        }
         let evm = shared.factory.evm_factory().create_evm(state, input.env.clone());
         Self {
             shared,
@@ -239,23 +247,28 @@ where
             self.shared.scheduler.advance(tx);
         }
         let version = self.shared.input.txs.len() as u32 + 1;
-        self.executor.evm_mut().db_mut().sink_mut().begin(version, u32::MAX);
+        let state = self.executor.evm_mut().db_mut();
+        state.begin_index(u64::from(version));
+        state.sink_mut().begin(version, u32::MAX);
         failed.forget();
         let finished = self.executor.finish();
         let (evm, result) =
             finished.map_err(|error| ExecuteError::PostExecution(failed.blame(error)))?;
         let start = clock(self.timings);
-        let diff = evm.into_db().into_diff();
+        let mut state = evm.into_db();
+        let access_list = state.take_access_list();
+        let diff = state.into_diff();
         self.stats.merge += since(start);
-        Ok(BlockOutput { result, diff, stats: self.stats })
+        Ok(BlockOutput { result, diff, access_list, stats: self.stats })
     }
 
     /// Brings transaction `tx`, whose turn it is, into the canonical state.
     fn commit(&mut self, tx: usize) -> Result<(), ExecuteError> {
         let scheduler = self.shared.scheduler;
         let group = scheduler.group(tx);
-        let sink = self.executor.evm_mut().db_mut().sink_mut();
-        sink.begin(tx as u32 + 1, group);
+        let state = self.executor.evm_mut().db_mut();
+        state.begin_index(tx as u64 + 1);
+        state.sink_mut().begin(tx as u32 + 1, group);
         loop {
             match scheduler.front_step(tx) {
                 FrontStep::Execute => return self.execute(tx),

@@ -7,6 +7,7 @@
 
 mod dialect;
 mod expectations;
+mod foretold;
 mod front;
 mod memory;
 mod plan;
@@ -25,6 +26,7 @@ pub use stats::ExecStats;
 
 use crate::{BlockInput, Env, ExecuteError, Guidance, ParentState};
 use alloy_consensus::Transaction;
+use alloy_eips::eip7928::BlockAccessList;
 use alloy_evm::{
     EvmFactory, RecoveredTx,
     block::{BlockExecutionResult, BlockExecutorFactory, ExecutableTxParts},
@@ -84,6 +86,8 @@ pub struct BlockOutput<R> {
     pub result: BlockExecutionResult<R>,
     /// What the block changed, unsorted.
     pub diff: StateDiff,
+    /// What the block accessed (EIP-7928), where [`Guidance`] asks for it.
+    pub access_list: Option<BlockAccessList>,
     /// How the execution went.
     pub stats: ExecStats,
 }
@@ -199,6 +203,7 @@ impl<D> ParallelExecutor<D> {
         &self,
         factory: &'a F,
         input: BlockInput<'a, F, T>,
+        guidance: Guidance<'_>,
         parent: &P,
     ) -> Result<BlockOutput<F::Receipt>, ExecuteError>
     where
@@ -209,7 +214,7 @@ impl<D> ParallelExecutor<D> {
         T: RecoveredTx<F::Transaction> + Sync,
         for<'t> &'t T: ExecutableTxParts<<F::EvmFactory as EvmFactory>::Tx, F::Transaction>,
     {
-        self.execute_with::<F, P, T, AnyFactory>(factory, input, Guidance::default(), parent)
+        self.execute_with::<F, P, T, AnyFactory>(factory, input, guidance, parent)
     }
 
     fn execute_with<'a, F, P, T, S>(

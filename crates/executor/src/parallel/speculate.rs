@@ -5,6 +5,7 @@ use crate::{
     parallel::{
         dialect::Dialect,
         expectations::Expectations,
+        foretold::Foretold,
         memory::Memory,
         view::{ReadLog, Speculation, View, Waits},
         watch::BalanceWatch,
@@ -80,6 +81,10 @@ pub(crate) struct Shared<'s, 'a, F: BlockExecutorFactory, P, T> {
     pub(crate) expected: Option<&'s Expectations>,
     pub(crate) outcomes: Box<[OutcomeSlot<F::TxExecutionResult>]>,
     pub(crate) beneficiary: Address,
+    /// What a supplied access list says. Then speculations need not see each other.
+    pub(crate) foretold: Option<&'s Foretold<'s>>,
+    /// The block's access list is wanted.
+    pub(crate) list_accesses: bool,
     pub(crate) speculations: AtomicU64,
     /// Nanoseconds that threads spent speculating, and waiting inside that.
     pub(crate) speculating: AtomicU64,
@@ -182,7 +187,8 @@ where
 
     fn open(shared: &'s Shared<'s, 'a, F, P, T>) -> SpeculativeExecutor<'s, 'a, F, P> {
         let parent = shared.parent.open();
-        let view = View::new(parent, shared.memory, shared.scheduler, shared.expected);
+        let (expected, foretold) = (shared.expected, shared.foretold);
+        let view = View::new(parent, shared.memory, shared.scheduler, expected, foretold);
         let evm = S::watched_evm(shared.factory, view, shared.input.env.clone());
         shared.factory.create_executor(evm, shared.input.ctx.clone())
     }
@@ -203,8 +209,10 @@ where
                 let expected = shared.expected.is_some_and(|known| !known.of(tx).is_empty());
                 outcome.waited = Waited::new(waits, spent, expected);
                 let changes = &outcome.changes;
-                shared.memory.publish(changes, tx as u32 + 1, group, shared.beneficiary);
-                shared.recall_readers(tx, changes);
+                if shared.foretold.is_none() {
+                    shared.memory.publish(changes, tx as u32 + 1, group, shared.beneficiary);
+                    shared.recall_readers(tx, changes);
+                }
                 *shared.outcomes[tx].lock() = Some(outcome);
                 claim.settle(Scheduler::finish);
                 shared.waiting.fetch_add(waits.sum.as_nanos() as u64, Ordering::Relaxed);
@@ -249,7 +257,8 @@ where
         if log.accounts.len() > result.result().state.len() && log.is_torn() {
             return Err(Failure::Outdated);
         }
-        let changes = S::boil_down(&mut result, |address| log.found(address));
+        let changes =
+            S::boil_down(&mut result, |address| log.found(address), self.shared.list_accesses);
         Ok((Outcome { result, changes, log, watch, waited: Waited::Not }, waits))
     }
 }

@@ -30,18 +30,19 @@ pub(crate) type EthResult<R> =
 /// also the floor of EIP-7623).
 const TRANSFER_GAS: u64 = 21_000;
 
-/// The accounts after a transfer, by their id in the canonical state.
-pub(crate) struct Effect {
-    sender: (usize, AccountInfo),
-    recipient: Option<(usize, AccountInfo)>,
-    beneficiary: Option<(usize, AccountInfo)>,
-}
+/// An account after a transfer, by its id in the canonical state; `None` where it stays the same.
+type After = (usize, Option<AccountInfo>);
+
+/// The accounts after a transfer.
+pub(crate) struct Effect([After; 3]);
 
 impl Effect {
     pub(crate) fn apply<Db, S: CommitSink>(self, state: &mut CanonicalState<Db, S>) {
-        state.replace_info(self.sender.0, self.sender.1);
-        for (id, info) in self.recipient.into_iter().chain(self.beneficiary) {
-            state.replace_info(id, info);
+        for (id, info) in self.0 {
+            match info {
+                Some(info) => state.replace_info(id, info),
+                None => state.note_access(id),
+            }
         }
     }
 }
@@ -140,31 +141,29 @@ fn effect<Db: Database, S: CommitSink>(
     }
     let recipient = credit(state, recipient, tx.value())?;
     let beneficiary = credit(state, beneficiary, U256::from(tip) * gas)?;
-    Some(Effect { sender: (sender_id, from), recipient, beneficiary })
+    Some(Effect([(sender_id, Some(from)), recipient, beneficiary]))
 }
 
-/// The account after a credit: outer `None` where the case is unusual, inner `None` where nothing
-/// changes.
-#[expect(clippy::option_option, reason = "the doc comment says what each level means")]
+/// The account after a credit; `None` where the case is unusual.
 fn credit<Db: Database, S: CommitSink>(
     state: &mut CanonicalState<Db, S>,
     address: Address,
     amount: U256,
-) -> Option<Option<(usize, AccountInfo)>> {
+) -> Option<After> {
     let id = state.load(address).ok()?;
     let Some(info) = state.info(id) else {
         let created = AccountInfo { balance: amount, ..AccountInfo::default() };
-        return Some((!amount.is_zero()).then_some((id, created)));
+        return Some((id, (!amount.is_zero()).then_some(created)));
     };
     // An account that exists but is empty may be about to vanish (EIP-161).
     if info.is_empty() || !(info.is_empty_code_hash()) {
         return None;
     }
     if amount.is_zero() {
-        return Some(None);
+        return Some((id, None));
     }
     let balance = info.balance.checked_add(amount)?;
-    Some(Some((id, AccountInfo { balance, ..info.clone() })))
+    Some((id, Some(AccountInfo { balance, ..info.clone() })))
 }
 
 /// The result of a plain transfer. Its state is empty: [`Effect::apply`] changes the accounts.

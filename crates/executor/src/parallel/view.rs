@@ -3,6 +3,7 @@
 
 use crate::parallel::{
     expectations::{Expectations, Meeting},
+    foretold::Foretold,
     memory::{Memory, Written},
     watch::BalanceWatch,
 };
@@ -130,6 +131,8 @@ pub struct View<'a, Db> {
     expected: Option<&'a Expectations>,
     /// Where the current transaction is expected to meet earlier ones.
     meetings: &'a [Meeting],
+    /// Stands in for the memory, where there is one.
+    foretold: Option<&'a Foretold<'a>>,
     current: Speculation,
     log: ReadLog,
     /// Filled by whoever watches the execution.
@@ -154,6 +157,7 @@ impl<'a, Db> View<'a, Db> {
         memory: &'a Memory,
         scheduler: &'a Scheduler,
         expected: Option<&'a Expectations>,
+        foretold: Option<&'a Foretold<'a>>,
     ) -> Self {
         Self {
             parent,
@@ -161,6 +165,7 @@ impl<'a, Db> View<'a, Db> {
             scheduler,
             expected,
             meetings: &[],
+            foretold,
             current: Speculation::default(),
             log: ReadLog::default(),
             watch: BalanceWatch::default(),
@@ -191,10 +196,12 @@ impl<'a, Db> View<'a, Db> {
 
     /// Whether every slot that was read still has the writer it was read from.
     pub(crate) fn is_current(&self) -> bool {
-        self.log.slots.iter().all(|read| {
-            let now = self.memory.slot(read.address, read.key, self.version());
-            now.map(|written| written.version) == read.version
-        })
+        // What a list foretells does not change.
+        self.foretold.is_some()
+            || self.log.slots.iter().all(|read| {
+                let now = self.memory.slot(read.address, read.key, self.version());
+                now.map(|written| written.version) == read.version
+            })
     }
 
     /// The reads of the speculation that just ended, and how long it waited for others. `None`
@@ -208,6 +215,30 @@ impl<'a, Db> View<'a, Db> {
     #[inline]
     const fn version(&self) -> u32 {
         self.current.tx as u32 + 1
+    }
+
+    /// The value of a slot and who wrote it, once nobody is about to write it any more; `None`
+    /// where nobody has.
+    fn settled_slot(
+        &mut self,
+        address: Address,
+        key: U256,
+    ) -> Result<Option<(U256, u32)>, Interrupted> {
+        let writer = self.meets(&address, &key);
+        loop {
+            // Before the slot: if it has finished by now, its writes are there.
+            let writer = writer.map(|writer| (writer, self.scheduler.progress(writer)));
+            let written = self.memory.slot(address, key, self.version());
+            let version = written.as_ref().map(|written| written.version);
+            let again = match (writer, &written) {
+                (Some((writer, progress)), _) => self.settle_meeting(writer, progress, version)?,
+                (None, Some(written)) => self.settle(written)?,
+                (None, None) => false,
+            };
+            if !again {
+                return Ok(written.map(|written| (written.value, written.version)));
+            }
+        }
     }
 
     /// Decides about a value that others may be about to overwrite. `true`: read it again.
@@ -275,30 +306,21 @@ impl<Db: Database> View<'_, Db> {
         address: Address,
         key: U256,
     ) -> Result<U256, ViewError<Db::Error>> {
-        let writer = self.meets(&address, &key);
-        let (seen, version) = loop {
-            // Before the slot: if it has finished by now, its writes are there.
-            let writer = writer.map(|writer| (writer, self.scheduler.progress(writer)));
-            let written = self.memory.slot(address, key, self.version());
-            let version = written.as_ref().map(|written| written.version);
-            let again = match (writer, &written) {
-                (Some((writer, progress)), _) => self.settle_meeting(writer, progress, version)?,
-                (None, Some(written)) => self.settle(written)?,
-                (None, None) => false,
-            };
-            if again {
-                continue;
+        let written = match self.foretold {
+            Some(list) => list.slot(address, key, self.version()),
+            None => self.settled_slot(address, key)?,
+        };
+        let (seen, version) = match written {
+            Some((value, version)) => (value, Some(version)),
+            None => {
+                // As revm's `State`: what does not exist has no storage.
+                let known = account.and_then(|at| self.log.accounts.get(at as usize));
+                let value = match known {
+                    Some(AccountRead { seen: None, .. }) => U256::ZERO,
+                    _ => self.parent.storage(address, key).map_err(ViewError::Parent)?,
+                };
+                (value, None)
             }
-            if let Some(written) = written {
-                break (written.value, version);
-            }
-            // As revm's `State`: what does not exist has no storage.
-            let known = account.and_then(|at| self.log.accounts.get(at as usize));
-            let value = match known {
-                Some(AccountRead { seen: None, .. }) => U256::ZERO,
-                _ => self.parent.storage(address, key).map_err(ViewError::Parent)?,
-            };
-            break (value, None);
         };
         self.log.slots.push(SlotRead { account, address, key, seen, version });
         Ok(seen)
@@ -309,10 +331,19 @@ impl<Db: Database> revm::Database for View<'_, Db> {
     type Error = ViewError<Db::Error>;
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, Self::Error> {
-        let (mut info, mut from_parent) = match self.memory.accounts.read(&address, self.version())
-        {
+        let reader = self.version();
+        let written = match self.foretold {
+            Some(_) => None,
+            None => self.memory.accounts.read(&address, reader),
+        };
+        let (mut info, mut from_parent) = match written {
             Some(found) => (found.value, false),
-            None => (self.parent.basic(address).map_err(ViewError::Parent)?, true),
+            None => {
+                let info = self.parent.basic(address).map_err(ViewError::Parent)?;
+                let foretold =
+                    self.foretold.map(|list| list.account(address, reader, info.clone()));
+                foretold.map_or((info, true), |(info, changed)| (info, !changed))
+            }
         };
         if let Some(info) = &mut info {
             // Earlier transactions of the same sender raise its nonce: assume they will have.

@@ -2,14 +2,16 @@
 
 #![allow(dead_code, reason = "every test binary uses a part of it")]
 
+use alloy_eips::eip7928::BlockAccessList;
 use alloy_evm::block::BlockExecutionResult;
 use alloy_primitives::U256;
 use core::time::Duration;
 use revm::{context::TxEnv, primitives::hardfork::SpecId};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use warpline_executor::{
-    AnyFactory, BlockInput, Dialect, Ethereum, ExecStats, ExecuteError, Guidance, ParallelConfig,
-    ParallelExecutor, ParentState, PreparedTx, execute_sequential,
+    AnyFactory, BlockInput, BlockOutput, Dialect, Ethereum, ExecStats, ExecuteError, Guidance,
+    ParallelConfig, ParallelExecutor, ParentState, PreparedTx, execute_sequential,
+    execute_sequential_listed,
 };
 use warpline_merger::diff_from_bundle;
 use warpline_testing::evm::{
@@ -21,6 +23,13 @@ use warpline_types::StateDiff;
 /// Receipts, requests, gas and the sorted changes of a block.
 pub(crate) type Done =
     (BlockExecutionResult<<Factory as alloy_evm::block::BlockExecutorFactory>::Receipt>, StateDiff);
+
+/// What an execution with guidance came to.
+pub(crate) struct Guided {
+    pub(crate) done: Done,
+    pub(crate) access_list: Option<BlockAccessList>,
+    pub(crate) stats: ExecStats,
+}
 
 /// A block ready to be executed many times.
 pub(crate) struct Case {
@@ -47,6 +56,28 @@ impl Case {
         Ok((output.result, diff))
     }
 
+    /// The oracle's outcome and revm's access list; `None` for an invalid block.
+    pub(crate) fn listed(&self) -> Option<(Done, BlockAccessList)> {
+        let output = execute_sequential_listed(&self.factory, self.input(), &self.block.parent);
+        let output = output.ok()?;
+        let mut diff = diff_from_bundle(&output.bundle);
+        diff.sort();
+        Some(((output.result, diff), output.access_list.expect("it was asked for")))
+    }
+
+    /// The outcome of an execution with guidance, on the block's own parent.
+    pub(crate) fn guided<D: Dialect<Factory>>(
+        &self,
+        executor: &ParallelExecutor<D>,
+        guidance: Guidance<'_>,
+    ) -> Result<Guided, ExecuteError> {
+        let parent = &self.block.parent;
+        let mut output = executor.execute_guided(&self.factory, self.input(), guidance, parent)?;
+        output.diff.sort();
+        let BlockOutput { result, diff, access_list, stats } = output;
+        Ok(Guided { done: (result, diff), access_list, stats })
+    }
+
     /// The oracle on the block's own parent, which never fails.
     pub(crate) fn expected(&self) -> Done {
         self.sequential(&self.block.parent).expect("the block is valid")
@@ -57,10 +88,10 @@ impl Case {
         executor: &ParallelExecutor<D>,
         parent: &impl ParentState,
     ) -> Result<(Done, ExecStats), ExecuteError> {
-        self.guided(executor, Guidance::default(), parent)
+        self.guided_on(executor, Guidance::default(), parent)
     }
 
-    pub(crate) fn guided<D: Dialect<Factory>>(
+    pub(crate) fn guided_on<D: Dialect<Factory>>(
         &self,
         executor: &ParallelExecutor<D>,
         guidance: Guidance<'_>,

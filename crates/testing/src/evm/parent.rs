@@ -47,6 +47,11 @@ impl MemoryParent {
         self.storage.insert((address, slot), value);
     }
 
+    /// Removes the accounts that exist and are empty, of which there are none on today's chains.
+    pub fn remove_empty_accounts(&mut self) {
+        self.accounts.retain(|_, info| !info.is_empty());
+    }
+
     /// The accounts that exist.
     pub fn addresses(&self) -> impl Iterator<Item = Address> + '_ {
         self.accounts.keys().copied()
