@@ -25,8 +25,8 @@ pub use ethereum::{EthFactory, EthReceiptBuilder, EthTransaction};
 pub use guidance::{Guidance, HintUses};
 pub use input::{BlockInput, Env, ParentState, PreparedTx};
 pub use parallel::{
-    AnyFactory, BlockOutput, Dialect, Ethereum, ExecStats, Expectations, ParallelConfig,
-    ParallelExecutor,
+    AnyFactory, BlockOutput, Dialect, EarlyOutcome, Ethereum, ExecStats, Expectations,
+    ParallelConfig, ParallelExecutor,
 };
 pub use sequential::{SequentialOutput, execute_sequential, execute_sequential_listed};
 pub use stateless::{IntrinsicGas, check_stateless};

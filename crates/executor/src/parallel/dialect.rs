@@ -28,7 +28,7 @@ use revm::{
     bytecode::opcode,
     interpreter::{
         Instruction, InstructionContext, InstructionExecResult,
-        instructions::{contract, host},
+        instructions::{block_info, contract, host},
         interpreter::EthInterpreter,
         interpreter_types::InputsTr,
     },
@@ -264,8 +264,9 @@ where
 type Ctx<'v, Db> = EthEvmContext<View<'v, Db>>;
 type At<'i, 'v, Db> = InstructionContext<'i, Ctx<'v, Db>, EthInterpreter>;
 
-/// The instructions that observe or move balances, each noting what it does before it does it.
-fn watching_instructions<'v, Db: Database>() -> [(u8, Instruction<EthInterpreter, Ctx<'v, Db>>); 7]
+/// The instructions that observe or move balances, or look at what changes with every block, each
+/// noting what it does before it does it.
+fn watching_instructions<'v, Db: Database>() -> [(u8, Instruction<EthInterpreter, Ctx<'v, Db>>); 12]
 {
     [
         (opcode::BALANCE, Instruction::new(balance)),
@@ -275,6 +276,11 @@ fn watching_instructions<'v, Db: Database>() -> [(u8, Instruction<EthInterpreter
         (opcode::CALLCODE, Instruction::new(call::<{ opcode::CALLCODE }, Db>)),
         (opcode::CREATE, Instruction::new(create::<false, Db>)),
         (opcode::CREATE2, Instruction::new(create::<true, Db>)),
+        (opcode::NUMBER, Instruction::new(number)),
+        (opcode::TIMESTAMP, Instruction::new(timestamp)),
+        (opcode::DIFFICULTY, Instruction::new(difficulty)),
+        (opcode::BLOCKHASH, Instruction::new(blockhash)),
+        (opcode::SLOTNUM, Instruction::new(slot_num)),
     ]
 }
 
@@ -311,4 +317,29 @@ fn create<const IS_CREATE2: bool, Db: Database>(at: At<'_, '_, Db>) -> Instructi
         at.host.journaled_state.database.watch.note_creation(from, *value);
     }
     contract::create::<IS_CREATE2, _, _>(at)
+}
+
+fn number<Db: Database>(at: At<'_, '_, Db>) -> InstructionExecResult {
+    at.host.journaled_state.database.watch.see_block();
+    block_info::block_number(at)
+}
+
+fn timestamp<Db: Database>(at: At<'_, '_, Db>) -> InstructionExecResult {
+    at.host.journaled_state.database.watch.see_block();
+    block_info::timestamp(at)
+}
+
+fn difficulty<Db: Database>(at: At<'_, '_, Db>) -> InstructionExecResult {
+    at.host.journaled_state.database.watch.see_block();
+    block_info::difficulty(at)
+}
+
+fn blockhash<Db: Database>(at: At<'_, '_, Db>) -> InstructionExecResult {
+    at.host.journaled_state.database.watch.see_block();
+    host::blockhash(at)
+}
+
+fn slot_num<Db: Database>(at: At<'_, '_, Db>) -> InstructionExecResult {
+    at.host.journaled_state.database.watch.see_block();
+    block_info::slot_num(at)
 }

@@ -5,6 +5,7 @@ use crate::{
     blame::{FailedRead, NotedDb},
     parallel::{
         dialect::Dialect,
+        early::holds_now,
         foretold::Foretold,
         memory::{Memory, PublishSink},
         plan::{looks_like_transfer, plan},
@@ -56,6 +57,7 @@ pub(crate) fn execute<'a, F, P, T, S>(
     factory: &'a F,
     input: &BlockInput<'a, F, T>,
     guidance: Guidance<'_>,
+    mut early: Vec<Option<Outcome<F::TxExecutionResult>>>,
     parent: &P,
 ) -> Result<BlockOutput<F::Receipt>, ExecuteError>
 where
@@ -68,7 +70,8 @@ where
     for<'t> &'t T: ExecutableTxParts<<F::EvmFactory as EvmFactory>::Tx, F::Transaction>,
 {
     let start = Instant::now();
-    let (plan, gas) = plan(input, guidance, config.lead);
+    early.resize_with(input.txs.len(), || None);
+    let (plan, gas) = plan(input, guidance, config.lead, |tx| early[tx].is_some());
     let several = plan.txs.iter().filter(|tx| matches!(tx, TxPlan::Ahead { .. })).nth(1).is_some();
     let helpful = several && gas >= config.min_gas && !guidance.is_serial();
     let rehearsal = config.rehearse.filter(|_| helpful).map(Rehearsal::new);
@@ -109,6 +112,7 @@ where
                     Front::<_, _, _, S>::new(&shared, &failed, speculative, config.timings);
                 front.summons = summons;
                 front.rehearsal = rehearsal;
+                front.early = early;
                 front.run()
             };
             let output = catch_unwind(AssertUnwindSafe(front))
@@ -128,7 +132,7 @@ where
     stats.transactions = input.txs.len() as u64;
     stats.speculations = shared.speculations.load(Ordering::Relaxed);
     stats.executions += stats.speculations;
-    stats.re_executions = stats.executions - stats.transactions;
+    stats.re_executions = stats.executions + stats.committed_early - stats.transactions;
     stats.speculate = Duration::from_nanos(shared.speculating.load(Ordering::Relaxed));
     stats.wait = Duration::from_nanos(shared.waiting.load(Ordering::Relaxed));
     stats.total = start.elapsed();
@@ -179,6 +183,8 @@ struct Front<'s, 'a, F: BlockExecutorFactory, P: ParentState, T, S> {
     gas_left: u64,
     summons: Option<Summons<'s>>,
     rehearsal: Option<Rehearsal>,
+    /// Outcomes from before the block.
+    early: Vec<Option<Outcome<F::TxExecutionResult>>>,
     gas_done: u64,
     timings: bool,
     stats: ExecStats,
@@ -218,6 +224,7 @@ where
             gas_left: input.env.block_env.gas_limit(),
             summons: None,
             rehearsal: None,
+            early: Vec::new(),
             gas_done: 0,
             timings,
             stats: ExecStats::default(),
@@ -271,7 +278,9 @@ where
         state.sink_mut().begin(tx as u32 + 1, group);
         loop {
             match scheduler.front_step(tx) {
-                FrontStep::Execute => return self.execute(tx),
+                FrontStep::Execute => {
+                    return if self.take_early(tx) { Ok(()) } else { self.execute(tx) };
+                }
                 FrontStep::Busy => match scheduler.claim_near(NEAR) {
                     Some(other) => self.speculator.run(other),
                     None => {
@@ -301,6 +310,25 @@ where
                 }
             }
         }
+    }
+
+    /// Commits the outcome that transaction `tx` has from before the block, if it still holds.
+    fn take_early(&mut self, tx: usize) -> bool {
+        let Some(outcome) = self.early.get_mut(tx).and_then(Option::take) else { return false };
+        let start = clock(self.timings);
+        let input = &self.shared.input.txs[tx];
+        let envelope = || envelope(input, S::STANDARD_CHARGES);
+        let state = self.executor.evm_mut().db_mut();
+        let holds = input.tx().gas_limit() <= self.gas_left
+            && holds_now(state, &outcome, envelope, &mut self.scratch);
+        self.stats.validate += since(start);
+        if !holds {
+            self.stats.outdated_early += 1;
+            return false;
+        }
+        self.stats.committed_early += 1;
+        self.commit_outcome(outcome);
+        true
     }
 
     /// Executes on the canonical state, as the oracle does.
@@ -344,10 +372,14 @@ where
     }
 
     fn accept(&mut self, outcome: Outcome<F::TxExecutionResult>) {
-        let start = clock(self.timings);
         self.stats.committed_ahead += 1;
+        self.executor.evm_mut().db_mut().sink_mut().is_shown();
+        self.commit_outcome(outcome);
+    }
+
+    fn commit_outcome(&mut self, outcome: Outcome<F::TxExecutionResult>) {
+        let start = clock(self.timings);
         let state = self.executor.evm_mut().db_mut();
-        state.sink_mut().is_shown();
         state.adjust_next_commit(&mut self.scratch.adjustments);
         let gas = S::commit(&mut self.executor, outcome.result, outcome.changes);
         self.count_gas(gas.tx_gas_used(), gas.state_gas_used());

@@ -6,6 +6,7 @@
 //! itself, so verdicts, gas and receipts are sequential by construction.
 
 mod dialect;
+mod early;
 mod expectations;
 mod foretold;
 mod front;
@@ -21,6 +22,7 @@ mod view;
 mod watch;
 
 pub use dialect::{AnyFactory, Dialect, Ethereum};
+pub use early::EarlyOutcome;
 pub use expectations::Expectations;
 pub use stats::ExecStats;
 
@@ -35,6 +37,7 @@ use core::{marker::PhantomData, time::Duration};
 use front::Threads;
 use memory::Memory;
 use parking_lot::Mutex;
+use speculate::Outcome;
 use std::io;
 use warpline_block_stm::WorkerPool;
 use warpline_types::StateDiff;
@@ -168,7 +171,7 @@ impl<D> ParallelExecutor<D> {
         T: RecoveredTx<F::Transaction> + Sync,
         for<'t> &'t T: ExecutableTxParts<<F::EvmFactory as EvmFactory>::Tx, F::Transaction>,
     {
-        self.execute_with::<F, P, T, D>(factory, input, Guidance::default(), parent)
+        self.execute_with::<F, P, T, D>(factory, input, Guidance::default(), Vec::new(), parent)
     }
 
     /// Executes a block as [`execute_block`](Self::execute_block) does, with what is known or
@@ -192,7 +195,7 @@ impl<D> ParallelExecutor<D> {
         T: RecoveredTx<F::Transaction> + Sync,
         for<'t> &'t T: ExecutableTxParts<<F::EvmFactory as EvmFactory>::Tx, F::Transaction>,
     {
-        self.execute_with::<F, P, T, D>(factory, input, guidance, parent)
+        self.execute_with::<F, P, T, D>(factory, input, guidance, Vec::new(), parent)
     }
 
     /// Executes a block of any factory on the same threads, as one of [`AnyFactory`].
@@ -214,7 +217,7 @@ impl<D> ParallelExecutor<D> {
         T: RecoveredTx<F::Transaction> + Sync,
         for<'t> &'t T: ExecutableTxParts<<F::EvmFactory as EvmFactory>::Tx, F::Transaction>,
     {
-        self.execute_with::<F, P, T, AnyFactory>(factory, input, guidance, parent)
+        self.execute_with::<F, P, T, AnyFactory>(factory, input, guidance, Vec::new(), parent)
     }
 
     fn execute_with<'a, F, P, T, S>(
@@ -222,6 +225,7 @@ impl<D> ParallelExecutor<D> {
         factory: &'a F,
         input: BlockInput<'a, F, T>,
         guidance: Guidance<'_>,
+        early: Vec<Option<Outcome<F::TxExecutionResult>>>,
         parent: &P,
     ) -> Result<BlockOutput<F::Receipt>, ExecuteError>
     where
@@ -241,6 +245,7 @@ impl<D> ParallelExecutor<D> {
             factory,
             &input,
             guidance,
+            early,
             parent,
         );
         // Only what speculations made use of has anything to forget.

@@ -16,11 +16,13 @@ const LONG_SHARE: u64 = 24;
 /// How many argument words are looked at.
 const ARGUMENTS: usize = 16;
 
-/// The plan for a block, and the gas its transactions may use besides plain transfers.
+/// The plan for a block, and the gas its transactions may use besides plain transfers. Those that
+/// are done are not run ahead.
 pub(crate) fn plan<F, T>(
     input: &BlockInput<'_, F, T>,
     guidance: Guidance<'_>,
     lead: u64,
+    is_done: impl Fn(usize) -> bool,
 ) -> (Plan, u64)
 where
     F: BlockExecutorFactory<Transaction: Transaction>,
@@ -31,9 +33,9 @@ where
     let mut families = Vec::new();
     let mut gas = 0_u64;
     let hasher = DefaultHashBuilder::default();
-    let plan_one = |input: &T| {
+    let plan_one = |(index, input): (usize, &T)| {
         let tx = input.tx();
-        if looks_like_transfer(tx) {
+        if looks_like_transfer(tx) || is_done(index) {
             return TxPlan::Front;
         }
         gas = gas.saturating_add(tx.gas_limit());
@@ -45,7 +47,7 @@ where
         }
         TxPlan::Ahead { group }
     };
-    let txs: Vec<_> = input.txs.iter().map(plan_one).collect();
+    let txs: Vec<_> = input.txs.iter().enumerate().map(plan_one).collect();
     let first = long_ones(input, &txs, &families, gas);
     let work = input.txs.iter().map(|tx| tx.tx().gas_limit()).collect();
     let needs = guidance.order().map(|expected| expected.needs().clone()).unwrap_or_default();

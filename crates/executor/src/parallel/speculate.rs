@@ -19,6 +19,7 @@ use alloy_evm::{
 use alloy_primitives::Address;
 use core::{marker::PhantomData, panic::AssertUnwindSafe};
 use parking_lot::Mutex;
+use revm::context::Block;
 use std::{
     panic::catch_unwind,
     sync::atomic::{AtomicU64, Ordering},
@@ -115,7 +116,33 @@ impl Drop for Claim<'_> {
 /// How far past a transaction its readers are looked for.
 const RECALL_WINDOW: usize = 16;
 
-impl<F: BlockExecutorFactory, P, T> Shared<'_, '_, F, P, T> {
+impl<'s, 'a, F: BlockExecutorFactory, P, T> Shared<'s, 'a, F, P, T> {
+    /// For a single transaction that nobody else has to do with.
+    pub(crate) fn alone(
+        factory: &'a F,
+        input: &'s BlockInput<'a, F, T>,
+        parent: &'s P,
+        memory: &'s Memory,
+        scheduler: &'s Scheduler,
+        list_accesses: bool,
+    ) -> Self {
+        Self {
+            factory,
+            input,
+            parent,
+            memory,
+            scheduler,
+            expected: None,
+            outcomes: Box::default(),
+            beneficiary: input.env.block_env.beneficiary(),
+            foretold: None,
+            list_accesses,
+            speculations: AtomicU64::new(0),
+            speculating: AtomicU64::new(0),
+            waiting: AtomicU64::new(0),
+        }
+    }
+
     /// Recalls the outcomes of later transactions that read slots which `tx` turns out to write,
     /// before others build on them.
     fn recall_readers(&self, tx: usize, changes: &Changes) {
@@ -152,7 +179,7 @@ impl<R> Outcome<R> {
 }
 
 /// Why a speculation has no outcome.
-enum Failure {
+pub(crate) enum Failure {
     /// Something it read was written meanwhile: run it again.
     Outdated,
     /// It needs what a transaction writes that nobody has begun with: run it after that.
@@ -231,7 +258,11 @@ where
         shared.speculating.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
     }
 
-    fn execute(&mut self, tx: usize) -> Result<(Outcome<F::TxExecutionResult>, Waits), Failure> {
+    /// Executes transaction `tx` on what the shared memory shows of those before it.
+    pub(crate) fn execute(
+        &mut self,
+        tx: usize,
+    ) -> Result<(Outcome<F::TxExecutionResult>, Waits), Failure> {
         let executor = self.executor.get_or_insert_with(|| Self::open(self.shared));
         let input = &self.shared.input.txs[tx];
         S::begin(

@@ -15,7 +15,12 @@ pub struct ExecStats {
     pub speculations: u64,
     /// Speculative outcomes that were committed.
     pub committed_ahead: u64,
-    /// Speculative outcomes that no longer held, or that were given up.
+    /// Outcomes from before the block that were committed.
+    pub committed_early: u64,
+    /// Outcomes from before the block that no longer held.
+    pub outdated_early: u64,
+    /// Executions beyond one for each transaction that was executed in the block: speculative
+    /// outcomes that no longer held, or that were given up.
     pub re_executions: u64,
     /// The whole execution.
     pub total: Duration,

@@ -51,10 +51,8 @@ pub(crate) fn validate<DB, S>(
             }
             return false;
         };
-        match account_holds(entry, read, watch, &envelope) {
-            Holds::Exactly => {}
-            Holds::Adjusted(adjustment) => scratch.adjustments.push(adjustment),
-            Holds::No => return false,
+        if !keep(account_holds(entry, read, watch, &envelope), scratch) {
+            return false;
         }
     }
     log.slots.iter().all(|read| {
@@ -72,14 +70,26 @@ pub(crate) fn validate<DB, S>(
     })
 }
 
+/// Keeps how an account has to be corrected. `false` where it does not hold.
+pub(crate) fn keep(holds: Holds, scratch: &mut Scratch) -> bool {
+    match holds {
+        Holds::Exactly => true,
+        Holds::Adjusted(adjustment) => {
+            scratch.adjustments.push(adjustment);
+            true
+        }
+        Holds::No => false,
+    }
+}
+
 /// Whether an account is as the transaction found it, as far as the transaction looked.
-enum Holds {
+pub(crate) enum Holds {
     Exactly,
     Adjusted(Adjustment),
     No,
 }
 
-fn account_holds(
+pub(crate) fn account_holds(
     entry: &AccountEntry,
     read: &AccountRead,
     watch: &BalanceWatch,

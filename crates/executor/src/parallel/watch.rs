@@ -29,6 +29,8 @@ pub struct BalanceWatch {
     debits: Vec<(Address, U256)>,
     depth: usize,
     creates: bool,
+    /// Code looked at what changes with every block.
+    saw_block: bool,
     /// Some transfer was of an amount that could make balances overflow.
     vast: bool,
     /// The frame that opens next belongs to an instruction that was noted already.
@@ -43,6 +45,7 @@ impl BalanceWatch {
             debits: Vec::new(),
             depth: 0,
             creates,
+            saw_block: false,
             vast: false,
             announced: false,
         }
@@ -56,6 +59,16 @@ impl BalanceWatch {
     /// Whether code tried to transfer an amount that could make a balance overflow.
     pub(crate) const fn vast(&self) -> bool {
         self.vast
+    }
+
+    /// Whether code looked at number, time or randomness of its block, or at a block hash.
+    pub(crate) const fn saw_block(&self) -> bool {
+        self.saw_block
+    }
+
+    /// Code looks at one of these.
+    pub(crate) const fn see_block(&mut self) {
+        self.saw_block = true;
     }
 
     pub(crate) fn observed(&self, address: &Address) -> bool {
