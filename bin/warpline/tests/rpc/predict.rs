@@ -1,8 +1,8 @@
-//! What transactions are expected to touch: asked of a node.
+//! What transactions are expected to touch: asked of a node, and of its data folder.
 
 use crate::{
     client::Client,
-    node::{Node, small},
+    node::{Node, small, warpline},
 };
 use serde_json::{Value, json};
 use std::{
@@ -213,14 +213,35 @@ fn statistics_say_what_is_known_and_how_good_it_was() {
 }
 
 #[test]
-fn knowledge_survives_a_restart() {
+fn knowledge_survives_a_restart_and_is_used_by_the_command() {
     let dir = tempfile::tempdir().unwrap();
-    let Taught { node, accounts, tally, .. } = taught(dir.path());
+    let Taught { node, accounts, tally, call } = taught(dir.path());
     let request = json!({ "from": accounts[7], "to": tally, "gas": "0x186a0" });
+    let hash = send(&mut node.client(), request.clone());
+    let raw = node.client().call("eth_getRawTransactionByHash", json!([hash]))["result"].clone();
     node.terminate();
     let node = Node::start(dir.path(), &["--dev", "--no-mining"]);
     node.line("the predictor remembers");
     assert_slot(&predicted(&mut node.client(), json!([request])), &tally, &accounts[7]);
+
+    // The command reads beside the running node.
+    let predict = |tx: &Value| {
+        let output = warpline(&["predict", "--tx", tx.as_str().unwrap()], dir.path()).output();
+        let output = output.unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let (code, text, errors) = predict(&call);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(text.starts_with("transaction 1 of block 2, "), "{text}");
+    assert!(text.lines().skip(1).all(|line| line.starts_with("right ")), "{text}");
+    assert!(text.contains(&slot_of(&accounts[1])), "{text}");
+    let (code, text, errors) = predict(&raw);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(text.contains("after block 2") && text.contains(&slot_of(&accounts[7])), "{text}");
+    assert!(!text.contains("right ") && text.contains("formula of any function"), "{text}");
+    let (code, _, errors) = predict(&json!(format!("0x{}", "cd".repeat(32))));
+    assert_eq!((code, errors.contains("the chain has no transaction")), (Some(1), true));
 
     node.terminate();
     let file = dir.path().join("predictor");
