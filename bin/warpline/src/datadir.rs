@@ -19,6 +19,11 @@ pub(crate) struct DatadirArgs {
 }
 
 impl DatadirArgs {
+    /// The folder that is given.
+    pub(crate) fn at(folder: &Path) -> Self {
+        Self { datadir: Some(folder.to_owned()) }
+    }
+
     /// Whether the user says where.
     pub(crate) const fn is_given(&self) -> bool {
         self.datadir.is_some()
@@ -49,6 +54,16 @@ impl DatadirArgs {
             opened => opened,
         };
         opened.map_err(explained)
+    }
+
+    /// Opens the chain for reading only, even while a node runs on it.
+    pub(crate) fn open_chain_read_only(&self) -> Result<StoredChain> {
+        let storage = self.open_read_only()?;
+        let record = ChainRecord::read(&storage)?;
+        let rules = rules(&storage, record.as_ref(), None)?;
+        let storage_only = record.map(|record| record.storage_only()).unwrap_or_default();
+        let options = ChainOptions { storage_only, ..ChainOptions::default() };
+        Ok(StoredChain::new(storage, options, rules)?)
     }
 
     /// Opens the chain, which must be there.

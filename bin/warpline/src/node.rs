@@ -4,6 +4,7 @@ mod dev;
 mod log;
 mod metrics;
 mod pool;
+pub(crate) mod predictor;
 mod produce;
 mod rpc;
 
@@ -19,6 +20,7 @@ use eyre::{Result, WrapErr, eyre};
 use log::LogArgs;
 use metrics::{Figures, MetricsArgs};
 use pool::PoolArgs;
+use predictor::PredictorArgs;
 use produce::{ProduceArgs, pending_lag};
 use rpc::RpcArgs;
 use std::{
@@ -78,6 +80,9 @@ pub(crate) struct NodeArgs {
     pool: PoolArgs,
 
     #[command(flatten)]
+    predictor: PredictorArgs,
+
+    #[command(flatten)]
     metrics: MetricsArgs,
 
     #[command(flatten)]
@@ -111,7 +116,7 @@ fn work(args: &NodeArgs) -> Result<()> {
     let keys = args.dev.keys()?;
     let home = args.home()?;
     let chain = args.open(&home, &keys)?;
-    let journal = Some(home.folder.as_path()).filter(|_| home.temporary.is_none());
+    let kept = Some(home.folder.as_path()).filter(|_| home.temporary.is_none());
     let config = NodeConfig {
         mining: args.produce.mining(args.dev.dev),
         coinbase: args.produce.etherbase,
@@ -119,7 +124,8 @@ fn work(args: &NodeArgs) -> Result<()> {
         extra_data: args.produce.extra_data()?,
         min_tip: args.produce.min_tip,
         pending_lag: pending_lag(args.dev.dev),
-        pool: args.pool.config(args.dev.dev, journal),
+        pool: args.pool.config(args.dev.dev, kept),
+        predictor: args.predictor.config(kept),
         dev: args.dev.dev,
         accounts: keys.clone(),
     };

@@ -3,14 +3,17 @@
 
 mod knowledge;
 mod show;
+mod stored;
+mod wanted;
 
 use crate::{json, limits::up_to};
 use alloy_primitives::B256;
 use clap::Args;
-use eyre::{Result, ensure, eyre};
+use eyre::{Result, bail, ensure, eyre};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::{path::PathBuf, process::ExitCode};
+use wanted::Wanted;
 use warpline_chainspec::ChainSpec;
 use warpline_predictor::AccessPredictor;
 use warpline_replay::{
@@ -29,15 +32,22 @@ use warpline_replay::{
 #[derive(Debug, Args)]
 pub(crate) struct PredictArgs {
     /// Fixtures (*.json, *.json.zst), or folders of them.
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required_unless_present = "datadir", value_name = "PATH")]
     paths: Vec<PathBuf>,
 
     /// Print what is expected of this transaction, where each entry comes from, and what it
-    /// really touched.
-    #[arg(long, value_name = "HASH")]
-    tx: Option<B256>,
+    /// really touched. With --datadir it may also be one that is not in the chain, as it is sent:
+    /// then it is predicted on the latest state.
+    #[arg(long, value_name = "RAW|HASH", value_parser = Wanted::parse)]
+    tx: Option<Wanted>,
 
-    /// Begin with knowledge from an earlier run, but for `cold`.
+    /// Instead of fixtures, the chain in the data folder of a node, with what the node has learned.
+    #[arg(long, value_name = "DIR", requires = "tx",
+          conflicts_with_all = ["paths", "export", "from", "chain", "json"])]
+    datadir: Option<PathBuf>,
+
+    /// Begin with knowledge from an earlier run, but for `cold`; with --datadir, with this instead
+    /// of what the node has learned.
     #[arg(long, value_name = "FILE")]
     import: Option<PathBuf>,
 
@@ -104,6 +114,9 @@ impl Scores {
 
 /// Runs the command.
 pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode> {
+    if let (Some(datadir), Some(wanted)) = (&args.datadir, &args.tx) {
+        return stored::show(args, datadir, wanted);
+    }
     json::check_writable(args.json.as_deref())?;
     let (files, mut errors) = find_fixtures(&args.paths);
     let mut blocks = Vec::with_capacity(files.len());
@@ -114,8 +127,10 @@ pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode> {
             Err(error) => errors.push(error),
         }
     }
-    if let Some(hash) = args.tx {
-        return show_one(&blocks, knowledge::start(args)?, hash);
+    match args.tx {
+        Some(Wanted::Hash(hash)) => return show_one(&blocks, knowledge::start(args)?, hash),
+        Some(Wanted::Raw(_)) => bail!("a transaction that is in no block needs --datadir"),
+        None => {}
     }
     ensure!(!blocks.is_empty() || !errors.is_empty(), "there are no blocks to predict");
     let known = knowledge::start(args)?;
@@ -185,7 +200,8 @@ fn show_one(
     let config = PredictionConfig { learn: true, trials: false };
     let found = forecast(&blocks[at], &mut predictor, config, hash)?;
     let found = found.ok_or_else(|| eyre!("transaction {hash} was not executed"))?;
-    print!("{}", show::hint(&found, blocks.len() - 1));
+    let others = format!("{} other blocks", blocks.len() - 1);
+    print!("{}", show::hint(&found, &others));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -77,6 +77,20 @@ fn knowledge_is_exported_and_imported() {
 }
 
 #[test]
+fn a_transaction_of_no_block_needs_a_chain() {
+    let raw = format!("0x{}", "ab".repeat(120));
+    let (code, _, errors) = predict(&["--tx", &raw], &[testdata("46147.json")]);
+    assert_eq!((code, errors.contains("--datadir")), (1, true), "{errors}");
+    for wrong in [&["--tx", "0xabcd"][..], &["--datadir", "nowhere"], &[]] {
+        let (code, _, errors) = predict(wrong, &[]);
+        assert_eq!(code, 2, "{errors}");
+    }
+    let hash = format!("0x{}", "ab".repeat(32));
+    let (code, _, errors) = predict(&["--tx", &hash, "--datadir", "nowhere"], &[]);
+    assert_eq!((code, errors.contains("nowhere")), (1, true), "{errors}");
+}
+
+#[test]
 fn what_cannot_be_predicted_is_said() {
     let unknown = format!("0x{}", "ab".repeat(32));
     let (code, _, errors) = predict(&["--tx", &unknown], &[testdata("46147.json")]);

@@ -1,6 +1,6 @@
 //! How a node works.
 
-use crate::DevAccounts;
+use crate::{DevAccounts, PredictorConfig};
 use alloy_primitives::{Address, Bytes};
 use std::time::Duration;
 use warpline_txpool::PoolConfig;
@@ -34,6 +34,8 @@ pub struct NodeConfig {
     pub pending_lag: Duration,
     /// The pool.
     pub pool: PoolConfig,
+    /// The predictor of accesses; none to do without.
+    pub predictor: Option<PredictorConfig>,
     /// Whether this is a development chain, whose state and time callers may change.
     pub dev: bool,
     /// Accounts whose keys the node has.
@@ -50,6 +52,7 @@ impl Default for NodeConfig {
             min_tip: 0,
             pending_lag: Duration::from_secs(2),
             pool: PoolConfig::default(),
+            predictor: None,
             dev: false,
             accounts: DevAccounts::default(),
         }

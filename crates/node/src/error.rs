@@ -2,7 +2,8 @@
 
 use alloy_primitives::B256;
 use std::io;
-use warpline_chain::ImportError;
+use warpline_chain::{ImportError, Unreadable};
+use warpline_simulation::SimulationError;
 use warpline_storage::StorageError;
 use warpline_txpool::{AccountsError, IntakeError, PoolError};
 
@@ -52,6 +53,9 @@ pub enum NodeError {
     /// No such block to go back to.
     #[error("block {0} is not in the chain")]
     UnknownBlock(u64),
+    /// A block cannot be executed again.
+    #[error(transparent)]
+    Simulation(Box<SimulationError<Unreadable>>),
     /// The state cannot be listed.
     #[error(transparent)]
     Dump(#[from] warpline_chain::AccountsError),
@@ -66,5 +70,11 @@ impl From<PoolError> for NodeError {
 impl From<ImportError> for NodeError {
     fn from(error: ImportError) -> Self {
         Self::Chain(Box::new(error))
+    }
+}
+
+impl From<SimulationError<Unreadable>> for NodeError {
+    fn from(error: SimulationError<Unreadable>) -> Self {
+        Self::Simulation(Box::new(error))
     }
 }

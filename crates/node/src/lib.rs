@@ -8,6 +8,9 @@
 //!
 //! `pending` has the block that would be made now, for those who ask.
 //!
+//! `predictor` learns from blocks and waiting transactions, in the background, what transactions
+//! touch, and tells whoever asks what to expect of one.
+//!
 //! Whoever only reads takes the [`ChainView`](warpline_chain::ChainView) and waits for nobody.
 //! What development chains may do besides is in `dev`. What is absent: wire formats.
 
@@ -21,7 +24,9 @@ mod events;
 mod metrics;
 mod miner;
 mod node;
+mod past;
 mod pending;
+mod predictor;
 mod producer;
 mod state;
 
@@ -32,4 +37,6 @@ pub use dev_chain::dev_genesis;
 pub use error::NodeError;
 pub use events::{BlockReport, Lagged, NewHead, NewPending};
 pub use node::Node;
+pub use past::{PastBlock, next_values, signed_transaction};
+pub use predictor::{Predictor, PredictorConfig, PredictorStats};
 pub use producer::{MineOptions, ProposeOptions};

@@ -1,7 +1,7 @@
 //! What is counted of blocks, executions and the pool, for whichever recorder the program has
 //! installed before it starts the node.
 
-use crate::{BlockReport, Node};
+use crate::{BlockReport, Node, PredictorStats};
 use alloy_consensus::Header;
 use core::time::Duration;
 use metrics::{
@@ -9,6 +9,7 @@ use metrics::{
     gauge, histogram,
 };
 use warpline_executor::ExecStats;
+use warpline_predictor::Tally;
 
 /// What is counted at every new head.
 #[derive(Debug)]
@@ -166,8 +167,8 @@ impl BlockMetrics {
 }
 
 impl Node {
-    /// Brings up to date what is not counted as it happens: the pool, and how far the database has
-    /// come. To be called before the figures are read.
+    /// Brings up to date what is not counted as it happens: the pool, the predictor, and how far
+    /// the database has come. To be called before the figures are read.
     pub fn update_metrics(&self) {
         let stats = self.pool().stats();
         let gauges: [(&str, f64, &str); 6] = [
@@ -199,6 +200,53 @@ impl Node {
         for (name, value, words) in counters {
             describe_counter!(name, words);
             counter!(name).absolute(value);
+        }
+        if let Some(predictor) = self.predictor() {
+            of_predictor(&predictor.stats());
+        }
+    }
+}
+
+fn of_predictor(stats: &PredictorStats) {
+    let gauges: [(&str, f64, &str); 3] = [
+        ("warpline_predictor_functions", stats.functions as f64, "Functions known"),
+        ("warpline_predictor_bytes", stats.bytes as f64, "Memory of what is known, about"),
+        ("warpline_predictor_limit_bytes", stats.limit as f64, "Most memory of what is known"),
+    ];
+    for (name, value, words) in gauges {
+        describe_gauge!(name, words);
+        gauge!(name).set(value);
+    }
+    let counters: [(&str, u64, &str); 5] = [
+        ("warpline_predictor_blocks_total", stats.blocks, "Blocks that were learned from"),
+        ("warpline_predictor_dropped_blocks_total", stats.dropped_blocks, "Blocks without time"),
+        ("warpline_predictor_trials_total", stats.trials, "Pool transactions that were tried out"),
+        (
+            "warpline_predictor_dropped_transactions_total",
+            stats.dropped_transactions,
+            "Pool transactions without time",
+        ),
+        ("warpline_predictor_failures_total", stats.failures, "Blocks and trials that broke off"),
+    ];
+    for (name, value, words) in counters {
+        describe_counter!(name, words);
+        counter!(name).absolute(value);
+    }
+    const PRECISION: &str = "warpline_predictor_precision";
+    const RECALL: &str = "warpline_predictor_recall";
+    describe_gauge!(PRECISION, "Share of what was predicted, over the last blocks, that came true");
+    describe_gauge!(RECALL, "Share of what was touched, over the last blocks, that was predicted");
+    let of: [(&'static str, &Tally); 3] = [
+        ("accounts", &stats.score.accounts),
+        ("slots", &stats.score.slots),
+        ("slots_written", &stats.score.slots_written),
+    ];
+    for (kind, tally) in of {
+        if let Some(precision) = tally.precision() {
+            gauge!(PRECISION, "of" => kind).set(precision);
+        }
+        if let Some(recall) = tally.recall() {
+            gauge!(RECALL, "of" => kind).set(recall);
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::{
     events::Events,
     miner::{self, Signal},
     pending::Pending,
+    predictor::{self, Predictor},
     producer::{MineOptions, Producer, ProposeOptions, rules_after},
     state::HeadState,
 };
@@ -31,6 +32,7 @@ pub struct Node {
     accounts: DevAccounts,
     dev: bool,
     pub(crate) pending: Pending,
+    predictor: Option<Arc<Predictor>>,
     /// None after the shutdown.
     producer: Mutex<Option<Producer>>,
     signal: Arc<Signal>,
@@ -62,7 +64,12 @@ impl Node {
         pool.open_journal().map_err(NodeError::Journal)?;
         let (events, signal) = (Arc::new(Events::new()), Arc::new(Signal::new(config.mining)));
         let (told, woken) = (Arc::clone(&events), Arc::clone(&signal));
+        let predictor = config.predictor.as_ref().map(Predictor::open).map(Arc::new);
+        let taught = predictor.clone();
         pool.listen(Box::new(move |transactions| {
+            if let Some(predictor) = &taught {
+                predictor.pending(transactions);
+            }
             if told.pending.receiver_count() > 0 {
                 let _nobody_listens = told.pending.send(NewPending(transactions.into()));
             }
@@ -70,7 +77,8 @@ impl Node {
         }));
         let intake = Intake::start(&pool, IntakeLimits::default()).map_err(NodeError::Thread)?;
         let producer =
-            Producer::new(chain, engine, &config, Arc::clone(&pool), Arc::clone(&events));
+            Producer::new(chain, engine, &config, Arc::clone(&pool), Arc::clone(&events))
+                .taught(predictor.clone());
         let node = Arc::new(Self {
             view,
             pool,
@@ -79,6 +87,7 @@ impl Node {
             accounts: config.accounts,
             dev: config.dev,
             pending: Pending::new(config.pending_lag),
+            predictor,
             producer: Mutex::new(Some(producer)),
             signal: Arc::clone(&signal),
             threads: Mutex::default(),
@@ -87,7 +96,18 @@ impl Node {
         let miner = thread::Builder::new().name("miner".into());
         let miner = miner.spawn(move || miner::run(&of_miner, &signal));
         node.threads.lock().push(miner.map_err(NodeError::Thread)?);
+        node.learn()?;
         Ok(node)
+    }
+
+    /// Starts the thread that teaches the predictor, if there is one.
+    fn learn(&self) -> Result<(), NodeError> {
+        let Some(predictor) = self.predictor.clone() else { return Ok(()) };
+        let (view, pool) = (self.view.clone(), Arc::clone(&self.pool));
+        let thread = thread::Builder::new().name("predictor".into());
+        let thread = thread.spawn(move || predictor::run(&predictor, &view, &pool));
+        self.threads.lock().push(thread.map_err(NodeError::Thread)?);
+        Ok(())
     }
 
     /// The chain, to be read.
@@ -98,6 +118,11 @@ impl Node {
     /// The transactions that wait for a block.
     pub fn pool(&self) -> &Pool {
         &self.pool
+    }
+
+    /// Predicts which accounts and slots transactions touch, unless that is switched off.
+    pub fn predictor(&self) -> Option<&Predictor> {
+        self.predictor.as_deref()
     }
 
     /// Accounts whose keys the node has.
@@ -273,11 +298,13 @@ impl Node {
     /// The database or the journal cannot be written.
     pub fn shutdown(&self) -> Result<(), NodeError> {
         self.signal.stop();
+        self.predictor.iter().for_each(|predictor| predictor.stop());
         for thread in self.threads.lock().drain(..) {
             if thread.join().is_err() {
                 tracing::error!("a thread of the node has panicked");
             }
         }
+        self.predictor.iter().for_each(|predictor| predictor.save());
         let journal = self.pool.rotate_journal().map_err(NodeError::Journal);
         match self.producer.lock().take() {
             Some(producer) => producer.chain.shutdown()?,

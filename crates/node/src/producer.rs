@@ -2,7 +2,7 @@
 
 use crate::{
     BlockReport, NewHead, NodeConfig, NodeError, clock::Clock, dev::Dev, events::Events,
-    metrics::BlockMetrics, state::HeadState,
+    metrics::BlockMetrics, predictor::Predictor, state::HeadState,
 };
 use alloy_consensus::{BlockHeader, transaction::Recovered};
 use alloy_eips::eip4895::Withdrawal;
@@ -58,6 +58,7 @@ pub(crate) struct Producer {
     /// How the latest blocks were made, the oldest first.
     pub(crate) reports: VecDeque<BlockReport>,
     metrics: BlockMetrics,
+    predictor: Option<Arc<Predictor>>,
 }
 
 /// How many of them are kept.
@@ -89,7 +90,13 @@ impl Producer {
             view,
             reports: VecDeque::new(),
             metrics: BlockMetrics::new(),
+            predictor: None,
         }
+    }
+
+    /// Tells a predictor of every new head.
+    pub(crate) fn taught(self, predictor: Option<Arc<Predictor>>) -> Self {
+        Self { predictor, ..self }
     }
 
     /// Makes the next block of the best transactions in the pool.
@@ -206,6 +213,9 @@ impl Producer {
             dropped: moved.dropped,
             changed: moved.changed,
         })?;
+        if let Some(predictor) = &self.predictor {
+            predictor.head(block, moved.mined.len(), header.gas_used);
+        }
         let _nobody_listens =
             self.events.heads.send(NewHead { block, header: Arc::new(header), dropped, report });
         self.events.moves.send_modify(|moves| *moves += 1);

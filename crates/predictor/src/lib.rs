@@ -13,6 +13,7 @@
 //! - `template`: a function, as the tree of all ways through it that were seen.
 //! - `outlook`: the state as earlier predictions of the same block expect it.
 //! - `archive`: knowledge as bytes.
+//! - `score`: predictions held against what transactions did.
 //! - `walk`, `value`: the prediction, computing only what addresses, slots and ways depend on.
 //!
 //! A hint is a guess. Whoever uses one loses time if it is wrong, never correctness.
@@ -25,6 +26,7 @@ mod memory;
 mod outlook;
 mod predictor;
 mod recorder;
+mod score;
 mod template;
 mod trace;
 mod trial;
@@ -36,5 +38,6 @@ pub use hint::{AccessHint, AccountHint, Gaps, SlotHint, Source};
 pub use outlook::Outlook;
 pub use predictor::{AccessPredictor, BlockValues, Care, DEFAULT_MEMORY};
 pub use recorder::Recorder;
+pub use score::{Judge, Misses, PredictionScore, Tally};
 pub use trace::{Lesson, TemplateKey};
 pub use trial::TrialState;

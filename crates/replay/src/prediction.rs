@@ -2,10 +2,9 @@
 //! is executed, and learned from after it.
 
 mod expect;
-mod score;
 
 pub use expect::{BlockExpectations, expect_block, touched_by_block};
-pub use score::{Misses, PredictionScore, Tally};
+pub use warpline_predictor::{Misses, PredictionScore, Tally};
 
 use crate::{PreparedBlock, Tx};
 use alloy_consensus::Transaction as _;
@@ -15,11 +14,10 @@ use alloy_evm::{
 };
 use alloy_primitives::B256;
 use revm::{context::TxEnv, database::State, database_interface::WrapDatabaseRef, state::EvmState};
-use score::Judge;
 use std::time::Instant;
 use warpline_fixture::PreState;
 use warpline_predictor::{
-    AccessHint, AccessPredictor, BlockValues, Care, Lesson, Outlook, Recorder,
+    AccessHint, AccessPredictor, BlockValues, Care, Judge, Lesson, Outlook, Recorder,
 };
 
 /// What predictions may use.
@@ -203,7 +201,7 @@ fn watch_block<F: FnMut(usize, &Tx, &AccessHint, &EvmState)>(
     let mut forecaster =
         Forecaster { predictor, config, block, env, values, outlook, hint, judge, watch };
     execute(block, &mut forecaster)?;
-    Ok(forecaster.judge.score)
+    Ok(*forecaster.judge.score())
 }
 
 impl<F> Forecaster<'_, F> {
@@ -217,13 +215,13 @@ impl<F: FnMut(usize, &Tx, &AccessHint, &EvmState)> Follower for Forecaster<'_, F
     fn before(&mut self, tx: &TxEnv) {
         let start = Instant::now();
         self.predict(tx);
-        self.judge.score.predicting += start.elapsed();
+        self.judge.score_mut().predicting += start.elapsed();
         if self.config.trials && self.hint.gaps.may_be_filled() {
             let start = Instant::now();
             expect::try_out(self.block, &self.env, tx, self.predictor);
             self.predict(tx);
-            self.judge.score.trials += 1;
-            self.judge.score.trying += start.elapsed();
+            self.judge.score_mut().trials += 1;
+            self.judge.score_mut().trying += start.elapsed();
         }
         self.outlook.accept();
     }

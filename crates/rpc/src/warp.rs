@@ -1,7 +1,9 @@
 //! `warp_*`: what only a parallel client knows. Numbers are quantities as everywhere; ratios are
 //! JSON numbers.
 //!
-//! One function per method; a new one is registered beside them.
+//! One function per method; a new one is registered beside them. `predict` is about the predictor.
+
+mod predict;
 
 use crate::{
     Context, RpcError,
@@ -24,6 +26,7 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.quick("warp_poolStatistics", |context, _| {
         Ok(PoolStatistics::from(context.node.pool().stats()))
     });
+    predict::register(registry);
 }
 
 /// How many hot locations an answer names.

@@ -11,7 +11,8 @@
 //!   take a moment at most.
 //! - `estimate`: `eth_call`, `eth_estimateGas`, `eth_createAccessList`.
 //! - `simulate`: whole blocks, `eth_simulateV1`.
-//! - `trace`: `debug_trace*` and `trace_*`; what of a block depends on what.
+//! - `trace`: `debug_trace*` and `trace_*`; what of a block depends on what, and
+//!   what it teaches a predictor.
 //!
 //! What is absent: chains, storage and wire formats.
 
@@ -43,7 +44,7 @@ pub use simulate::{
     SimulatedCall, StateRoots, TRANSFER_EMITTER, UnsignedTransaction, simulate,
 };
 pub use trace::{
-    Contended, Dependencies, HotLocation, MAX_STEPS, Touched, TraceOptions, TracedBlock,
-    dependencies, flat_traces, touched, trace_block, trace_call, trace_call_within,
-    trace_transaction,
+    Contended, Dependencies, Follower, HotLocation, MAX_STEPS, Touched, TraceOptions, TracedBlock,
+    Trial, call_transaction, dependencies, flat_traces, follow_block, touched, trace_block,
+    trace_call, trace_call_within, trace_transaction, try_out,
 };

@@ -1,11 +1,12 @@
 //! Knowledge in files.
 
 use super::PredictArgs;
+use crate::node::predictor::FILE;
 use eyre::{Result, WrapErr};
 use std::{
     fs::File,
     io::{BufReader, BufWriter, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 use warpline_predictor::AccessPredictor;
 use warpline_replay::{PreparedBlock, learn_block};
@@ -13,12 +14,18 @@ use warpline_replay::{PreparedBlock, learn_block};
 /// What is known before the first block.
 pub(super) fn start(args: &PredictArgs) -> Result<AccessPredictor> {
     let mut predictor = AccessPredictor::new(args.memory << 20);
-    if let Some(path) = &args.import {
+    if let Some(path) = &args.import.clone().or_else(|| learned(args)) {
         let about = || format!("importing {}", path.display());
         let file = File::open(path).wrap_err_with(about)?;
         predictor.load(BufReader::new(file)).wrap_err_with(about)?;
     }
     Ok(predictor)
+}
+
+/// The file of what a node has learned, if there is one.
+fn learned(args: &PredictArgs) -> Option<PathBuf> {
+    let file = args.datadir.as_ref()?.join(FILE);
+    file.exists().then_some(file)
 }
 
 /// Learns from all blocks, and writes down what is known then. The file appears complete or not

@@ -3,8 +3,9 @@
 use super::{PredictionReport, Scores};
 use alloy_primitives::{Address, U256, hex, map::HashSet};
 use comfy_table::{Cell, CellAlignment, Table, presets};
+use revm::state::EvmState;
 use std::fmt::Write;
-use warpline_predictor::{Gaps, Source, TemplateKey};
+use warpline_predictor::{AccessHint, Gaps, Source, TemplateKey};
 use warpline_replay::{Forecast, PredictionScore, Tally};
 
 const HEADINGS: [&str; 12] = [
@@ -85,50 +86,20 @@ fn write_misses(text: &mut String, name: &str, score: &PredictionScore) {
     let _ = writeln!(text, "{name}: {missed} slots missed: {}", reasons.join(", "));
 }
 
-/// Everything expected of a transaction, and what it touched beyond that.
-pub(super) fn hint(found: &Forecast, others: usize) -> String {
+/// Everything expected of a transaction that ran, and what it touched beyond that. `known` says
+/// what it was predicted from besides the transactions before it.
+pub(super) fn hint(found: &Forecast, known: &str) -> String {
+    let Forecast { block, index, hint, state } = found;
     let mut text = String::new();
     let _ = writeln!(
         text,
-        "transaction {} of {}, predicted from {others} other blocks and the transactions before it",
-        found.index, found.block
+        "transaction {index} of {block}, predicted from {known} and the transactions before it"
     );
-    let mut expected = HashSet::<(Address, Option<U256>)>::default();
-    for account in found.hint.accounts() {
-        expected.insert((account.address, None));
-        let (true_, effect) = (
-            found.state.contains_key(&account.address),
-            match (account.written, account.commutative) {
-                (false, _) => "read",
-                (true, false) => "write",
-                (true, true) => "credit",
-            },
-        );
-        let _ = writeln!(
-            text,
-            "{} {effect:6} {}  {:3.0}%  {}",
-            mark(true_),
-            account.address,
-            account.confidence * 100.0,
-            source(&account.source)
-        );
-    }
-    for slot in found.hint.slots() {
-        expected.insert((slot.address, Some(slot.slot)));
-        let account = found.state.get(&slot.address);
-        let true_ = account.is_some_and(|account| account.storage.contains_key(&slot.slot));
-        let _ = writeln!(
-            text,
-            "{} {:6} {} {:#066x}  {:3.0}%  {}",
-            mark(true_),
-            if slot.written { "write" } else { "read" },
-            slot.address,
-            slot.slot,
-            slot.confidence * 100.0,
-            source(&slot.source)
-        );
-    }
-    for (address, account) in &found.state {
+    write_entries(&mut text, hint, Some(state));
+    let slots = hint.slots().iter().map(|slot| (slot.address, Some(slot.slot)));
+    let accounts = hint.accounts().iter().map(|account| (account.address, None));
+    let expected: HashSet<(Address, Option<U256>)> = accounts.chain(slots).collect();
+    for (address, account) in state {
         if !expected.contains(&(*address, None)) {
             let _ = writeln!(text, "missed        {address}");
         }
@@ -138,12 +109,47 @@ pub(super) fn hint(found: &Forecast, others: usize) -> String {
             }
         }
     }
-    write_gaps(&mut text, &found.hint.gaps);
+    write_gaps(&mut text, &hint.gaps);
     text
 }
 
-const fn mark(true_: bool) -> &'static str {
-    if true_ { "right " } else { "wrong " }
+/// Everything expected of a transaction that has not run.
+pub(super) fn expected(hint: &AccessHint, state: &str) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "predicted from what is known, {state}");
+    write_entries(&mut text, hint, None);
+    write_gaps(&mut text, &hint.gaps);
+    text
+}
+
+/// What is expected, each entry with whether it came true, where that can be said.
+fn write_entries(text: &mut String, hint: &AccessHint, found: Option<&EvmState>) {
+    let mark = |is_true: &dyn Fn(&EvmState) -> bool| match found {
+        None => "",
+        Some(state) if is_true(state) => "right ",
+        Some(_) => "wrong ",
+    };
+    for account in hint.accounts() {
+        let address = account.address;
+        let effect = match (account.written, account.commutative) {
+            (false, _) => "read",
+            (true, false) => "write",
+            (true, true) => "credit",
+        };
+        let (mark, source) = (mark(&|state| state.contains_key(&address)), source(&account.source));
+        let percent = account.confidence * 100.0;
+        let _ = writeln!(text, "{mark}{effect:6} {address}  {percent:3.0}%  {source}");
+    }
+    for slot in hint.slots() {
+        let (address, key) = (slot.address, slot.slot);
+        let touched = |state: &EvmState| {
+            state.get(&address).is_some_and(|account| account.storage.contains_key(&key))
+        };
+        let (mark, source) = (mark(&touched), source(&slot.source));
+        let effect = if slot.written { "write" } else { "read" };
+        let percent = slot.confidence * 100.0;
+        let _ = writeln!(text, "{mark}{effect:6} {address} {key:#066x}  {percent:3.0}%  {source}");
+    }
 }
 
 fn write_gaps(text: &mut String, gaps: &Gaps) {

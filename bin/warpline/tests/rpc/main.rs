@@ -8,7 +8,7 @@
 //! - `crash`: what a killed one leaves.
 //! - `capture`: blocks taken from one, also through a `proxy` that is not to be relied on.
 //! - `load`: measuring a node under load, for moments.
-//! - `warp`: our own namespace. `operations`: metrics and logs; `config`: the configuration file.
+//! - `warp`: our own namespace; `predict`: what of it and of the command is about predictions. `operations`: metrics and logs; `config`: the configuration file.
 //! - `compat`: the published conformance cases, which `cases` reads, `compare` and `schema` judge.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests")]
@@ -27,6 +27,7 @@ mod load;
 mod node;
 mod operations;
 mod pending;
+mod predict;
 mod proxy;
 mod requests;
 mod schema;

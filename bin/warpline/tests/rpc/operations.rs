@@ -95,6 +95,8 @@ fn prometheus_reads_what_the_node_has_done() {
     assert!(figure("warpline_executor_speedup") > 0.0);
     assert_eq!(figure("warpline_txpool_added_total"), all);
     assert_eq!(figure("warpline_txpool_pending"), 0.0);
+    assert_eq!(figure("warpline_predictor_limit_bytes"), f64::from(256 << 20));
+    assert_eq!(figure("warpline_predictor_blocks_total"), 0.0, "transfers teach nothing");
     assert_eq!(figure("warpline_info{version=\"0.1.0\"}"), 1.0);
     assert!(figure("process_resident_memory_bytes") > 0.0);
     for kind in ["warpline_chain_head gauge", "warpline_blocks_seconds histogram"] {

@@ -6,4 +6,5 @@ mod dev;
 mod dump;
 mod mining;
 mod pending;
+mod predictor;
 mod setup;

@@ -9,7 +9,9 @@ use std::{path::Path, sync::Arc, time::Duration};
 use tempfile::TempDir;
 use warpline_chain::{ChainOptions, Engine, GenesisBlock, Rules, StoredChain};
 use warpline_executor::{ParallelConfig, ParentState};
-use warpline_node::{DevAccounts, MNEMONIC, Mining, Node, NodeConfig, dev_genesis};
+use warpline_node::{
+    DevAccounts, MNEMONIC, Mining, Node, NodeConfig, PredictorConfig, dev_genesis,
+};
 use warpline_txpool::PoolConfig;
 
 pub(crate) const CHAIN_ID: u64 = 31_337;
@@ -49,12 +51,30 @@ pub(crate) fn start(mining: Mining) -> Dev {
 }
 
 pub(crate) fn start_on(chain: StoredChain, folder: TempDir, mining: Mining) -> Dev {
+    start_with(chain, folder, mining, None)
+}
+
+/// The chain that was made in a folder.
+pub(crate) fn open(path: &Path) -> StoredChain {
+    let genesis = genesis();
+    let rules = Rules::from_config(&genesis.config).unwrap();
+    let options = ChainOptions { preimages: true, ..ChainOptions::default() };
+    StoredChain::open(path, options, rules, None).unwrap()
+}
+
+pub(crate) fn start_with(
+    chain: StoredChain,
+    folder: TempDir,
+    mining: Mining,
+    predictor: Option<PredictorConfig>,
+) -> Dev {
     let config = ParallelConfig { threads: 2, min_gas: 0, ..ParallelConfig::default() };
     let config = (
         Engine::parallel(config).unwrap(),
         NodeConfig {
             mining,
             pool: PoolConfig::dev(),
+            predictor,
             dev: true,
             pending_lag: Duration::ZERO,
             accounts: DevAccounts::from_mnemonic(MNEMONIC, 10).unwrap(),

@@ -4,7 +4,7 @@ mod raw;
 mod trace;
 mod witness;
 
-pub(crate) use trace::Subject;
+pub(crate) use trace::{Subject, position};
 
 use crate::registry::Registry;
 

@@ -17,9 +17,10 @@ use alloy_rpc_types_trace::{geth::GethTrace, parity::LocalizedTransactionTrace};
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 use warpline_executor::{ParentState, UnreachedRules};
+use warpline_predictor::BlockValues;
 use warpline_simulation::{
-    BlockOverrides, Limits, Overrides, StateOverrides, TraceOptions, TracedBlock, flat_traces,
-    trace_block, trace_call, trace_call_within, trace_transaction,
+    BlockOverrides, CallBlock, Limits, Overrides, StateOverrides, TraceOptions, TracedBlock,
+    flat_traces, trace_block, trace_call, trace_call_within, trace_transaction,
 };
 use warpline_storage::{BlockRef, Transaction};
 
@@ -86,7 +87,7 @@ impl Subject {
         Self::new(context, hash, block, senders)
     }
 
-    fn of_transaction(context: &Context, hash: B256) -> Result<(Self, usize), RpcError> {
+    pub(crate) fn of_transaction(context: &Context, hash: B256) -> Result<(Self, usize), RpcError> {
         let found = position(context, hash)?;
         let (number, index) = found.ok_or_else(|| RpcError::refused("transaction not found"))?;
         let subject = Self::read(context, BlockId::Number(number))?;
@@ -128,6 +129,12 @@ impl Subject {
         Ok(Self { parent, header, hash, transactions, senders, ommers, withdrawals })
     }
 
+    /// What a prediction takes of the block.
+    pub(crate) fn values(&self, context: &Context) -> BlockValues {
+        let chain = self.parent.next_chain(context.view().rules());
+        CallBlock { chain, header: &self.header }.values()
+    }
+
     pub(crate) fn block<'a>(&'a self, context: &'a Context) -> TracedBlock<'a> {
         let rules = context.view().rules();
         let net_gas_metering = rules.net_gas_metering(self.header.number);
@@ -143,7 +150,7 @@ impl Subject {
 }
 
 /// Where a transaction is: the number of its block, and its index there.
-fn position(context: &Context, hash: B256) -> Result<Option<(u64, usize)>, RpcError> {
+pub(crate) fn position(context: &Context, hash: B256) -> Result<Option<(u64, usize)>, RpcError> {
     let blocks = context.view().blocks()?;
     let found = blocks.reader()?.transaction_position(&hash)?;
     let index = |index| usize::try_from(index).unwrap_or(usize::MAX);

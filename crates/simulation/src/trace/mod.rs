@@ -2,14 +2,16 @@
 //!
 //! `replay` executes the block up to the transaction in question, `record` makes something of what
 //! an inspector of revm-inspectors saw. `touched` notes what a block takes from the state,
-//! `dependencies` which of its transactions wait for which.
+//! `dependencies` which of its transactions wait for which, `lessons` what they teach a predictor.
 
 mod dependencies;
+mod lessons;
 mod record;
 mod replay;
 mod touched;
 
 pub use dependencies::{Contended, Dependencies, HotLocation, dependencies};
+pub use lessons::{Follower, Trial, call_transaction, follow_block, try_out};
 pub use record::{MAX_STEPS, TraceOptions};
 pub use replay::TracedBlock;
 pub use touched::{Touched, touched};

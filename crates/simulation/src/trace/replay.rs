@@ -38,6 +38,14 @@ pub struct TracedBlock<'a> {
     pub unreached: UnreachedRules,
 }
 
+impl TracedBlock<'_> {
+    /// One of its transactions, as the EVM takes it.
+    pub fn transaction(&self, index: usize) -> Option<TxEnv> {
+        let of = self.transactions.get(index).zip(self.senders.get(index));
+        of.map(|(tx, sender)| TxEnv::from_recovered_tx(tx, *sender))
+    }
+}
+
 /// A block up to some transaction.
 pub(super) struct Replay<'a, DB: Database> {
     pub(super) block: &'a TracedBlock<'a>,
@@ -94,6 +102,12 @@ impl<'a, DB: Database> Replay<'a, DB> {
         self.next += 1;
     }
 
+    /// The next transaction, as the EVM takes it.
+    pub(super) fn next_tx(&self) -> Result<TxEnv, SimulationError<DB::Error>> {
+        let missing = || SimulationError::request("transaction index out of range");
+        self.block.transaction(self.next).ok_or_else(missing)
+    }
+
     fn execute_with<'s, I>(
         &'s mut self,
         inspector: &mut I,
@@ -102,12 +116,7 @@ impl<'a, DB: Database> Replay<'a, DB> {
     where
         I: Inspector<EthEvmContext<&'s mut Overlay<DB>>>,
     {
-        let (block, next) = (self.block, self.next);
-        let (Some(tx), Some(sender)) = (block.transactions.get(next), block.senders.get(next))
-        else {
-            return Err(SimulationError::request("transaction index out of range"));
-        };
-        let tx = TxEnv::from_recovered_tx(tx, *sender);
+        let (block, tx) = (self.block, self.next_tx()?);
         let env = self.env.clone();
         let result = if block.unreached.is_empty() {
             let precompiles = &self.precompiles;

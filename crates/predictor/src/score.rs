@@ -1,5 +1,6 @@
 //! Guesses against what happened.
 
+use crate::hint::{AccessHint, Gaps};
 use alloy_primitives::{
     Address, U256,
     map::{AddressSet, HashMap, HashSet},
@@ -10,7 +11,6 @@ use core::{
 };
 use revm::state::EvmState;
 use serde::Serialize;
-use warpline_predictor::{AccessHint, Gaps};
 
 /// Right and wrong guesses of one kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -173,8 +173,8 @@ impl PredictionScore {
 
 /// Holds the predictions of one block against its transactions, in their order.
 #[derive(Debug, Default)]
-pub(super) struct Judge {
-    pub(super) score: PredictionScore,
+pub struct Judge {
+    score: PredictionScore,
     /// What the transactions so far changed, and whether the last of them was expected to.
     changed: HashMap<Location, bool>,
 }
@@ -183,8 +183,18 @@ pub(super) struct Judge {
 type Location = (Address, Option<U256>);
 
 impl Judge {
+    /// The score so far.
+    pub const fn score(&self) -> &PredictionScore {
+        &self.score
+    }
+
+    /// The same, to be told how long predictions took.
+    pub const fn score_mut(&mut self) -> &mut PredictionScore {
+        &mut self.score
+    }
+
     /// Takes in a transaction: what was expected, and the state that it left.
-    pub(super) fn judge(
+    pub fn judge(
         &mut self,
         (sender, creates): (Address, bool),
         hint: &AccessHint,
