@@ -156,7 +156,10 @@ fn meeting() -> Case {
 #[test]
 fn right_expectations_leave_hardly_anything_to_execute_again() {
     within(LIMIT, || {
-        let case = meeting();
+        let mut case = meeting();
+        // An account that the first fee brings into being is another one to all after it.
+        let beneficiary = case.block.env.block_env.beneficiary;
+        case.block.parent.fund(beneficiary, U256::from(1));
         let known = worked_out(&touched(&case));
         let (mut with, mut without, mut ahead) = (0, 0, 0);
         for threads in [2, 3, 8] {
@@ -178,7 +181,7 @@ fn right_expectations_leave_hardly_anything_to_execute_again() {
         }
         assert!(ahead > 0, "nobody ran ahead");
         assert!(without > 30, "there is nothing to avoid: {without}");
-        assert!(with * 5 <= without, "{with} re-executions instead of {without}");
+        assert!(with * 10 <= without, "{with} re-executions instead of {without}");
     });
 }
 

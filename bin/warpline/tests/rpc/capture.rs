@@ -15,7 +15,7 @@ use std::{
 };
 use warpline_fixture::{BlockFixture, StorageMap};
 use warpline_replay::{
-    Check, Mode, Outcome, PreparedBlock, RunConfig, Runner, check_execution, load_block,
+    Check, Outcome, PreparedBlock, RunConfig, Runner, check_execution, load_block,
 };
 
 const METHODS: [&str; 3] = ["witness", "prestate", "proof"];
