@@ -180,8 +180,8 @@ fn right_expectations_leave_hardly_anything_to_execute_again() {
             }
         }
         assert!(ahead > 0, "nobody ran ahead");
-        assert!(without > 30, "there is nothing to avoid: {without}");
-        assert!(with * 10 <= without, "{with} re-executions instead of {without}");
+        assert!(without > 5, "there is nothing to avoid: {without}");
+        assert!(with * 4 <= without, "{with} re-executions instead of {without}");
     });
 }
 
