@@ -301,7 +301,7 @@ impl StoredChain {
         ready.check_access_list(&verified)?;
         let node = Node::new(candidate.hash, candidate.total_difficulty(), &candidate.block);
         let senders = senders(&candidate.txs);
-        self.commit(node, Finished::new(&verified, senders, candidate.block.body))
+        self.commit(node, Finished::new(verified, senders, candidate.block.body))
     }
 
     /// Computes the root of a block on top of the head, compares it, and commits.

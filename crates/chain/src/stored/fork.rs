@@ -110,7 +110,7 @@ impl Fork {
         ready.check_access_list(&verified)?;
         let outcome = Outcome {
             senders: senders(ready.txs),
-            receipts: finish::stored_receipts(&verified),
+            receipts: finish::stored_receipts(verified.receipts, &verified.roots),
             hashed: HashedDiff::new(&verified.diff),
             diff: Arc::new(verified.diff),
         };

@@ -372,7 +372,7 @@ impl Run<'_> {
 
         let total_difficulty = parent.saturating_add(block.header.difficulty);
         let node = Node::new(hash, total_difficulty, &block);
-        let receipts = finish::stored_receipts(&verified);
+        let receipts = finish::stored_receipts(verified.receipts, &verified.roots);
         let diff = Arc::new(verified.diff);
         self.layers.push_front(Arc::new(Layer::new(node.block(), Arc::clone(&diff))));
         self.lineage.push_front(Arc::new(node.clone()));
