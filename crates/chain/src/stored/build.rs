@@ -141,6 +141,7 @@ impl StoredChain {
         let before = StoredState {
             values: &snapshot,
             layers: changes.iter().cloned().collect(),
+            ahead: None,
             codes: &self.codes,
             storage_only: &self.storage_only,
             tries: Tries { head: &snapshot, undo: &[], config: &self.trie_config },

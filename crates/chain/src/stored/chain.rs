@@ -291,6 +291,7 @@ impl StoredChain {
         let before = StoredState {
             values: &snapshot,
             layers: Vec::new(),
+            ahead: None,
             codes: &self.codes,
             storage_only: &self.storage_only,
             tries: Tries { head: &snapshot, undo: &[], config: &self.trie_config },

@@ -102,6 +102,7 @@ impl Fork {
         let before = StoredState {
             values: &self.values,
             layers: self.layers.clone(),
+            ahead: None,
             codes: tools.codes,
             storage_only: tools.storage_only,
             tries: Tries { head: &self.snapshot, undo: &self.undo, config: tools.trie },
