@@ -191,10 +191,11 @@ mod tests {
     use proptest::{collection::vec, prelude::*};
 
     type Found = Vec<(usize, B256)>;
+    type Report<'a> = &'a mut dyn FnMut(usize, B256);
 
     /// By every way that this processor has.
     fn by_all_ways(batch: &Batch) -> Vec<(&'static str, Found)> {
-        let way = |hash: &dyn Fn(&mut dyn FnMut(usize, B256))| {
+        let way = |hash: &dyn Fn(Report<'_>)| {
             let mut hashes = Vec::new();
             hash(&mut |index, hash| hashes.push((index, hash)));
             hashes

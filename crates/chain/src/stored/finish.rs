@@ -29,7 +29,7 @@ impl Finished {
         senders: Vec<Address>,
         body: BlockBody<EthTransaction>,
     ) -> Self {
-        let Verified { receipts, roots, diff } = verified;
+        let Verified { receipts, roots, diff, .. } = verified;
         Self::from_parts(stored_receipts(receipts, &roots), &diff, senders, body)
     }
 
