@@ -3,16 +3,20 @@
 use crate::{InvalidBlock, Reason, rules::BlockRules};
 use alloy_consensus::{
     Block, Header, Transaction, TxReceipt,
-    proofs::{calculate_ommers_root, calculate_transaction_root, calculate_withdrawals_root},
+    proofs::{calculate_ommers_root, calculate_withdrawals_root},
     transaction::{Recovered, SignerRecoverable},
 };
-use alloy_eips::{eip2718::Typed2718, eip6110::MAINNET_DEPOSIT_CONTRACT_ADDRESS};
+use alloy_eips::{
+    eip2718::{Encodable2718, Typed2718},
+    eip6110::MAINNET_DEPOSIT_CONTRACT_ADDRESS,
+};
 use alloy_evm::eth::spec::EthExecutorSpec;
 use alloy_hardforks::EthereumHardforks;
 use alloy_primitives::{B256, Log, b256};
 use revm::context::TxEnv;
 use warpline_chainspec::ChainSpec;
 use warpline_executor::{EthTransaction, PreparedTx};
+use warpline_trie::ordered_root;
 
 /// The largest block (EIP-7934): 10 MiB less what a beacon block takes besides.
 const MAX_BLOCK_SIZE: usize = 8 << 20;
@@ -26,13 +30,18 @@ pub(crate) fn check_transactions(
     block: &Block<EthTransaction>,
 ) -> Result<(), InvalidBlock> {
     let (header, txs) = (&block.header, &block.body.transactions);
-    let root = calculate_transaction_root(txs);
+    let root = transactions_root(txs);
     InvalidBlock::compare(Reason::TransactionsRoot, &header.transactions_root, &root)?;
     if rules.chain.is_cancun_active_at_timestamp(header.timestamp) {
         let used = txs.iter().filter_map(Transaction::blob_gas_used).sum();
         InvalidBlock::compare(Reason::BlobGasUsed, &header.blob_gas_used, &Some(used))?;
     }
     Ok(())
+}
+
+/// The root of transactions.
+pub(crate) fn transactions_root(txs: &[EthTransaction]) -> B256 {
+    ordered_root(txs, |tx, out| tx.encode_2718(out))
 }
 
 /// Checks the size, and the roots of everything in the body but the transactions: an invalid

@@ -8,10 +8,10 @@ use crate::{
     rules::BlockRules,
 };
 use alloy_consensus::{
-    Block, Eip658Value, EthereumReceipt, Receipt, ReceiptEnvelope, TxReceipt,
-    proofs::calculate_receipt_root,
+    Block, Eip658Value, EthereumReceipt, Receipt, ReceiptEnvelope, ReceiptWithBloom,
 };
 use alloy_eips::{
+    eip2718::Encodable2718,
     eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
     eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS,
     eip7928::{BlockAccessList, ITEM_COST, compute_block_access_list_hash, total_bal_items},
@@ -31,11 +31,14 @@ use revm::{
     context::{BlockEnv, TxEnv},
     primitives::hardfork::SpecId,
 };
+use std::iter;
 use warpline_chainspec::ChainSpec;
 use warpline_executor::{
     BlockInput, EthReceiptBuilder, EthTransaction, ExecuteError, Guidance, UnreachedEvmFactory,
 };
+use warpline_keccak::keccak256_each;
 use warpline_merger::first_list_difference;
+use warpline_trie::ordered_root;
 use warpline_types::{StateDiff, TxIndex};
 
 /// The rules of a chain for its block executor, which must not know of the DAO fork: alloy-evm
@@ -317,25 +320,43 @@ fn drain_dao<P: StateBefore>(state: &P) -> Result<Rebalanced<'_, P>, ImportError
 /// The root of receipts, which hold the state root after their transaction where there are such
 /// roots, and the bloom of all their logs.
 pub(crate) fn receipts_root(receipts: &[EthereumReceipt], roots: &[B256]) -> (B256, Bloom) {
-    let bloom = |all: Bloom, bloom: &Bloom| all | *bloom;
+    let blooms = blooms(receipts);
+    let all = blooms.iter().fold(Bloom::ZERO, |all, bloom| all | *bloom);
+    let with_blooms: Vec<_> = receipts.iter().zip(blooms).collect();
     if roots.is_empty() {
-        let receipts: Vec<_> = receipts.iter().map(TxReceipt::with_bloom_ref).collect();
-        let blooms = receipts.iter().map(|receipt| &receipt.logs_bloom);
-        return (calculate_receipt_root(&receipts), blooms.fold(Bloom::ZERO, bloom));
+        let encode = |(receipt, logs_bloom): &(&EthereumReceipt, Bloom), out: &mut Vec<u8>| {
+            ReceiptWithBloom { receipt: *receipt, logs_bloom: *logs_bloom }.encode_2718(out);
+        };
+        return (ordered_root(&with_blooms, encode), all);
     }
-    let with_root = |(receipt, root): (&EthereumReceipt, &B256)| {
+    let with_root = |((receipt, logs_bloom), root): ((&EthereumReceipt, Bloom), &B256)| {
         let receipt = Receipt {
             status: Eip658Value::PostState(*root),
             cumulative_gas_used: receipt.cumulative_gas_used,
             logs: receipt.logs.clone(),
         };
-        receipt.with_bloom()
+        ReceiptEnvelope::Legacy(ReceiptWithBloom { receipt, logs_bloom })
     };
-    let receipts: Vec<_> = receipts.iter().zip(roots).map(with_root).collect();
-    let blooms = receipts.iter().map(|receipt| &receipt.logs_bloom);
-    let bloom = blooms.fold(Bloom::ZERO, bloom);
-    let receipts: Vec<_> = receipts.into_iter().map(ReceiptEnvelope::Legacy).collect();
-    (calculate_receipt_root(&receipts), bloom)
+    let receipts: Vec<_> = with_blooms.into_iter().zip(roots).map(with_root).collect();
+    (ordered_root(&receipts, |receipt, out| receipt.encode_2718(out)), all)
+}
+
+/// The bloom filter of the logs of each receipt: of their addresses and topics.
+fn blooms(receipts: &[EthereumReceipt]) -> Vec<Bloom> {
+    let logs = receipts.iter().flat_map(|receipt| &receipt.logs);
+    let parts = logs.flat_map(|log| {
+        iter::once(log.address.as_slice()).chain(log.topics().iter().map(B256::as_slice))
+    });
+    let mut hashes = keccak256_each(parts).into_iter();
+    let bloom = |receipt: &EthereumReceipt| {
+        let parts = receipt.logs.iter().map(|log| 1 + log.topics().len()).sum();
+        let of_receipt = hashes.by_ref().take(parts);
+        of_receipt.fold(Bloom::ZERO, |mut bloom, hash| {
+            bloom.m3_2048_hashed(&hash);
+            bloom
+        })
+    };
+    receipts.iter().map(bloom).collect()
 }
 
 /// From Prague on a block is invalid where the contracts that collect requests are absent.
@@ -351,4 +372,48 @@ fn system_contracts(parent: &impl StateBefore, diff: &StateDiff) -> Result<(), I
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy_consensus::{TxReceipt, TxType, proofs::calculate_receipt_root};
+    use alloy_primitives::{Log, LogData};
+
+    #[test]
+    fn receipts_have_the_root_and_the_bloom_that_alloy_gives_them() {
+        let receipt = |index: usize| {
+            let log = |at: usize| {
+                let topics = (0..at % 5).map(|topic| B256::repeat_byte((index + topic) as u8));
+                let data = LogData::new_unchecked(topics.collect(), vec![1; 50 * at].into());
+                Log { address: Address::repeat_byte((index % 7) as u8), data }
+            };
+            EthereumReceipt {
+                tx_type: [TxType::Legacy, TxType::Eip1559, TxType::Eip7702][index % 3],
+                success: !index.is_multiple_of(5),
+                cumulative_gas_used: 21_000 * (index as u64 + 1),
+                logs: (0..index % 6).map(log).collect(),
+            }
+        };
+        for count in [0, 1, 2, 200] {
+            let receipts: Vec<_> = (0..count).map(receipt).collect();
+            let with_blooms: Vec<_> = receipts.iter().map(TxReceipt::with_bloom_ref).collect();
+            let all = with_blooms.iter().fold(Bloom::ZERO, |all, with| all | with.logs_bloom);
+            let expected = (calculate_receipt_root(&with_blooms), all);
+            assert_eq!(receipts_root(&receipts, &[]), expected, "{count} receipts");
+
+            let roots: Vec<_> = (0..count).map(|at| B256::repeat_byte(at as u8)).collect();
+            let with_root = |(receipt, root): (&EthereumReceipt, &B256)| {
+                let receipt = Receipt {
+                    status: Eip658Value::PostState(*root),
+                    cumulative_gas_used: receipt.cumulative_gas_used,
+                    logs: receipt.logs.clone(),
+                };
+                ReceiptEnvelope::Legacy(receipt.with_bloom())
+            };
+            let envelopes: Vec<_> = receipts.iter().zip(&roots).map(with_root).collect();
+            let expected = (calculate_receipt_root(&envelopes), all);
+            assert_eq!(receipts_root(&receipts, &roots), expected, "{count} old receipts");
+        }
+    }
 }

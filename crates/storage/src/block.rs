@@ -4,8 +4,9 @@ use alloy_consensus::constants::EMPTY_ROOT_HASH;
 use alloy_consensus::{
     BlockBody, EthereumReceipt, EthereumTxEnvelope, Header, Receipt, Sealed, TxEip4844, TxType,
 };
-use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use alloy_primitives::{Address, B256, Bytes, U256};
 use core::{fmt, mem};
+use warpline_keccak::keccak256_each;
 use warpline_types::{AccountState, StateDiff};
 
 /// A transaction as a block body holds it: blob transactions without their sidecar.
@@ -126,9 +127,14 @@ pub struct HashedSlotDiff {
 impl HashedDiff {
     /// Hashes the keys of a diff and sorts it.
     pub fn new(diff: &StateDiff) -> Self {
-        let hashed = |account: &warpline_types::AccountDiff| {
-            let slots = account.storage.iter().map(|slot| HashedSlotDiff {
-                hash: keccak256(slot.slot.to_be_bytes::<32>()),
+        let addresses = keccak256_each(diff.accounts.iter().map(|account| account.address));
+        let keys = diff.accounts.iter().flat_map(|account| &account.storage);
+        let keys = keccak256_each(keys.map(|slot| slot.slot.to_be_bytes::<32>()));
+        let mut keys = keys.into_iter();
+        let hashed = |(account, hash): (&warpline_types::AccountDiff, B256)| {
+            let slots = account.storage.iter().zip(&mut keys);
+            let slots = slots.map(|(slot, hash)| HashedSlotDiff {
+                hash,
                 slot: slot.slot,
                 before: slot.before,
                 after: slot.after,
@@ -136,7 +142,7 @@ impl HashedDiff {
             let mut storage: Vec<_> = slots.collect();
             storage.sort_unstable_by_key(|slot| slot.hash);
             HashedAccountDiff {
-                hash: keccak256(account.address),
+                hash,
                 address: account.address,
                 before: account.before,
                 after: account.after,
@@ -144,7 +150,7 @@ impl HashedDiff {
                 storage,
             }
         };
-        let mut accounts: Vec<_> = diff.accounts.iter().map(hashed).collect();
+        let mut accounts: Vec<_> = diff.accounts.iter().zip(addresses).map(hashed).collect();
         accounts.sort_unstable_by_key(|account| account.hash);
         Self { accounts, codes: diff.codes.clone(), preimages: Vec::new() }
     }

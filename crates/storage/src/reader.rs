@@ -89,6 +89,27 @@ impl StateReader<'_> {
         Ok(account)
     }
 
+    /// Many accounts, given in ascending order of the hashes of their addresses, in which
+    /// neighbours share pages. What is read this way is not cached.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn accounts_in_order(
+        &self,
+        wanted: &[(B256, Address)],
+    ) -> Result<Vec<Option<AccountState>>, StorageError> {
+        let mut written = tables::AccountsInOrder::new(self.view.tx()?)?;
+        let account = |(hash, address): &(B256, Address)| match (
+            self.pending(|block| block.account(address)),
+            &self.snapshot.source,
+        ) {
+            (Some(account), _) => Ok(account),
+            (None, Source::Head(_)) => Ok(written.find(hash)?.map(|account| account.state)),
+            (None, Source::Past) => self.written_account(hash),
+        };
+        wanted.iter().map(account).collect()
+    }
+
     /// A slot. Zero where there is none.
     ///
     /// # Errors
@@ -103,13 +124,25 @@ impl StateReader<'_> {
             Some(value) => value,
             None => {
                 let key = keccak256(slot.to_be_bytes::<32>());
-                self.written_slot(&keccak256(address), &key)?
+                self.written_slot(&self.hash_of(address), &key)?
             }
         };
         if let Some(epoch) = epoch {
             cache.learn_slot(epoch, *address, slot, value);
         }
         Ok(value)
+    }
+
+    /// The hash of an address whose slots are read one after the other.
+    fn hash_of(&self, address: &Address) -> B256 {
+        match self.last.get() {
+            Some((last, hash)) if last == *address => hash,
+            _ => {
+                let hash = keccak256(address);
+                self.last.set(Some((*address, hash)));
+                hash
+            }
+        }
     }
 
     /// The code with a hash.

@@ -14,9 +14,12 @@ use crate::{
     store::Shared,
     tables,
 };
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use parking_lot::Mutex;
-use std::sync::{Arc, OnceLock};
+use std::{
+    cell::Cell,
+    sync::{Arc, OnceLock},
+};
 
 /// The state after one block, and all blocks up to it.
 ///
@@ -53,6 +56,8 @@ impl core::fmt::Debug for Snapshot {
 pub struct StateReader<'a> {
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) view: View,
+    /// The account whose storage was read last, and the hash of its address.
+    pub(crate) last: Cell<Option<(Address, B256)>>,
     returned: bool,
 }
 
@@ -142,6 +147,7 @@ impl Snapshot {
         Ok(StateReader {
             snapshot: self,
             view: View { tx: Some(tx), head, progress },
+            last: Cell::new(None),
             returned: own,
         })
     }

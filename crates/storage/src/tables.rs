@@ -24,6 +24,25 @@ pub(crate) fn account(tx: &impl Read, key: &B256) -> Result<Option<StoredAccount
     record(tx, Table::HashedAccounts, key.as_slice(), codec::decode_account)
 }
 
+/// Accounts after the head block, asked for in ascending order.
+pub(crate) struct AccountsInOrder<C>(C);
+
+impl<'a, C: Walk<'a>> AccountsInOrder<C> {
+    pub(crate) fn new<T: Read<Cursor<'a> = C>>(tx: &'a T) -> Result<Self, StorageError> {
+        Ok(Self(tx.cursor(Table::HashedAccounts)?))
+    }
+
+    pub(crate) fn find(&mut self, key: &B256) -> Result<Option<StoredAccount>, StorageError> {
+        match self.0.seek(key.as_slice())? {
+            Some((found, value)) if *found == *key.as_slice() => {
+                let decoded = codec::decode_account(&value);
+                decoded.map(Some).map_err(|e| e.at(Table::HashedAccounts, key.as_slice()))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
 /// A slot after the head block.
 pub(crate) fn slot(tx: &impl Read, account: &B256, key: &B256) -> Result<U256, StorageError> {
     let found = value_with_prefix(tx, Table::HashedStorages, account.as_slice(), key)?;

@@ -23,9 +23,17 @@ pub(crate) fn run(shared: &Shared) {
         while nothing(&live) && !live.stopping {
             shared.work.wait(&mut live);
         }
-        let done = nothing(&live);
-        if done && live.stopping {
+        if nothing(&live) && live.stopping {
             return;
+        }
+        drop(live);
+
+        // What there is to write is looked up and reported within one turn: who goes back below
+        // it finds all of it done, or none.
+        let turn = shared.write_turn.lock();
+        let live = shared.live.lock();
+        if nothing(&live) {
+            continue;
         }
         let limit = shared.options.max_batch_blocks.max(1);
         let batch: Vec<_> = live.pending.iter().take(limit).cloned().collect();
@@ -33,14 +41,10 @@ pub(crate) fn run(shared: &Shared) {
         let finality = live.finality.to_write(live.finality_written, head.number);
         drop(live);
 
-        let written = {
-            let _turn = shared.write_turn.lock();
-            let start = Instant::now();
-            let written = commit(&shared.engine, &shared.options, &batch, &finality);
-            let busy = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
-            shared.writing.fetch_add(busy, Ordering::Relaxed);
-            written
-        };
+        let start = Instant::now();
+        let written = commit(&shared.engine, &shared.options, &batch, &finality);
+        let busy = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        shared.writing.fetch_add(busy, Ordering::Relaxed);
         let mut live = shared.live.lock();
         match written {
             Ok(head) => {
@@ -50,6 +54,7 @@ pub(crate) fn run(shared: &Shared) {
             Err(error) => live.failure = Some(Arc::new(error)),
         }
         drop(live);
+        drop(turn);
         shared.progress.notify_all();
     }
 }

@@ -73,7 +73,7 @@ impl NodeRef {
 
     /// Length of what [`Self::write`] appends.
     #[inline]
-    fn rlp_len(&self) -> usize {
+    pub(crate) fn rlp_len(&self) -> usize {
         match self.len {
             0 => 1,
             32 => 33,
@@ -123,25 +123,45 @@ pub(crate) fn leaf(key: &B256, depth: usize, value: &[u8], out: &mut Vec<u8>) {
 
 /// An extension over the nibbles `from..to` of `key`, which leads to a branch.
 pub(crate) fn extension(key: &B256, from: usize, to: usize, branch: &NodeRef, out: &mut Vec<u8>) {
-    let path_len = (to - from) / 2 + 1;
-    let path_item = if path_len == 1 { 1 } else { path_len + 1 };
     out.clear();
-    list_header(path_item + branch.rlp_len(), out);
-    if path_len > 1 {
-        out.push(0x80 + path_len as u8);
+    list_header(path_item(from, to) + branch.rlp_len(), out);
+    path(key, from, to, 0x00, out);
+    branch.write(out);
+}
+
+/// A leaf whose key has less than 64 nibbles, of which `from..to` are left.
+pub(crate) fn short_leaf(key: &B256, from: usize, to: usize, value: &[u8], out: &mut Vec<u8>) {
+    out.clear();
+    list_header(path_item(from, to) + string_len(value), out);
+    path(key, from, to, 0x20, out);
+    string(value, out);
+}
+
+/// Length of what [`path`] appends.
+const fn path_item(from: usize, to: usize) -> usize {
+    match (to - from) / 2 + 1 {
+        1 => 1,
+        len => len + 1,
+    }
+}
+
+/// Appends nibbles as a string in the hex-prefix encoding, with the flag of their kind of node.
+fn path(key: &B256, from: usize, to: usize, flag: u8, out: &mut Vec<u8>) {
+    let len = (to - from) / 2 + 1;
+    if len > 1 {
+        out.push(0x80 + len as u8);
     }
     let mut at = from;
     if (to - from).is_multiple_of(2) {
-        out.push(0x00);
+        out.push(flag);
     } else {
-        out.push(0x10 | nibble(key, at) as u8);
+        out.push(flag | 0x10 | nibble(key, at) as u8);
         at += 1;
     }
     while at < to {
         out.push((nibble(key, at) << 4 | nibble(key, at + 1)) as u8);
         at += 2;
     }
-    branch.write(out);
 }
 
 /// A branch without a value: keys of one length never end in a branch.
@@ -302,6 +322,16 @@ mod tests {
             let (mut ours, mut theirs) = (Vec::new(), Vec::new());
             extension(&key, from, to, &child, &mut ours);
             ExtensionNode::new(Nibbles::unpack(key).slice(from..to), alloy_ref(&child)).encode(&mut theirs);
+            prop_assert_eq!(ours, theirs);
+        }
+
+        #[test]
+        fn short_leaves_encode_as_in_alloy(key: [u8; 32], from in 0usize..64, len in 0usize..64, value in vec(any::<u8>(), 0..400)) {
+            let key = B256::from(key);
+            let to = (from + len).min(64);
+            let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+            short_leaf(&key, from, to, &value, &mut ours);
+            LeafNode::new(Nibbles::unpack(key).slice(from..to), value).encode(&mut theirs);
             prop_assert_eq!(ours, theirs);
         }
 

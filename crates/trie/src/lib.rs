@@ -4,11 +4,13 @@
 //! blocks: stage what a block changes, ask for the root, write the [`TrieUpdates`] in the same
 //! commit as the flat state. It reads through [`TrieSource`] and knows nothing of where nodes are
 //! stored; [`MemoryState`] is the one that needs no disk. [`rebuild`] does without stored nodes,
-//! [`StateTrie::prove`] and [`StateTrie::witness`] collect nodes for others.
+//! [`StateTrie::prove`] and [`StateTrie::witness`] collect nodes for others. [`ordered_root`] is the
+//! root of a list, as headers have it.
 //!
 //! The state itself is the leaves. A node is stored only for a prefix with many leaves (`tree`);
 //! below, a page of leaves is read and hashed (`page`), and held against what its parent says of
-//! it (`load`). One walk does it all (`pass`).
+//! it (`load`). One walk does it all (`pass`) but hashing, which is planned first (`plan`), so that
+//! all nodes of one height are hashed together.
 //!
 //! ```
 //! use alloy_primitives::{B256, U256, keccak256};
@@ -41,9 +43,11 @@ mod encode;
 mod error;
 mod load;
 mod memory;
+mod ordered;
 mod page;
 mod pass;
 mod path;
+mod plan;
 mod proof;
 mod prove;
 mod rebuild;
@@ -57,6 +61,7 @@ mod updates;
 pub use changes::{AccountChange, AccountUpdate, SlotChange};
 pub use error::{Location, SourceError, TrieError};
 pub use memory::MemoryState;
+pub use ordered::ordered_root;
 pub use proof::{MultiProof, ProvenAccount};
 pub use rebuild::{Finding, Rebuilt, rebuild};
 pub use source::{FlatAccount, TrieReader, TrieSource};

@@ -9,6 +9,7 @@ use crate::{
     error::TrieError,
     pass::{Pass, Scratch},
     path::{common_nibbles, nibble},
+    plan::{Place, Plan, Planned, Promise, Target},
     source::TrieSource,
     tree::{Keep, Kind, Outcome},
 };
@@ -165,31 +166,61 @@ impl<K: Kind> Page<K> {
 
     /// The subtrie's node, seen from `depth`. Hashes what changed.
     pub(crate) fn node(&mut self, depth: usize, scratch: &mut Scratch) -> NodeRef {
-        if let Some(top) = self.top(scratch) {
-            return encode::skip_to(&top.key, depth, top.depth, top.node, &mut scratch.rlp);
-        }
-        match self.leaves.first_mut() {
-            Some(leaf) => leaf_node::<K>(leaf, depth, scratch).0,
-            None => NodeRef::EMPTY,
-        }
+        let (mut node, mut dirty) = (NodeRef::EMPTY, true);
+        let mut plan = Plan::new(std::mem::take(&mut scratch.planned));
+        plan.page(self, Place { node: &mut node, dirty: &mut dirty }, depth);
+        scratch.planned = plan.finish();
+        node
     }
 
-    /// The topmost branch; `None` if there are fewer than two leaves.
-    pub(crate) fn top(&mut self, scratch: &mut Scratch) -> Option<Top> {
-        let (first, last) = (self.leaves.first()?.key, self.leaves.last()?.key);
-        if self.leaves.len() < 2 {
+    /// Plans the hashing of what changed, as the page number `page` of a plan.
+    pub(crate) fn plan(&mut self, page: u32, depth: usize, nodes: &mut Planned) -> PlannedTop {
+        let shared = match (self.leaves.first(), self.leaves.last()) {
+            (Some(first), Some(last)) => common_nibbles(&first.key, &last.key),
+            _ => return PlannedTop { node: Promise::NOTHING, extension: None },
+        };
+        if let [leaf] = &mut self.leaves[..] {
             self.nodes.clear();
-            self.reshaped = false;
-            return None;
+            let (node, _) = plan_leaf::<K>(leaf, depth, nodes, Target::Leaf { page, leaf: 0 });
+            return PlannedTop { node, extension: None };
         }
         if self.reshaped {
             self.nodes.clear();
         }
-        let depth = common_nibbles(&first, &last);
-        let mut walk = Walk { nodes: &mut self.nodes, next: 0, reshaped: self.reshaped, scratch };
-        let (node, _) = walk.branch::<K>(&mut self.leaves, depth);
+        let key = self.leaves[0].key;
+        let kept = &mut self.nodes;
+        let mut walk = Walk { kept, next: 0, reshaped: self.reshaped, page, nodes };
+        let (node, _) = walk.branch::<K>(&mut self.leaves, 0, shared);
+        PlannedTop { node, extension: (shared != depth).then_some((key, shared)) }
+    }
+
+    pub(crate) fn set_leaf(&mut self, leaf: u32, node: NodeRef) {
+        self.leaves[leaf as usize].node = node;
+    }
+
+    pub(crate) fn set_node(&mut self, at: u32, node: NodeRef) {
+        self.nodes[at as usize] = node;
+    }
+
+    /// Everything that was planned is hashed.
+    pub(crate) const fn planned_is_done(&mut self) {
         self.reshaped = false;
-        Some(Top { depth, node, key: first })
+    }
+
+    /// The topmost branch, or the only leaf, of a page that is up to date.
+    pub(crate) fn topmost(&self) -> NodeRef {
+        match (&self.leaves[..], self.nodes.last()) {
+            ([], _) => NodeRef::EMPTY,
+            ([leaf], _) => leaf.node,
+            (_, top) => top.copied().unwrap_or(NodeRef::EMPTY),
+        }
+    }
+
+    /// The topmost branch of a page that is up to date; `None` if there are fewer than two leaves.
+    pub(crate) fn top(&self) -> Option<Top> {
+        let (first, last) = (self.leaves.first()?.key, self.leaves.last()?.key);
+        let depth = common_nibbles(&first, &last);
+        (self.leaves.len() > 1).then(|| Top { depth, node: self.topmost(), key: first })
     }
 
     /// See [`Slot::shrink`](crate::tree::Slot::shrink): the bytes of what is left.
@@ -202,19 +233,32 @@ impl<K: Kind> Page<K> {
     }
 }
 
-/// The node of a leaf at `depth`, and whether it had to be hashed.
-fn leaf_node<K: Kind>(
+/// The top of a page in a plan.
+pub(crate) struct PlannedTop {
+    /// The topmost branch, or the only leaf as it hangs in the parent.
+    pub(crate) node: Promise,
+    /// A key below the branch and its depth, where an extension leads there.
+    pub(crate) extension: Option<(B256, usize)>,
+}
+
+/// The node of a leaf at `depth`, and whether it has to be hashed.
+fn plan_leaf<K: Kind>(
     leaf: &mut Leaf<K::Value>,
     depth: usize,
-    scratch: &mut Scratch,
-) -> (NodeRef, bool) {
+    nodes: &mut Planned,
+    target: Target,
+) -> (Promise, bool) {
     if !leaf.node.is_empty() && usize::from(leaf.depth) == depth {
-        return (leaf.node, false);
+        return (Promise::Known(leaf.node), false);
     }
-    encode_leaf::<K>(leaf, depth, scratch);
-    leaf.node = NodeRef::to(&scratch.rlp);
+    // Stale until it is hashed.
+    leaf.node = NodeRef::EMPTY;
     leaf.depth = depth as u8;
-    (leaf.node, true)
+    let node = nodes.leaf::<K>(&leaf.key, depth, &leaf.value, target);
+    if let Promise::Known(known) = node {
+        leaf.node = known;
+    }
+    (node, true)
 }
 
 /// Leaves the RLP of a leaf at `depth` in `scratch.rlp`.
@@ -234,65 +278,78 @@ pub(crate) fn run<V>(leaves: &[Leaf<V>], depth: usize) -> (usize, usize) {
 
 /// A depth-first walk over the branches of a page.
 struct Walk<'a> {
-    nodes: &'a mut Vec<NodeRef>,
+    kept: &'a mut Vec<NodeRef>,
     next: usize,
     reshaped: bool,
-    scratch: &'a mut Scratch,
+    page: u32,
+    nodes: &'a mut Planned,
 }
 
 impl Walk<'_> {
-    /// The branch at `depth` over at least two leaves, and whether it changed.
-    fn branch<K: Kind>(&mut self, leaves: &mut [Leaf<K::Value>], depth: usize) -> (NodeRef, bool) {
-        let mut children = [NodeRef::EMPTY; 16];
+    /// The branch at `depth` over at least two leaves, the first of which has this index, and
+    /// whether it changes.
+    fn branch<K: Kind>(
+        &mut self,
+        leaves: &mut [Leaf<K::Value>],
+        first: usize,
+        depth: usize,
+    ) -> (Promise, bool) {
+        let mut children = [Promise::NOTHING; 16];
         let mut changed = self.reshaped;
-        let mut rest = leaves;
+        let (mut rest, mut at) = (leaves, first);
         while !rest.is_empty() {
             let (nibble, end) = run(rest, depth);
             let (group, after) = rest.split_at_mut(end);
-            let child = self.child::<K>(group, depth + 1);
+            let child = self.child::<K>(group, at, depth + 1);
             children[nibble] = child.0;
             changed |= child.1;
-            rest = after;
+            (rest, at) = (after, at + end);
         }
-        let node = self.keep(changed, |out| {
-            encode::branch(children.iter(), out);
-            NodeRef::to(out)
-        });
-        (node, changed)
+        (self.keep(changed, |nodes, target| nodes.branch(&children, target)), changed)
     }
 
     /// The node of a group of leaves below a branch.
-    fn child<K: Kind>(&mut self, leaves: &mut [Leaf<K::Value>], depth: usize) -> (NodeRef, bool) {
-        let (Some(first), Some(last)) = (leaves.first(), leaves.last()) else {
-            return (NodeRef::EMPTY, false);
+    fn child<K: Kind>(
+        &mut self,
+        leaves: &mut [Leaf<K::Value>],
+        first: usize,
+        depth: usize,
+    ) -> (Promise, bool) {
+        let (key, shared) = match leaves {
+            [] => return (Promise::NOTHING, false),
+            [leaf] => {
+                let target = Target::Leaf { page: self.page, leaf: first as u32 };
+                return plan_leaf::<K>(leaf, depth, self.nodes, target);
+            }
+            [start, .., end] => (start.key, common_nibbles(&start.key, &end.key)),
         };
-        let (key, shared) = (first.key, common_nibbles(&first.key, &last.key));
-        if let [leaf] = leaves {
-            return leaf_node::<K>(leaf, depth, self.scratch);
-        }
-        let (branch, changed) = self.branch::<K>(leaves, shared);
+        let (branch, changed) = self.branch::<K>(leaves, first, shared);
         if shared == depth {
             return (branch, changed);
         }
-        let node = self.keep(changed, |out| encode::skip_to(&key, depth, shared, branch, out));
-        (node, changed)
+        let extension =
+            |nodes: &mut Planned, target| nodes.extension(&key, (depth, shared), branch, target);
+        (self.keep(changed, extension), changed)
     }
 
-    /// The next kept node, hashed again if it changed.
-    fn keep(&mut self, changed: bool, hash: impl FnOnce(&mut Vec<u8>) -> NodeRef) -> NodeRef {
-        let known = self.nodes.get_mut(self.next);
+    /// The next kept node, planned anew if it changes.
+    fn keep(
+        &mut self,
+        changed: bool,
+        plan: impl FnOnce(&mut Planned, Target) -> Promise,
+    ) -> Promise {
+        let at = self.next;
         self.next += 1;
-        match known {
-            Some(node) if !changed => *node,
-            Some(node) => {
-                *node = hash(&mut self.scratch.rlp);
-                *node
-            }
-            None => {
-                let node = hash(&mut self.scratch.rlp);
-                self.nodes.push(node);
-                node
-            }
+        if !changed && let Some(node) = self.kept.get(at) {
+            return Promise::Known(*node);
         }
+        if self.kept.len() <= at {
+            self.kept.push(NodeRef::EMPTY);
+        }
+        let promise = plan(self.nodes, Target::Node { page: self.page, node: at as u32 });
+        if let Promise::Known(node) = promise {
+            self.kept[at] = node;
+        }
+        promise
     }
 }

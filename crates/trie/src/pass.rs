@@ -5,6 +5,7 @@ use crate::{
     error::TrieError,
     page::{Leaf, Page, Top},
     path::{Path, nibble},
+    plan::{Place, Plan, Planned, Promise},
     source::{FlatAccount, TrieSource},
     tree::{Child, Inner, Kind, Slot, location},
 };
@@ -17,6 +18,13 @@ use std::sync::{
 
 /// As many changes below a node are worth handing its subtries to several threads.
 const WORTH_SPLITTING: usize = 128;
+
+/// From this many changes below a node on, what is stale there is hashed at once: enough to fill
+/// the lanes of a vector unit, and few enough that all of it is still in the cache.
+const HASHED_TOGETHER: usize = 32;
+
+/// The same in leaves, where it is not known any more what changed.
+const LEAVES_HASHED_TOGETHER: u64 = 512;
 
 /// How far a walk goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +48,8 @@ pub(crate) struct Pass<'a, S: TrieSource> {
     parallel: bool,
     log: Mutex<Log>,
     grown: AtomicUsize,
+    /// Buffers that nobody uses just now.
+    planned: Mutex<Vec<Planned>>,
 }
 
 /// What is to be written as a result, in the order of events. Later entries for the same account
@@ -76,6 +86,8 @@ pub(crate) struct Scratch {
     pub(crate) rlp: Vec<u8>,
     /// The value being encoded.
     pub(crate) value: Vec<u8>,
+    /// What the nodes of a single page are planned in.
+    pub(crate) planned: Planned,
     /// What this thread found has to be written.
     pub(crate) log: Log,
 }
@@ -87,6 +99,7 @@ impl<'a, S: TrieSource> Pass<'a, S> {
         page_limit: u64,
         tick: u64,
         parallel: bool,
+        planned: Vec<Planned>,
     ) -> Self {
         Self {
             source,
@@ -102,14 +115,16 @@ impl<'a, S: TrieSource> Pass<'a, S> {
                 storages: Vec::new(),
             }),
             grown: AtomicUsize::new(0),
+            planned: Mutex::new(planned),
         }
     }
 
-    /// What was logged, and by how many bytes the memory grew.
-    pub(crate) fn finish(self, scratch: &mut Scratch) -> (Log, usize) {
+    /// What was logged, by how many bytes the memory grew, and buffers for the next pass.
+    pub(crate) fn finish(self, scratch: &mut Scratch) -> (Log, usize, Vec<Planned>) {
         let mut log = self.log.into_inner().unwrap_or_else(PoisonError::into_inner);
         log.append(&mut scratch.log);
-        (log, self.grown.into_inner())
+        let planned = self.planned.into_inner().unwrap_or_else(PoisonError::into_inner);
+        (log, self.grown.into_inner(), planned)
     }
 
     pub(crate) fn grew(&self, bytes: usize) {
@@ -151,13 +166,28 @@ impl<'a, S: TrieSource> Pass<'a, S> {
             return self.prefetch(scope, slot, at, changes, scratch);
         }
         slot.dirty = true;
+        self.apply(scope, slot, at, changes, scratch)?;
+        let many = changes.len() >= HASHED_TOGETHER
+            || (changes.is_empty() && slot.count >= LEAVES_HASHED_TOGETHER);
+        if many || at == Path::ROOT { self.hash(scope, slot, at, scratch) } else { Ok(()) }
+    }
+
+    /// Applies changes, and leaves stale what they concern.
+    fn apply<K: Kind>(
+        &self,
+        scope: K::Scope,
+        slot: &mut Slot<K>,
+        at: Path,
+        changes: &[K::Change],
+        scratch: &mut Scratch,
+    ) -> Result<(), TrieError> {
         let mut split_here = false;
         if let Child::Page(page) = &mut slot.child {
             page.changed = self.tick;
             page.apply(self, changes, scratch)?;
             slot.count = page.leaves.len() as u64;
             if slot.count < self.page_limit {
-                return self.finish_page(slot, at, scratch);
+                return Ok(());
             }
             let leaves = std::mem::take(&mut page.leaves);
             let open = page.open;
@@ -172,31 +202,70 @@ impl<'a, S: TrieSource> Pass<'a, S> {
         if slot.count < self.page_limit {
             self.merge(scope, slot, at, scratch)?;
             scratch.log.removed.push((K::storage_of(scope), at));
-            return self.finish_page(slot, at, scratch);
-        }
-        if final_pass {
-            slot.node = self.inner_node(scope, inner, at, scratch)?;
-            slot.dirty = false;
         }
         Ok(())
     }
 
-    /// Hashes a page, unless it has to wait for the final pass.
-    fn finish_page<K: Kind>(
+    /// Hashes what is stale in a subtrie, unless it has to wait for the final pass.
+    fn hash<K: Kind>(
         &self,
+        scope: K::Scope,
         slot: &mut Slot<K>,
         at: Path,
         scratch: &mut Scratch,
     ) -> Result<(), TrieError> {
-        let Child::Page(page) = &mut slot.child else { return Ok(()) };
-        if page.open && self.extent == Extent::Root {
-            page.settle(self, scratch)?;
-        }
-        if !page.open {
-            slot.node = page.node(at.depth(), scratch);
-            slot.dirty = false;
-        }
+        let spare = || self.planned.lock().unwrap_or_else(PoisonError::into_inner);
+        let buffers = spare().pop().unwrap_or_default();
+        let mut plan = Plan::new(buffers);
+        self.plan(scope, slot, at, &mut plan, scratch)?;
+        let buffers = plan.finish();
+        spare().push(buffers);
         Ok(())
+    }
+
+    /// Plans that.
+    fn plan<'n, K: Kind>(
+        &self,
+        scope: K::Scope,
+        slot: &'n mut Slot<K>,
+        at: Path,
+        plan: &mut Plan<'n, K>,
+        scratch: &mut Scratch,
+    ) -> Result<Promise, TrieError> {
+        let Slot { node, dirty, child, .. } = slot;
+        if !*dirty {
+            return Ok(Promise::Known(*node));
+        }
+        let final_pass = self.extent == Extent::Root;
+        match child {
+            Child::Unloaded => Ok(Promise::Known(*node)),
+            Child::Page(page) => {
+                if page.open && !final_pass {
+                    return Ok(Promise::Known(*node));
+                }
+                if page.open {
+                    page.settle(self, scratch)?;
+                }
+                Ok(plan.page(page, Place { node, dirty }, at.depth()))
+            }
+            Child::Inner(inner) => {
+                if let (true, Some(only)) = (final_pass, inner.only_child()) {
+                    // Whose topmost branch has to be known first.
+                    self.hash(scope, &mut inner.slots[only], at.child(only), scratch)?;
+                    *node = self.inner_node(scope, inner, at, scratch)?;
+                    *dirty = false;
+                    return Ok(Promise::Known(*node));
+                }
+                let mut children = [Promise::NOTHING; 16];
+                for (nibble, child) in inner.slots.iter_mut().enumerate() {
+                    children[nibble] = self.plan(scope, child, at.child(nibble), plan, scratch)?;
+                }
+                match final_pass {
+                    true => Ok(plan.inner(&children, Place { node, dirty })),
+                    false => Ok(Promise::Known(*node)),
+                }
+            }
+        }
     }
 
     fn update_children<K: Kind>(
@@ -311,7 +380,7 @@ impl<'a, S: TrieSource> Pass<'a, S> {
         self.load(scope, slot, at, scratch)?;
         match &mut slot.child {
             Child::Unloaded => Ok(None),
-            Child::Page(page) => Ok(page.top(scratch)),
+            Child::Page(page) => Ok(page.top()),
             Child::Inner(inner) => match inner.only_child() {
                 Some(only) => self.top(scope, &mut inner.slots[only], at.child(only), scratch),
                 None => {

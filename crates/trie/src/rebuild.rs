@@ -302,7 +302,7 @@ fn page<K: Kind>(ahead: &mut VecDeque<Leaf<K::Value>>, at: Path, scratch: &mut S
     let leaves = ahead.iter().take_while(|leaf| at.contains(&leaf.key)).count();
     let mut page = Page::<K>::new(ahead.drain(..leaves).collect());
     let node = page.node(at.depth(), scratch);
-    Subtrie { count: leaves as u64, node, top: page.top(scratch) }
+    Subtrie { count: leaves as u64, node, top: page.top() }
 }
 
 /// Folds the sixteen subtries below a prefix with many leaves, and reports its node.

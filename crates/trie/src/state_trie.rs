@@ -6,6 +6,7 @@ use crate::{
     error::TrieError,
     pass::{Extent, Log, Pass, Scratch},
     path::Path,
+    plan::Planned,
     source::TrieSource,
     tree::{Keep, Slot},
     updates::TrieUpdates,
@@ -71,6 +72,8 @@ pub struct StateTrie {
     /// Staged changes up to here were prefetched.
     prefetched: usize,
     log: Log,
+    /// Buffers for hashing, kept for their memory.
+    planned: Vec<Planned>,
     root: B256,
     /// The root being worked on.
     tick: u64,
@@ -98,6 +101,7 @@ impl StateTrie {
             staged: Vec::new(),
             prefetched: 0,
             log: Log::default(),
+            planned: Vec::new(),
             root,
             tick: 1,
             persisted: 0,
@@ -190,14 +194,16 @@ impl StateTrie {
         + Send,
     ) -> Result<T, TrieError> {
         let limit = self.config.page_limit as u64;
-        let pass = Pass::new(source, extent, limit, self.tick, self.threads.is_some());
+        let planned = std::mem::take(&mut self.planned);
+        let pass = Pass::new(source, extent, limit, self.tick, self.threads.is_some(), planned);
         let mut scratch = Scratch::default();
         let top = &mut self.top;
         let result = match &self.threads {
             Some(threads) => threads.install(|| walk(top, &pass, &mut scratch)),
             None => walk(top, &pass, &mut scratch),
         };
-        let (mut log, grown) = pass.finish(&mut scratch);
+        let (mut log, grown, planned) = pass.finish(&mut scratch);
+        self.planned = planned;
         self.log.append(&mut log);
         self.resident += grown;
         result

@@ -66,6 +66,7 @@ struct Row {
 #[serde(rename_all = "camelCase")]
 struct StagesMs {
     senders: f64,
+    reading: f64,
     execution: f64,
     root: f64,
     commit: f64,
@@ -238,6 +239,7 @@ fn run(
     let wall = start.elapsed();
     let stages = StagesMs {
         senders: ms(stages.senders),
+        reading: ms(stages.reading),
         execution: ms(stages.execution),
         root: ms(stages.root),
         commit: ms(stages.commit),
@@ -282,6 +284,7 @@ fn summarize(job: &Job, chain: &Prepared, timed: &[Vec<Timed>; 4]) -> Vec<Row> {
             speedup: wall(&timed[base]) / wall_ms,
             stages_ms: StagesMs {
                 senders: stage(|s| s.senders),
+                reading: stage(|s| s.reading),
                 execution: stage(|s| s.execution),
                 root: stage(|s| s.root),
                 commit: stage(|s| s.commit),
@@ -296,7 +299,7 @@ fn summarize(job: &Job, chain: &Prepared, timed: &[Vec<Timed>; 4]) -> Vec<Row> {
 fn table(rows: &[Row]) -> String {
     use core::fmt::Write as _;
     let mut text = format!(
-        "{:<22} {:<9} {:<9} {:>9} {:>9} {:>10} {:>8} {:>8} {:>8} {:>7} {:>7} {:>7} {:>7}\n",
+        "{:<22} {:<9} {:<9} {:>9} {:>9} {:>10} {:>8} {:>8} {:>8} {:>7} {:>7} {:>7} {:>7} {:>7}\n",
         "workload",
         "mode",
         "senders",
@@ -306,6 +309,7 @@ fn table(rows: &[Row]) -> String {
         "Mgas/s",
         "speedup",
         "senders",
+        "read",
         "execute",
         "root",
         "commit",
@@ -316,7 +320,8 @@ fn table(rows: &[Row]) -> String {
         let stages = &row.stages_ms;
         let _infallible = writeln!(
             text,
-            "{:<22} {:<9} {:<9} {:>9} {:>9} {:>10.0} {:>8.0} {:>8.2} {:>8} {:>7} {:>7} {:>7} {:>7}",
+            "{:<22} {:<9} {:<9} {:>9} {:>9} {:>10.0} {:>8.0} {:>8.2} {:>8} {:>7} {:>7} {:>7} {:>7} \
+             {:>7}",
             row.workload,
             row.mode,
             row.senders,
@@ -326,6 +331,7 @@ fn table(rows: &[Row]) -> String {
             row.gas_per_second / 1e6,
             row.speedup,
             share(stages.senders),
+            share(stages.reading),
             share(stages.execution),
             share(stages.root),
             share(stages.commit),

@@ -114,6 +114,7 @@ impl Meter {
         counts.passed_over += core::mem::take(&mut counts.handed);
         drop(counts);
         self.stages.senders += stages.senders;
+        self.stages.reading += stages.reading;
         self.stages.execution += stages.execution;
         self.stages.root += stages.root;
         self.stages.commit += stages.commit;
@@ -155,6 +156,7 @@ pub(super) struct Summary {
 #[serde(rename_all = "camelCase")]
 struct StageSeconds {
     senders: f64,
+    reading: f64,
     execution: f64,
     root: f64,
     commit: f64,
@@ -193,6 +195,7 @@ impl Summary {
             mgas_per_second: counts.gas as f64 / seconds / 1e6,
             stages: StageSeconds {
                 senders: stages.senders.as_secs_f64(),
+                reading: stages.reading.as_secs_f64(),
                 execution: stages.execution.as_secs_f64(),
                 root: stages.root.as_secs_f64(),
                 commit: stages.commit.as_secs_f64(),

@@ -17,14 +17,13 @@ use super::{
 use crate::{
     Engine, Executed, ImportError, InvalidBlock, Reason,
     before::Roots,
-    body::Tx,
+    body::{Tx, transactions_root},
     execution::{Ready, receipts_root},
     rules::BlockRules,
 };
 use alloy_consensus::{
     Block, BlockBody, EMPTY_OMMER_ROOT_HASH, EthereumReceipt, Header, Transaction,
-    proofs::{calculate_transaction_root, calculate_withdrawals_root},
-    transaction::Recovered,
+    proofs::calculate_withdrawals_root, transaction::Recovered,
 };
 use alloy_eips::{
     eip1559::BaseFeeParams,
@@ -142,6 +141,7 @@ impl StoredChain {
         let before = StoredState {
             values: &snapshot,
             layers: changes.iter().cloned().collect(),
+            ahead: None,
             codes: &self.codes,
             storage_only: &self.storage_only,
             tries: Tries { head: &snapshot, undo: &[], config: &self.trie_config },
@@ -287,7 +287,7 @@ fn same(a: Option<&Arc<Layer>>, b: Option<&Arc<Layer>>) -> bool {
 fn with_body(mut block: Block<EthTransaction>, txs: &[Tx]) -> Block<EthTransaction> {
     let transactions: Vec<_> = txs.iter().map(|tx| tx.tx.inner().clone()).collect();
     let header = &mut block.header;
-    header.transactions_root = calculate_transaction_root(&transactions);
+    header.transactions_root = transactions_root(&transactions);
     if let Some(used) = &mut header.blob_gas_used {
         *used = transactions.iter().filter_map(Transaction::blob_gas_used).sum();
     }

@@ -291,6 +291,7 @@ impl StoredChain {
         let before = StoredState {
             values: &snapshot,
             layers: Vec::new(),
+            ahead: None,
             codes: &self.codes,
             storage_only: &self.storage_only,
             tries: Tries { head: &snapshot, undo: &[], config: &self.trie_config },
@@ -301,7 +302,7 @@ impl StoredChain {
         ready.check_access_list(&verified)?;
         let node = Node::new(candidate.hash, candidate.total_difficulty(), &candidate.block);
         let senders = senders(&candidate.txs);
-        self.commit(node, Finished::new(&verified, senders, candidate.block.body))
+        self.commit(node, Finished::new(verified, senders, candidate.block.body))
     }
 
     /// Computes the root of a block on top of the head, compares it, and commits.

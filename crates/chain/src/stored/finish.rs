@@ -5,7 +5,7 @@ use super::{
     source::{self, SnapshotSource},
 };
 use crate::{ImportError, InvalidBlock, Reason, execution::Verified};
-use alloy_consensus::{BlockBody, Eip658Value, EthereumReceipt, Receipt, Sealed};
+use alloy_consensus::{BlockBody, Eip658Value, EthereumReceipt, Sealed};
 use alloy_primitives::{Address, B256, Bytes};
 use warpline_executor::EthTransaction;
 use warpline_storage::{
@@ -25,12 +25,12 @@ pub(super) struct Finished {
 
 impl Finished {
     pub(super) fn new(
-        verified: &Verified,
+        verified: Verified,
         senders: Vec<Address>,
         body: BlockBody<EthTransaction>,
     ) -> Self {
-        let receipts = stored_receipts(verified);
-        Self { body, senders, receipts, diff: HashedDiff::new(&verified.diff) }
+        let Verified { receipts, roots, diff, .. } = verified;
+        Self::from_parts(stored_receipts(receipts, &roots), &diff, senders, body)
     }
 
     /// The same from its parts.
@@ -65,20 +65,19 @@ impl Finished {
     }
 }
 
-/// Receipts as they are kept.
-pub(super) fn stored_receipts(verified: &Verified) -> Vec<StoredReceipt> {
-    let stored = |(at, receipt): (usize, &EthereumReceipt)| match verified.roots.get(at) {
-        None => StoredReceipt::from(receipt.clone()),
-        Some(root) => StoredReceipt {
-            tx_type: receipt.tx_type,
-            receipt: Receipt {
-                status: Eip658Value::PostState(*root),
-                cumulative_gas_used: receipt.cumulative_gas_used,
-                logs: receipt.logs.clone(),
-            },
-        },
+/// Receipts as they are kept, with the roots after their transactions where there are such roots.
+pub(super) fn stored_receipts(
+    receipts: Vec<EthereumReceipt>,
+    roots: &[B256],
+) -> Vec<StoredReceipt> {
+    let stored = |(at, receipt): (usize, EthereumReceipt)| {
+        let mut stored = StoredReceipt::from(receipt);
+        if let Some(root) = roots.get(at) {
+            stored.receipt.status = Eip658Value::PostState(*root);
+        }
+        stored
     };
-    verified.receipts.iter().enumerate().map(stored).collect()
+    receipts.into_iter().enumerate().map(stored).collect()
 }
 
 /// The trie of the head. It is opened anew after anything that may have left it elsewhere.

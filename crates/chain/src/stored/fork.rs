@@ -102,6 +102,7 @@ impl Fork {
         let before = StoredState {
             values: &self.values,
             layers: self.layers.clone(),
+            ahead: None,
             codes: tools.codes,
             storage_only: tools.storage_only,
             tries: Tries { head: &self.snapshot, undo: &self.undo, config: tools.trie },
@@ -110,7 +111,7 @@ impl Fork {
         ready.check_access_list(&verified)?;
         let outcome = Outcome {
             senders: senders(ready.txs),
-            receipts: finish::stored_receipts(&verified),
+            receipts: finish::stored_receipts(verified.receipts, &verified.roots),
             hashed: HashedDiff::new(&verified.diff),
             diff: Arc::new(verified.diff),
         };

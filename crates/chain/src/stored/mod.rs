@@ -9,7 +9,7 @@
 //! - `fork`: validation beside the chain, at any depth, without touching the database.
 //! - `build`: new blocks; `proposed`: those that are only read; `changes`: what development
 //!   chains change besides.
-//! - `pipeline`: many blocks in a row, their stages overlapping; `senders`: the
+//! - `pipeline`: many blocks in a row, their stages overlapping; `senders` and `prefetch`: the
 //!   first of them.
 //! - `accounts`: the whole state by address.
 //! - `view`: what others read of it while it goes on; `accesses`: what its blocks touch.
@@ -30,6 +30,7 @@ mod known;
 mod layer;
 mod options;
 mod pipeline;
+mod prefetch;
 mod proposed;
 mod record;
 mod senders;

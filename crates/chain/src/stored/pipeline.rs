@@ -1,9 +1,10 @@
-//! Many blocks in a row: while one is executed, the senders of later ones are recovered, the root
-//! of the one before is computed, and those before that are written.
+//! Many blocks in a row: while one is executed, the senders of later ones are recovered and their
+//! accounts read, the root of the one before is computed, and those before that are written.
 //!
 //! | stage | thread | works on |
 //! |---|---|---|
-//! | senders | its own, with helpers | blocks n+2 … |
+//! | senders | its own, with helpers | blocks n+3 … |
+//! | reading | its own | block n+2, on the database as it is |
 //! | execution | the caller's, with the engine's | block n+1, on the database and what is on its way there |
 //! | root and commit | its own, with the trie's | block n |
 //! | writing | the database's | blocks up to n−1, as one commit |
@@ -16,6 +17,7 @@ use super::{
     finish::{self, Finished, HeadTrie},
     known::{KEPT, Node},
     layer::Layer,
+    prefetch::read_all,
     senders::{Ahead, Recovery, recover, recover_all},
     source::SnapshotSource,
     state::{CodeCache, StoredState, Tries},
@@ -39,6 +41,9 @@ use warpline_types::StateDiff;
 
 /// Blocks that wait with their senders for being executed.
 const RECOVERED: usize = 4;
+
+/// Blocks that wait with their accounts.
+const READ: usize = 1;
 
 /// Blocks that wait executed for their root.
 const EXECUTED: usize = 2;
@@ -70,6 +75,8 @@ pub struct Progress {
 pub struct Stages {
     /// Recovering senders, with waiting for the source.
     pub senders: Duration,
+    /// Reading accounts ahead of the execution.
+    pub reading: Duration,
     /// Checking and executing.
     pub execution: Duration,
     /// Hashing what changed and computing roots.
@@ -125,17 +132,22 @@ impl StoredChain {
         let rules = self.rules.clone();
         let mut stages = Stages::default();
         thread::scope(|scope| {
-            let (ahead, incoming) = sync_channel(RECOVERED);
+            let (ahead, recovered) = sync_channel(RECOVERED);
             let recovery = scope.spawn(move || recover_all(&rules, blocks, &ahead));
+            let (ahead, incoming) = sync_channel(READ);
+            let snapshots = self.storage.snapshots();
+            let reading = scope.spawn(move || read_all(&snapshots, &recovered, &ahead));
             let imported = self.import_recovered(engine, &incoming, committed, &mut stages);
             // Whoever recovers notices with the next block that nobody takes it.
             drop(incoming);
-            let recovered = recovery.join();
+            let (recovered, read) = (recovery.join(), reading.join());
             imported.map_err(|(block, error)| Stopped::Block { block, error })?;
-            match recovered {
-                Ok((busy, None)) => stages.senders = busy,
-                Ok((_, Some(error))) => return Err(Stopped::Source(error)),
-                Err(_) => {
+            match (recovered, read) {
+                (Ok((senders, None)), Ok(reading)) => {
+                    (stages.senders, stages.reading) = (senders, reading);
+                }
+                (Ok((_, Some(error))), Ok(_)) => return Err(Stopped::Source(error)),
+                _ => {
                     let (block, error) = (self.head(), Box::new(ImportError::Panicked));
                     return Err(Stopped::Block { block, error });
                 }
@@ -161,7 +173,7 @@ impl StoredChain {
             let txs = recover(rules, &block, senders, Recovery::InOrder);
             stages.senders += start.elapsed();
             if block.header.parent_hash == self.head.hash {
-                let ahead = Ahead { hash: at.hash, block, txs };
+                let ahead = Ahead { hash: at.hash, block, txs, prefetched: None };
                 self.extend_in_order(engine, ahead, committed, &mut stages).map_err(failed)?;
             } else {
                 let (transactions, gas_used) =
@@ -349,19 +361,27 @@ impl Run<'_> {
     }
 
     fn execute(&mut self, ahead: Ahead) -> Result<Executed, ImportError> {
-        let Ahead { hash, block, txs } = ahead;
+        let Ahead { hash, block, txs, prefetched } = ahead;
         let lineage = self.lineage.make_contiguous();
         check_without_senders(self.rules, &block, lineage)?;
         let txs = txs?;
         let parent = lineage.first().map(|parent| parent.total_difficulty).unwrap_or_default();
         let rules = self.rules.for_child(parent);
+        let read_ahead = prefetched.zip(lineage.first()).and_then(|(prefetched, parent)| {
+            let canonical = |block| lineage.iter().any(|node| node.block() == block);
+            prefetched.at_parent(parent.block(), &self.layers, canonical)
+        });
 
         let snapshot = self.storage.snapshot(readers(self.engine, self.trie))?;
         let stored = snapshot.block().number;
-        self.layers.retain(|layer| layer.block.number > stored);
+        let not_stored = self.layers.iter().take_while(|layer| layer.block.number > stored);
+        let not_stored = not_stored.count();
+        // As far back as the lineage goes, for what was read ahead then.
+        self.layers.truncate(not_stored.max(GENERATIONS));
         let before = StoredState {
             values: &snapshot,
-            layers: self.layers.iter().cloned().collect(),
+            layers: self.layers.iter().take(not_stored).cloned().collect(),
+            ahead: read_ahead,
             codes: self.codes,
             storage_only: self.storage_only,
             tries: Tries { head: &snapshot, undo: &[], config: self.trie },
@@ -372,7 +392,7 @@ impl Run<'_> {
 
         let total_difficulty = parent.saturating_add(block.header.difficulty);
         let node = Node::new(hash, total_difficulty, &block);
-        let receipts = finish::stored_receipts(&verified);
+        let receipts = finish::stored_receipts(verified.receipts, &verified.roots);
         let diff = Arc::new(verified.diff);
         self.layers.push_front(Arc::new(Layer::new(node.block(), Arc::clone(&diff))));
         self.lineage.push_front(Arc::new(node.clone()));

@@ -1,6 +1,6 @@
 //! The stage of senders.
 
-use super::pipeline::Incoming;
+use super::{pipeline::Incoming, prefetch::Prefetched};
 use crate::{
     InvalidBlock, Rules,
     body::{self, Tx},
@@ -9,7 +9,7 @@ use alloy_consensus::{Block, transaction::Recovered};
 use alloy_primitives::{Address, B256};
 use rayon::prelude::*;
 use std::{
-    sync::mpsc::SyncSender,
+    sync::{Arc, mpsc::SyncSender},
     time::{Duration, Instant},
 };
 use warpline_chainspec::ChainSpec;
@@ -20,6 +20,7 @@ pub(super) struct Ahead {
     pub(super) hash: B256,
     pub(super) block: Block<EthTransaction>,
     pub(super) txs: Result<Vec<Tx>, InvalidBlock>,
+    pub(super) prefetched: Option<Arc<Prefetched>>,
 }
 
 /// The stage of senders: until there are no more blocks, or nobody takes them.
@@ -39,7 +40,7 @@ pub(super) fn recover_all<E>(
         let chain = rules.of_side(block.header.difficulty.is_zero());
         let txs = recover(chain, &block, senders, Recovery::Parallel);
         busy += start.elapsed();
-        if ahead.send(Ahead { hash, block, txs }).is_err() {
+        if ahead.send(Ahead { hash, block, txs, prefetched: None }).is_err() {
             break;
         }
         start = Instant::now();

@@ -2,6 +2,7 @@
 
 use super::{
     layer::Layer,
+    prefetch::ReadAhead,
     source::{self, SnapshotSource},
 };
 use crate::{
@@ -52,6 +53,8 @@ pub(crate) struct StoredState<'a> {
     pub(crate) values: &'a Snapshot,
     /// Blocks on top, the newest first.
     pub(crate) layers: Vec<Arc<Layer>>,
+    /// What was read before it is asked for.
+    pub(crate) ahead: Option<ReadAhead>,
     pub(crate) codes: &'a CodeCache,
     pub(crate) storage_only: &'a Arc<AddressMap<U256>>,
     pub(crate) tries: Tries<'a>,
@@ -84,6 +87,7 @@ impl DBErrorMarker for Unreadable {}
 /// One thread's view of a state in a database.
 pub struct StoredDb<'a> {
     layers: &'a [Arc<Layer>],
+    ahead: Option<&'a ReadAhead>,
     codes: &'a CodeCache,
     /// Why there is none is reported with the first read.
     reader: Result<StateReader<'a>, StorageError>,
@@ -101,7 +105,7 @@ impl<'a> StoredDb<'a> {
         layers: &'a [Arc<Layer>],
         codes: &'a CodeCache,
     ) -> Self {
-        StoredDb { layers, codes, reader: values.reader() }
+        StoredDb { layers, ahead: None, codes, reader: values.reader() }
     }
 
     fn reader(&self) -> Result<&StateReader<'a>, Unreadable> {
@@ -117,7 +121,8 @@ impl Database for StoredDb<'_> {
     type Error = Unreadable;
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, Unreadable> {
-        let account = match self.in_layers(|layer| layer.account(&address)) {
+        let known = self.ahead.and_then(|ahead| ahead.account(&address));
+        let account = match known.or_else(|| self.in_layers(|layer| layer.account(&address))) {
             Some(account) => account,
             None => self.reader()?.account(&address)?,
         };
@@ -165,7 +170,8 @@ impl ParentState for StoredState<'_> {
         Self: 'a;
 
     fn open(&self) -> StoredDb<'_> {
-        StoredDb::new(self.values, &self.layers, self.codes)
+        let db = StoredDb::new(self.values, &self.layers, self.codes);
+        StoredDb { ahead: self.ahead.as_ref(), ..db }
     }
 }
 

@@ -28,6 +28,7 @@ pub(crate) const LAYERS: &[(&str, u8)] = &[
     ("warpline-fixture", 1),
     ("warpline-workload", 1),
     ("warpline-types", 0),
+    ("warpline-keccak", 0),
     (TESTING, 0),
 ];
 
@@ -71,6 +72,11 @@ pub(crate) const HOMES: &[Home] = &[
         library: "metrics",
         packages: Scope::FromLayer(4),
         why: "everything below L4 returns its figures",
+    },
+    Home {
+        library: "pulp",
+        packages: Scope::Only(&["warpline-keccak"]),
+        why: "vector units are for hashing",
     },
     Home {
         library: "mdbx",
