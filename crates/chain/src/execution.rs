@@ -95,11 +95,6 @@ impl<'a> Ready<'a> {
         Self { supplied, ..self }
     }
 
-    /// The same block, whose access list is wanted whatever the rules demand.
-    pub(crate) const fn listed(self, listed: bool) -> Self {
-        Self { listed, ..self }
-    }
-
     fn guidance(&self) -> Guidance<'a> {
         let demanded = self.rules.access_lists(self.block.header.timestamp);
         Guidance {
