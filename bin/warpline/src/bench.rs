@@ -1,5 +1,6 @@
 //! `warpline bench`: synthetic blocks from real contracts, through both executions.
 
+mod cold;
 mod pipeline;
 mod seal;
 
@@ -28,6 +29,7 @@ use warpline_workload::{BlockSpec, Rules, Workload, generate};
 /// The blocks are made of transactions to real contracts. Both executions are checked against
 /// each other and against the header, and timed in turns.
 #[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("database").args(["pipeline", "cold"])))]
 pub(crate) struct BenchArgs {
     /// What the transactions do (`--list` explains), or `all`
     #[arg(value_name = "WORKLOAD", required_unless_present = "list", value_parser = workloads)]
@@ -72,16 +74,26 @@ pub(crate) struct BenchArgs {
     #[arg(long, conflicts_with = "emit")]
     pipeline: bool,
 
+    /// Measure instead how long a block takes on a state that is on the disk and not in memory, with
+    /// and without reading ahead what `--hints` expects
+    #[arg(long, conflicts_with_all = ["emit", "pipeline"])]
+    cold: bool,
+
+    /// With --cold: threads that read ahead
+    #[arg(long, value_name = "N", default_value = "16", requires = "cold")]
+    prefetchers: NonZeroUsize,
+
     /// With --pipeline: blocks of the chain that is imported
     #[arg(long, value_name = "N", default_value = "16", requires = "pipeline")]
     blocks: NonZeroUsize,
 
-    /// With --pipeline: accounts in the state before the first block, at least
-    #[arg(long, value_name = "N", default_value_t = 0, requires = "pipeline")]
+    /// With --pipeline and --cold: accounts in the state before the first block, at least
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "database")]
     state_size: usize,
 
-    /// With --pipeline: where the database is made for the time being [default: a temporary folder]
-    #[arg(long, value_name = "DIR", requires = "pipeline")]
+    /// With --pipeline and --cold: where the database is made for the time being [default: a
+    /// temporary folder]
+    #[arg(long, value_name = "DIR", requires = "database")]
     datadir: Option<PathBuf>,
 
     /// With --pipeline: leave the databases, for `export`, `import` and `db`
@@ -138,6 +150,9 @@ pub(crate) fn run(args: &BenchArgs) -> eyre::Result<ExitCode> {
     }
     if args.pipeline {
         return pipeline::measure(args, &jobs);
+    }
+    if args.cold {
+        return cold::measure(args, &jobs);
     }
     match &args.emit {
         Some(path) => emit(&jobs, path),

@@ -132,7 +132,7 @@ pub(super) fn measure(args: &BenchArgs, jobs: &[Job]) -> eyre::Result<ExitCode> 
     Ok(ExitCode::SUCCESS)
 }
 
-fn options(threads: usize) -> ChainOptions {
+pub(super) fn options(threads: usize) -> ChainOptions {
     let trie = TrieConfig { threads, ..TrieConfig::default() };
     ChainOptions { trie, ..ChainOptions::default() }
 }
@@ -147,25 +147,9 @@ fn prepare(
 ) -> eyre::Result<Prepared> {
     let transactions = job.spec.transactions.saturating_mul(args.blocks.get());
     let block = generate(job.workload, &BlockSpec { transactions, ..job.spec })?;
-    let rules = Rules::from_config(&block.chain)?;
-    let limits = |txs: &[_]| txs.iter().map(alloy_consensus::Transaction::gas_limit).sum::<u64>();
+    let (mut chain, rules, accounts) = create(path, &block, job.spec.transactions, args, threads)?;
+    let gas_limit = chain.head_header().gas_limit;
     let size = job.spec.transactions.max(1);
-    let fullest = block.transactions.chunks(size).map(limits).max().unwrap_or_default();
-    // Twice what a block may use, so that the base fee does not rise.
-    let gas_limit = fullest.saturating_mul(2).max(30_000_000);
-    let genesis = Genesis {
-        config: block.chain.clone(),
-        timestamp: block.header.timestamp - 1,
-        gas_limit,
-        base_fee_per_gas: block.header.base_fee_per_gas.map(u128::from),
-        ..Genesis::default()
-    };
-    let header = genesis_header(&genesis, &rules);
-    let state = state(&block, args.state_size);
-    let accounts = state.accounts.len();
-    let options = ChainOptions { config: Some(block.chain.clone()), ..options(threads) };
-    let mut chain = StoredChain::create_large(path, options, rules.clone(), header, state)?;
-
     let WorkloadBlock { transactions, senders, header, .. } = block;
     let mut timestamp = header.timestamp;
     let signed: Vec<_> = transactions
@@ -193,6 +177,35 @@ fn prepare(
     }
     chain.shutdown()?;
     Ok(Prepared { rules, blocks, accounts })
+}
+
+/// Makes a database whose genesis block comes before the transactions of `block`, `size` of which
+/// are to fit into each block of the chain. Also tells its rules and the number of accounts.
+pub(super) fn create(
+    path: &Path,
+    block: &WorkloadBlock,
+    size: usize,
+    args: &BenchArgs,
+    threads: usize,
+) -> eyre::Result<(StoredChain, Rules, usize)> {
+    let rules = Rules::from_config(&block.chain)?;
+    let limits = |txs: &[_]| txs.iter().map(alloy_consensus::Transaction::gas_limit).sum::<u64>();
+    let fullest = block.transactions.chunks(size.max(1)).map(limits).max().unwrap_or_default();
+    // Twice what a block may use, so that the base fee does not rise.
+    let gas_limit = fullest.saturating_mul(2).max(30_000_000);
+    let genesis = Genesis {
+        config: block.chain.clone(),
+        timestamp: block.header.timestamp - 1,
+        gas_limit,
+        base_fee_per_gas: block.header.base_fee_per_gas.map(u128::from),
+        ..Genesis::default()
+    };
+    let header = genesis_header(&genesis, &rules);
+    let state = state(block, args.state_size);
+    let accounts = state.accounts.len();
+    let options = ChainOptions { config: Some(block.chain.clone()), ..options(threads) };
+    let chain = StoredChain::create_large(path, options, rules.clone(), header, state)?;
+    Ok((chain, rules, accounts))
 }
 
 /// The state of the workload, and accounts that nobody touches up to a size.
@@ -249,11 +262,11 @@ fn run(
     Ok(Timed { wall, stages })
 }
 
-fn ms(time: Duration) -> f64 {
+pub(super) fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
+pub(super) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     let (low, high) = (values.get((values.len().max(1) - 1) / 2), values.get(values.len() / 2));

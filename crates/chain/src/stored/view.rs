@@ -92,7 +92,15 @@ impl ChainView {
     /// # Errors
     /// The database cannot be read.
     pub fn latest(&self) -> Result<BlockState, StorageError> {
-        Ok(self.state_of(self.snapshots.snapshot(READERS)?))
+        self.latest_for(READERS)
+    }
+
+    /// The same for so many threads that read it at once.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn latest_for(&self, threads: usize) -> Result<BlockState, StorageError> {
+        Ok(self.state_of(self.snapshots.snapshot(threads)?))
     }
 
     /// The state after a block of the chain. That of the head as [`ChainView::latest`] has it.
