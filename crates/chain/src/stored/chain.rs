@@ -1,6 +1,7 @@
 //! The chain and its head.
 
 use super::{
+    candidate::Candidate,
     finish::{Finished, HeadTrie},
     fork::{Fork, Tools},
     genesis::GenesisBlock,
@@ -17,7 +18,6 @@ use crate::{
     execution::Ready,
     header,
     ommers::{self, GENERATIONS},
-    rules::BlockRules,
 };
 use alloy_consensus::{Block, Header};
 use alloy_eips::eip7928::BlockAccessList;
@@ -175,8 +175,7 @@ impl StoredChain {
         self.import_listed(engine, block, None)
     }
 
-    /// As [`StoredChain::import`], of a block that may come with its access list (EIP-7928): the
-    /// hint for its execution, and refused with the entry that differs.
+    /// Imports a block that may come with its access list, a hint that is checked (EIP-7928).
     ///
     /// # Errors
     /// As [`StoredChain::import`].
@@ -186,8 +185,7 @@ impl StoredChain {
         block: Block<EthTransaction>,
         list: Option<BlockAccessList>,
     ) -> Result<Imported, ImportError> {
-        let Some(candidate) = self.candidate(block)? else { return Ok(Imported::Known) };
-        let candidate = Candidate { list, ..candidate };
+        let Some(candidate) = self.candidate(block, list)? else { return Ok(Imported::Known) };
         if candidate.parent.hash == self.head.hash {
             self.extend(engine, candidate)?;
             return Ok(Imported::Head);
@@ -211,7 +209,7 @@ impl StoredChain {
         engine: &Engine,
         block: Block<EthTransaction>,
     ) -> Result<Imported, ImportError> {
-        let Some(candidate) = self.candidate(block)? else { return Ok(Imported::Known) };
+        let Some(candidate) = self.candidate(block, None)? else { return Ok(Imported::Known) };
         self.add_aside(engine, candidate)?;
         Ok(Imported::Aside)
     }
@@ -272,7 +270,11 @@ impl StoredChain {
     }
 
     /// A block that is not known, checked as far as its header and body go.
-    fn candidate(&self, block: Block<EthTransaction>) -> Result<Option<Candidate>, ImportError> {
+    fn candidate(
+        &self,
+        block: Block<EthTransaction>,
+        list: Option<BlockAccessList>,
+    ) -> Result<Option<Candidate>, ImportError> {
         let hash = block.header.hash_slow();
         if self.known.find(&self.storage, &hash)?.is_some() {
             return Ok(None);
@@ -282,7 +284,7 @@ impl StoredChain {
         let parent = parent.ok_or_else(|| InvalidBlock::new(Reason::UnknownParent, parent_hash))?;
         let lineage = self.known.lineage(&self.storage, Arc::clone(&parent), GENERATIONS)?;
         let txs = check_block(&self.rules, &block, &lineage)?;
-        Ok(Some(Candidate { hash, parent, block, txs, list: None }))
+        Ok(Some(Candidate { hash, parent, block, txs, list }))
     }
 
     /// Makes a block on top of the head the head.
@@ -437,26 +439,6 @@ impl StoredChain {
             storage_only: &self.storage_only,
             trie: &self.trie_config,
         }
-    }
-}
-
-/// A block whose parent is known, checked as far as its header and body go.
-struct Candidate {
-    hash: B256,
-    parent: Arc<Node>,
-    block: Block<EthTransaction>,
-    txs: Vec<Tx>,
-    /// The access list that it came with.
-    list: Option<BlockAccessList>,
-}
-
-impl Candidate {
-    fn ready<'a>(&'a self, rules: BlockRules<'a>) -> Ready<'a> {
-        Ready::new(rules, &self.block, &self.txs).with_list(self.list.as_ref())
-    }
-
-    fn total_difficulty(&self) -> U256 {
-        self.parent.total_difficulty.saturating_add(self.block.header.difficulty)
     }
 }
 

@@ -21,6 +21,7 @@ mod accesses;
 mod accounts;
 mod build;
 mod bulk;
+mod candidate;
 mod chain;
 mod changes;
 mod finish;
