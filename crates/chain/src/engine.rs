@@ -71,6 +71,17 @@ impl Engine {
         }
     }
 
+    /// From how much gas of calls on more than one thread works on a block. `None` where only one
+    /// ever does.
+    pub fn helps_from(&self) -> Option<u64> {
+        let config = match self {
+            Self::Sequential => return None,
+            Self::Parallel(executor) => executor.config(),
+            Self::ParallelAny(executor) => executor.config(),
+        };
+        (config.threads > 1).then_some(config.min_gas)
+    }
+
     /// Executes a block of Ethereum's own factory. All engines give the same.
     ///
     /// # Errors

@@ -34,7 +34,8 @@ use revm::{
 use std::iter;
 use warpline_chainspec::ChainSpec;
 use warpline_executor::{
-    BlockInput, EthReceiptBuilder, EthTransaction, ExecuteError, Guidance, UnreachedEvmFactory,
+    BlockInput, EthReceiptBuilder, EthTransaction, ExecuteError, Expectations, Guidance,
+    UnreachedEvmFactory,
 };
 use warpline_keccak::keccak256_each;
 use warpline_merger::first_list_difference;
@@ -74,8 +75,8 @@ pub(crate) struct Ready<'a> {
     pub(crate) txs: &'a [Tx],
     /// The list that the block came with.
     supplied: Option<&'a BlockAccessList>,
-    /// The list is wanted even where no header commits to one.
-    listed: bool,
+    /// What the transactions are expected to touch.
+    expected: Option<&'a Expectations>,
 }
 
 /// Ethereum's factory over a factory of EVMs.
@@ -87,7 +88,7 @@ impl<'a> Ready<'a> {
         block: &'a Block<EthTransaction>,
         txs: &'a [Tx],
     ) -> Self {
-        Self { rules, block, txs, supplied: None, listed: false }
+        Self { rules, block, txs, supplied: None, expected: None }
     }
 
     /// The same block with the block access list that it came with, if it did.
@@ -95,11 +96,17 @@ impl<'a> Ready<'a> {
         Self { supplied, ..self }
     }
 
+    /// The same block, whose transactions are expected to touch something.
+    pub(crate) const fn expecting(self, expected: Option<&'a Expectations>) -> Self {
+        Self { expected, ..self }
+    }
+
     fn guidance(&self) -> Guidance<'a> {
         let demanded = self.rules.access_lists(self.block.header.timestamp);
         Guidance {
+            expected: self.expected,
             access_list: self.supplied,
-            list_accesses: self.listed || demanded,
+            list_accesses: demanded,
             ..Guidance::default()
         }
     }

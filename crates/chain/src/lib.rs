@@ -33,10 +33,10 @@ pub use invalid::{InvalidBlock, Reason};
 pub use rules::Rules;
 pub use state::{BlockHashes, MemoryAccount, MemoryState, Parent, Storage};
 pub use stored::{
-    AccountEdit, AccountsError, BlockAttributes, BlockRoots, BlockState, ChainOptions, ChainRecord,
-    ChainView, Changes, Dropped, DumpedAccount, GenesisBlock, HashedGenesis, Imported, Incoming,
-    Progress, Proposal, ProposedBlock, Stages, StateReport, Stopped, StoredChain, StoredDb,
-    Unreadable, genesis_header, verify_state,
+    AccountEdit, AccountsError, BlockAttributes, BlockRoots, BlockState, Candidate, ChainOptions,
+    ChainRecord, ChainView, Changes, Dropped, DumpedAccount, GenesisBlock, HashedGenesis, Imported,
+    Incoming, Progress, Proposal, ProposedBlock, Stages, StateReport, Stopped, StoredChain,
+    StoredDb, Unreadable, genesis_header, verify_state,
 };
 pub use transaction::{StatelessTransaction, check_transaction};
 pub use tree::{BlockTree, Head};

@@ -217,7 +217,7 @@ fn of_predictor(stats: &PredictorStats) {
         describe_gauge!(name, words);
         gauge!(name).set(value);
     }
-    let counters: [(&str, u64, &str); 5] = [
+    let counters: [(&str, u64, &str); 6] = [
         ("warpline_predictor_blocks_total", stats.blocks, "Blocks that were learned from"),
         ("warpline_predictor_dropped_blocks_total", stats.dropped_blocks, "Blocks without time"),
         ("warpline_predictor_trials_total", stats.trials, "Pool transactions that were tried out"),
@@ -225,6 +225,11 @@ fn of_predictor(stats: &PredictorStats) {
             "warpline_predictor_dropped_transactions_total",
             stats.dropped_transactions,
             "Pool transactions without time",
+        ),
+        (
+            "warpline_predictor_expected_total",
+            stats.expected,
+            "Transactions that were predicted for the execution of their block",
         ),
         ("warpline_predictor_failures_total", stats.failures, "Blocks and trials that broke off"),
     ];

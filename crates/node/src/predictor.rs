@@ -2,10 +2,12 @@
 //!
 //! It learns on a thread of its own ([`student`]) from blocks that become the head and from trials
 //! of transactions that wait in the pool, within a share of one core; what comes in meanwhile
-//! waits in a `queue` that drops rather than delays. Its knowledge lies in an `archive` while the
+//! waits in a `queue` that drops rather than delays. Blocks that are made here are executed by what
+//! it expects of their transactions (`expect`). Its knowledge lies in an `archive` while the
 //! node is not running.
 
 mod archive;
+mod expect;
 mod queue;
 mod student;
 
@@ -40,6 +42,9 @@ pub struct PredictorConfig {
     pub memory: usize,
     /// The file that keeps the knowledge over a restart.
     pub file: Option<PathBuf>,
+    /// Whether blocks that are made here are executed by what their transactions are expected to
+    /// touch.
+    pub hints: bool,
     /// How many times as long as it worked the learner rests, so that it takes no more than a
     /// share of a core.
     pub rest: u32,
@@ -47,7 +52,7 @@ pub struct PredictorConfig {
 
 impl Default for PredictorConfig {
     fn default() -> Self {
-        Self { memory: DEFAULT_MEMORY, file: None, rest: 19 }
+        Self { memory: DEFAULT_MEMORY, file: None, hints: true, rest: 19 }
     }
 }
 
@@ -62,6 +67,7 @@ const TRANSFER: u64 = 21_000;
 pub struct Predictor {
     knowledge: RwLock<AccessPredictor>,
     archive: Option<Archive>,
+    hints: bool,
     /// Something was learned since the knowledge was written down.
     changed: AtomicBool,
     queue: Queue,
@@ -74,6 +80,7 @@ struct Counters {
     blocks: AtomicU64,
     trials: AtomicU64,
     failures: AtomicU64,
+    expected: AtomicU64,
 }
 
 /// What a predictor knows, and how good it is.
@@ -96,6 +103,8 @@ pub struct PredictorStats {
     pub dropped_transactions: u64,
     /// Blocks and trials that ended early: too long, or on a state that cannot be read.
     pub failures: u64,
+    /// Transactions of blocks made here that were predicted for the execution of their block.
+    pub expected: u64,
     /// Of how many of the latest blocks the score is.
     pub scored_blocks: usize,
     /// Predictions of their transactions, each made before it was learned from, held against what
@@ -112,6 +121,7 @@ impl Predictor {
         Self {
             knowledge: RwLock::new(knowledge),
             archive,
+            hints: config.hints,
             changed: AtomicBool::new(false),
             queue: Queue::new(config.rest),
             counters: Counters::default(),
@@ -166,6 +176,7 @@ impl Predictor {
             trials: count(&self.counters.trials),
             dropped_transactions: dropped.transactions,
             failures: count(&self.counters.failures),
+            expected: count(&self.counters.expected),
             scored_blocks: scores.len(),
             score,
         }

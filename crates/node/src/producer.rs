@@ -8,10 +8,12 @@ use alloy_consensus::{BlockHeader, transaction::Recovered};
 use alloy_eips::eip4895::Withdrawal;
 use alloy_primitives::{Address, B256, Bytes, keccak256};
 use std::{collections::VecDeque, sync::Arc, time::Instant};
-use warpline_chain::{BlockAttributes, ChainView, Dropped, Engine, Proposal, Reason, StoredChain};
+use warpline_chain::{
+    BlockAttributes, Candidate, ChainView, Dropped, Engine, Proposal, Reason, StoredChain,
+};
 use warpline_executor::EthTransaction;
 use warpline_storage::BlockRef;
-use warpline_txpool::{Head, HeadChange, Mined, Pool};
+use warpline_txpool::{Head, HeadChange, Mined, Pool, PoolTransaction};
 
 /// What somebody who asks for a block wants of it.
 #[derive(Debug, Clone, Default)]
@@ -107,8 +109,9 @@ impl Producer {
         }
         let start = Instant::now();
         let attributes = self.attributes(&ProposeOptions::default());
-        let candidates = self.candidates(&attributes);
-        let mut proposal = self.chain.propose(&self.engine, &attributes, candidates.clone())?;
+        let best = self.best(&attributes);
+        let candidates = self.candidates(&best, &attributes);
+        let mut proposal = self.chain.propose(&self.engine, &attributes, candidates)?;
         let (execution, stats) = (start.elapsed(), proposal.stats);
         let dropped = core::mem::take(&mut proposal.dropped);
         let mined: Vec<_> = proposal
@@ -124,7 +127,7 @@ impl Producer {
         let block = self.chain.adopt(proposal)?;
         self.clock.made(block.header.timestamp);
         self.dev.used();
-        self.forget(&candidates, &dropped);
+        self.forget(&best, &dropped);
         let moved = Moved { mined: &mined, dropped: Vec::new(), changed: Some(&changed) };
         let head = self.chain.head();
         let (dropped, total) = (dropped.len(), start.elapsed());
@@ -142,8 +145,11 @@ impl Producer {
         let attributes = self.attributes(&options);
         let given = options.transactions.is_some();
         let candidates = match options.transactions {
-            Some(transactions) => transactions,
-            None => self.candidates(&attributes),
+            Some(transactions) => transactions.into_iter().map(Candidate::from).collect(),
+            None => {
+                let best = self.best(&attributes);
+                best.iter().map(|tx| tx.recovered().clone().into()).collect()
+            }
         };
         let mut proposal = self.chain.propose(&self.engine, &attributes, candidates)?;
         if given && let Some(Dropped { index, error }) = proposal.dropped.first().cloned() {
@@ -174,25 +180,44 @@ impl Producer {
     }
 
     /// The pool's best that fit into the block.
-    fn candidates(&self, attributes: &BlockAttributes) -> Vec<Recovered<EthTransaction>> {
+    fn best(&self, attributes: &BlockAttributes) -> Vec<Arc<PoolTransaction>> {
         let chain = &self.chain.rules().after_merge;
         let blobs = chain.blob_params(attributes.timestamp);
         let blobs = blobs.map_or(0, |params| params.max_blob_count);
-        let best = self.pool.select(self.min_tip, attributes.gas_limit, blobs);
-        best.iter().map(|tx| tx.recovered().clone()).collect()
+        self.pool.select(self.min_tip, attributes.gas_limit, blobs)
+    }
+
+    /// These transactions with what is known of them.
+    fn candidates(
+        &self,
+        best: &[Arc<PoolTransaction>],
+        attributes: &BlockAttributes,
+    ) -> Vec<Candidate> {
+        let expect = |predictor: &Arc<Predictor>| {
+            let header = self.chain.next_header(attributes);
+            predictor.expect_block(best, &self.engine, &header, &self.view)
+        };
+        // The block goes on without: whoever reads the state next says what is wrong with it.
+        let expected = self.predictor.as_ref().and_then(|predictor| expect(predictor).ok());
+        let mut expected = expected.unwrap_or_default().into_iter();
+        let candidate = |tx: &Arc<PoolTransaction>| Candidate {
+            transaction: tx.recovered().clone(),
+            expected: expected.next().flatten(),
+        };
+        best.iter().map(candidate).collect()
     }
 
     /// Takes transactions out of the pool that no later block could have either.
-    fn forget(&self, candidates: &[Recovered<EthTransaction>], dropped: &[Dropped]) {
+    fn forget(&self, candidates: &[Arc<PoolTransaction>], dropped: &[Dropped]) {
         for Dropped { index, error } in dropped {
             let may_do_later = matches!(
                 error.reason,
                 Reason::GasAllowance | Reason::NonceTooHigh | Reason::FeeCap | Reason::BlobFeeCap
             );
             if let Some(tx) = candidates.get(*index).filter(|_| !may_do_later) {
-                let hash = tx.tx_hash();
+                let hash = tx.hash();
                 tracing::debug!(%hash, %error, "transaction left out");
-                self.pool.remove(hash);
+                self.pool.remove(&hash);
             }
         }
     }

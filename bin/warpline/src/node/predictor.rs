@@ -1,7 +1,7 @@
 //! The predictor of accesses: how much it may know, and where that lies.
 
 use crate::limits::up_to;
-use clap::Args;
+use clap::{ArgAction, Args};
 use std::path::Path;
 use warpline_node::PredictorConfig;
 
@@ -14,6 +14,12 @@ pub(crate) struct PredictorArgs {
     #[arg(long = "predictor.memory", value_name = "MB", default_value = "256",
         value_parser = up_to::<{ 1 << 20 }, usize>)]
     memory: usize,
+
+    /// Execute the blocks that are made here by what their transactions are expected to touch.
+    #[arg(long = "predictor.hints", value_name = "BOOL", default_value_t = true,
+          default_missing_value = "true", num_args = 0..=1, require_equals = true,
+          action = ArgAction::Set)]
+    hints: bool,
 }
 
 /// The file of knowledge in a data folder.
@@ -25,6 +31,7 @@ impl PredictorArgs {
         (self.memory > 0).then(|| PredictorConfig {
             memory: self.memory << 20,
             file: folder.map(|folder| folder.join(FILE)),
+            hints: self.hints,
             ..PredictorConfig::default()
         })
     }

@@ -5,6 +5,7 @@
 //! at, sealed without consequences, or adopted as the head.
 
 use super::{
+    attempt::{Attempt, Candidate},
     chain::{StoredChain, readers, senders},
     changes::combined,
     finish::Finished,
@@ -18,8 +19,7 @@ use crate::{
     Engine, Executed, ImportError, InvalidBlock, Reason,
     before::Roots,
     body::{Tx, transactions_root},
-    execution::{Ready, receipts_root},
-    rules::BlockRules,
+    execution::receipts_root,
 };
 use alloy_consensus::{
     Block, BlockBody, EMPTY_OMMER_ROOT_HASH, EthereumReceipt, Header, Transaction,
@@ -94,10 +94,6 @@ pub struct Proposal {
     snapshot: Snapshot,
 }
 
-/// How often a block is executed again without the first invalid transaction, before all that
-/// are left are tried in order, one after the other.
-const RETRIES: usize = 2;
-
 impl StoredChain {
     /// Builds a block of transactions on top of the head, after the merge, and makes it the head.
     ///
@@ -110,7 +106,8 @@ impl StoredChain {
         attributes: BlockAttributes,
         transactions: Vec<Recovered<EthTransaction>>,
     ) -> Result<Block<EthTransaction>, ImportError> {
-        let proposal = self.propose(engine, &attributes, transactions)?;
+        let candidates = transactions.into_iter().map(Candidate::from).collect();
+        let proposal = self.propose(engine, &attributes, candidates)?;
         match proposal.dropped.into_iter().next() {
             Some(Dropped { index, error }) => {
                 Err(InvalidBlock { transaction: Some(index), ..error }.into())
@@ -128,7 +125,7 @@ impl StoredChain {
         &self,
         engine: &Engine,
         attributes: &BlockAttributes,
-        candidates: Vec<Recovered<EthTransaction>>,
+        candidates: Vec<Candidate>,
     ) -> Result<Proposal, ImportError> {
         let parent = &self.head.header;
         let rules = self.rules.for_child(self.head.total_difficulty);
@@ -146,20 +143,14 @@ impl StoredChain {
             storage_only: &self.storage_only,
             tries: Tries { head: &snapshot, undo: &[], config: &self.trie_config },
         };
-        let mut attempt = Attempt {
-            rules,
-            before: &before,
-            block: self.draft(attributes, parent)?,
-            txs: candidates.into_iter().map(Tx::new).enumerate().collect(),
-            dropped: Vec::new(),
-        };
+        let block = self.draft(attributes);
+        let mut attempt = Attempt::new(rules, &before, block, candidates);
         match attributes.dev {
             true => crate::header::check_dev(rules, &attempt.block.header, parent)?,
             false => crate::header::check(rules, &attempt.block.header, parent)?,
         }
         let executed = attempt.execute(engine)?;
         let Attempt { block, txs, dropped, .. } = attempt;
-        let txs: Vec<Tx> = txs.into_iter().map(|(_, tx)| tx).collect();
         let Executed { result, diff, access_list, stats } = executed;
         let mut block = with_body(block, &txs);
 
@@ -229,12 +220,15 @@ impl StoredChain {
         Ok(block)
     }
 
+    /// The header of the block that [`StoredChain::propose`] would make, without what its
+    /// transactions and their execution decide.
+    pub fn next_header(&self, attributes: &BlockAttributes) -> Header {
+        self.draft(attributes).header
+    }
+
     /// The block without transactions, and without what its execution decides.
-    fn draft(
-        &self,
-        attributes: &BlockAttributes,
-        parent: &Header,
-    ) -> Result<Block<EthTransaction>, ImportError> {
+    fn draft(&self, attributes: &BlockAttributes) -> Block<EthTransaction> {
+        let parent = &self.head.header;
         let chain = &self.rules.after_merge;
         let timestamp = attributes.timestamp;
         let shanghai = chain.is_shanghai_active_at_timestamp(timestamp);
@@ -271,7 +265,7 @@ impl StoredChain {
         };
         let withdrawals = withdrawals.map(Withdrawals::new);
         let body = BlockBody { transactions: Vec::new(), ommers: Vec::new(), withdrawals };
-        Ok(Block { header, body })
+        Block { header, body }
     }
 }
 
@@ -293,50 +287,4 @@ fn with_body(mut block: Block<EthTransaction>, txs: &[Tx]) -> Block<EthTransacti
     }
     block.body.transactions = transactions;
     block
-}
-
-/// Candidates on their way to a block.
-struct Attempt<'a, 's> {
-    rules: BlockRules<'a>,
-    before: &'a StoredState<'s>,
-    block: Block<EthTransaction>,
-    /// Each with where it was among the candidates.
-    txs: Vec<(usize, Tx)>,
-    dropped: Vec<Dropped>,
-}
-
-impl Attempt<'_, '_> {
-    /// Executes what can be executed. An invalid transaction shows when it is its turn, so what
-    /// comes after it has to be done again; where many are invalid, they are found in one go.
-    fn execute(&mut self, engine: &Engine) -> Result<Executed<EthereumReceipt>, ImportError> {
-        for _ in 0..=RETRIES {
-            let (positions, txs): (Vec<usize>, Vec<Tx>) = self.txs.iter().cloned().unzip();
-            let ready = Ready::new(self.rules, &self.block, &txs);
-            let error = match ready.execute(engine, self.before) {
-                Err(ImportError::Invalid(error)) => error,
-                executed => return executed,
-            };
-            let at = error.transaction.filter(|at| *at < positions.len());
-            let Some(at) = at else { return Err(error.into()) };
-            self.dropped.push(Dropped { index: positions[at], error });
-            self.txs.remove(at);
-        }
-        self.sift()?;
-        let txs: Vec<Tx> = self.txs.iter().map(|(_, tx)| tx.clone()).collect();
-        Ready::new(self.rules, &self.block, &txs).execute(engine, self.before)
-    }
-
-    /// Executes the candidates in order and drops those that fail.
-    fn sift(&mut self) -> Result<(), ImportError> {
-        let (positions, txs): (Vec<usize>, Vec<Tx>) = self.txs.drain(..).unzip();
-        let ready = Ready::new(self.rules, &self.block, &txs);
-        let verdicts = ready.sift(self.before)?;
-        for ((index, tx), verdict) in positions.into_iter().zip(txs).zip(verdicts) {
-            match verdict {
-                None => self.txs.push((index, tx)),
-                Some(error) => self.dropped.push(Dropped { index, error }),
-            }
-        }
-        Ok(())
-    }
 }

@@ -7,8 +7,8 @@
 //! - `known`: the blocks at hand, canonical and not.
 //! - `finish`: root and commit of a block that was executed.
 //! - `fork`: validation beside the chain, at any depth, without touching the database.
-//! - `build`: new blocks; `proposed`: those that are only read; `changes`: what development
-//!   chains change besides.
+//! - `build`: new blocks; `attempt`: what goes into them; `proposed`: those that are only read;
+//!   `changes`: what development chains change besides.
 //! - `pipeline`: many blocks in a row, their stages overlapping; `senders` and `prefetch`: the
 //!   first of them.
 //! - `accounts`: the whole state by address.
@@ -19,6 +19,7 @@
 
 mod accesses;
 mod accounts;
+mod attempt;
 mod build;
 mod bulk;
 mod candidate;
@@ -41,6 +42,7 @@ mod verify;
 mod view;
 
 pub use accounts::{AccountsError, DumpedAccount};
+pub use attempt::Candidate;
 pub use build::{BlockAttributes, Dropped, Proposal};
 pub use bulk::HashedGenesis;
 pub use chain::{Imported, StoredChain};

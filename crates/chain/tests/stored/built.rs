@@ -6,12 +6,12 @@ use alloy_genesis::{ChainConfig, Genesis};
 use alloy_primitives::{Address, B256, Signature, TxKind, U256, keccak256};
 use std::{convert::Infallible, path::Path};
 use warpline_chain::{
-    BlockAttributes, ChainOptions, Engine, HashedGenesis, Imported, Incoming, Rules, StoredChain,
-    genesis_header, verify_state,
+    BlockAttributes, Candidate, ChainOptions, Engine, HashedGenesis, Imported, Incoming, Rules,
+    StoredChain, genesis_header, verify_state,
 };
 use warpline_executor::{EthTransaction, ParallelConfig};
 use warpline_trie::TrieConfig;
-use warpline_types::AccountState;
+use warpline_types::{AccountState, ExpectedAccesses, ExpectedSlot};
 
 type Block = alloy_consensus::Block<EthTransaction>;
 
@@ -251,4 +251,41 @@ fn a_failed_build_leaves_the_head() {
     let next = build(&mut chain, &engine);
     assert_eq!(chain.import(&engine, next).unwrap(), Imported::Known);
     verify(&chain);
+}
+
+/// What is said of a transaction that is not true.
+fn guess(index: u64) -> ExpectedAccesses {
+    let slot = ExpectedSlot { address: user(7), slot: U256::from(index % 3), written: true };
+    ExpectedAccesses { accounts: vec![user(index)], slots: vec![slot] }
+}
+
+#[test]
+fn a_proposal_is_the_same_whatever_is_expected_of_its_candidates() {
+    let engine = engine();
+    let folder = tempfile::tempdir().unwrap();
+    let chain = create(folder.path());
+    let attributes =
+        BlockAttributes { timestamp: 12, gas_limit: GAS_LIMIT, ..BlockAttributes::default() };
+    // One that is invalid shows in the execution, many are found in one pass.
+    for wrong in [vec![], vec![4], vec![1, 3, 6, 7, 11]] {
+        let propose = |expects: bool| {
+            let candidate = |index: u64| {
+                let nonce = u64::from(wrong.contains(&index));
+                let known = expects && index % 5 != 2;
+                Candidate {
+                    expected: known.then(|| guess(index)),
+                    ..payment(index, nonce, index + 1).into()
+                }
+            };
+            let candidates = (0..12).map(candidate).collect();
+            let mut proposal = chain.propose(&engine, &attributes, candidates).unwrap();
+            chain.seal(&mut proposal).unwrap();
+            let dropped: Vec<_> =
+                proposal.dropped.iter().map(|dropped| dropped.index as u64).collect();
+            (proposal.block, proposal.receipts, dropped)
+        };
+        let (plain, guessed) = (propose(false), propose(true));
+        assert_eq!(plain.2, wrong);
+        assert_eq!(guessed, plain);
+    }
 }

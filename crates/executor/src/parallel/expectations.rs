@@ -76,6 +76,11 @@ impl Expectations {
         &self.accesses
     }
 
+    /// The same, to be changed and made use of anew.
+    pub fn into_accesses(self) -> Vec<ExpectedAccesses> {
+        self.accesses
+    }
+
     /// Where transaction `tx` is expected to meet earlier ones.
     #[inline]
     pub(crate) fn of(&self, tx: usize) -> &[Meeting] {

@@ -69,7 +69,7 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// Takes those that call something with data: all others run next to no code.
+    /// Takes the calls among these.
     pub(super) fn transactions(&self, all: &[Arc<PoolTransaction>]) {
         let mut calls = all.iter().filter(|tx| is_call(tx)).peekable();
         if calls.peek().is_none() {
@@ -127,7 +127,8 @@ impl Queue {
     }
 }
 
-fn is_call(tx: &PoolTransaction) -> bool {
+/// Whether it calls something with data: all others run next to no code.
+pub(super) fn is_call(tx: &PoolTransaction) -> bool {
     use alloy_consensus::Transaction;
     let tx = tx.transaction();
     tx.to().is_some() && !tx.input().is_empty()

@@ -4,6 +4,7 @@
 
 mod dev;
 mod dump;
+mod hints;
 mod mining;
 mod pending;
 mod predictor;

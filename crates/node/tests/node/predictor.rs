@@ -25,7 +25,7 @@ const SOON: Duration = Duration::from_secs(60);
 
 fn learning(memory: usize, file: Option<PathBuf>) -> Option<PredictorConfig> {
     // Without a rest, so that tests need not wait.
-    Some(PredictorConfig { memory, file, rest: 0 })
+    Some(PredictorConfig { memory, file, rest: 0, ..PredictorConfig::default() })
 }
 
 /// A node on the chain in a folder, which makes blocks when asked to.
