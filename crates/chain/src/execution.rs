@@ -77,6 +77,8 @@ pub(crate) struct Ready<'a> {
     supplied: Option<&'a BlockAccessList>,
     /// What the transactions are expected to touch.
     expected: Option<&'a Expectations>,
+    /// The list is wanted even where no header commits to one.
+    listed: bool,
 }
 
 /// Ethereum's factory over a factory of EVMs.
@@ -88,7 +90,7 @@ impl<'a> Ready<'a> {
         block: &'a Block<EthTransaction>,
         txs: &'a [Tx],
     ) -> Self {
-        Self { rules, block, txs, supplied: None, expected: None }
+        Self { rules, block, txs, supplied: None, expected: None, listed: false }
     }
 
     /// The same block with the block access list that it came with, if it did.
@@ -106,7 +108,7 @@ impl<'a> Ready<'a> {
         Guidance {
             expected: self.expected,
             access_list: self.supplied,
-            list_accesses: demanded,
+            list_accesses: self.listed || demanded,
             ..Guidance::default()
         }
     }

@@ -1,7 +1,7 @@
 //! The chain and its head.
 
 use super::{
-    candidate::Candidate,
+    arrival::Arrival,
     finish::{Finished, HeadTrie},
     fork::{Fork, Tools},
     genesis::GenesisBlock,
@@ -185,14 +185,14 @@ impl StoredChain {
         block: Block<EthTransaction>,
         list: Option<BlockAccessList>,
     ) -> Result<Imported, ImportError> {
-        let Some(candidate) = self.candidate(block, list)? else { return Ok(Imported::Known) };
-        if candidate.parent.hash == self.head.hash {
-            self.extend(engine, candidate)?;
+        let Some(arrival) = self.arrival(block, list)? else { return Ok(Imported::Known) };
+        if arrival.parent.hash == self.head.hash {
+            self.extend(engine, arrival)?;
             return Ok(Imported::Head);
         }
-        let merged = self.rules.for_child(candidate.parent.total_difficulty).merged;
-        let heavier = candidate.total_difficulty() > self.head.total_difficulty;
-        let hash = self.add_aside(engine, candidate)?;
+        let merged = self.rules.for_child(arrival.parent.total_difficulty).merged;
+        let heavier = arrival.total_difficulty() > self.head.total_difficulty;
+        let hash = self.add_aside(engine, arrival)?;
         if !merged && !heavier {
             return Ok(Imported::Aside);
         }
@@ -209,8 +209,8 @@ impl StoredChain {
         engine: &Engine,
         block: Block<EthTransaction>,
     ) -> Result<Imported, ImportError> {
-        let Some(candidate) = self.candidate(block, None)? else { return Ok(Imported::Known) };
-        self.add_aside(engine, candidate)?;
+        let Some(arrival) = self.arrival(block, None)? else { return Ok(Imported::Known) };
+        self.add_aside(engine, arrival)?;
         Ok(Imported::Aside)
     }
 
@@ -270,11 +270,11 @@ impl StoredChain {
     }
 
     /// A block that is not known, checked as far as its header and body go.
-    fn candidate(
+    fn arrival(
         &self,
         block: Block<EthTransaction>,
         list: Option<BlockAccessList>,
-    ) -> Result<Option<Candidate>, ImportError> {
+    ) -> Result<Option<Arrival>, ImportError> {
         let hash = block.header.hash_slow();
         if self.known.find(&self.storage, &hash)?.is_some() {
             return Ok(None);
@@ -284,11 +284,11 @@ impl StoredChain {
         let parent = parent.ok_or_else(|| InvalidBlock::new(Reason::UnknownParent, parent_hash))?;
         let lineage = self.known.lineage(&self.storage, Arc::clone(&parent), GENERATIONS)?;
         let txs = check_block(&self.rules, &block, &lineage)?;
-        Ok(Some(Candidate { hash, parent, block, txs, list }))
+        Ok(Some(Arrival { hash, parent, block, txs, list }))
     }
 
     /// Makes a block on top of the head the head.
-    fn extend(&mut self, engine: &Engine, candidate: Candidate) -> Result<(), ImportError> {
+    fn extend(&mut self, engine: &Engine, arrival: Arrival) -> Result<(), ImportError> {
         let snapshot = self.storage.snapshot(readers(engine, &self.trie_config))?;
         let before = StoredState {
             values: &snapshot,
@@ -298,13 +298,13 @@ impl StoredChain {
             storage_only: &self.storage_only,
             tries: Tries { head: &snapshot, undo: &[], config: &self.trie_config },
         };
-        let rules = self.rules.for_child(candidate.parent.total_difficulty);
-        let ready = candidate.ready(rules);
+        let rules = self.rules.for_child(arrival.parent.total_difficulty);
+        let ready = arrival.ready(rules);
         let verified = ready.run(engine, &before)?;
         ready.check_access_list(&verified)?;
-        let node = Node::new(candidate.hash, candidate.total_difficulty(), &candidate.block);
-        let senders = senders(&candidate.txs);
-        self.commit(node, Finished::new(verified, senders, candidate.block.body))
+        let node = Node::new(arrival.hash, arrival.total_difficulty(), &arrival.block);
+        let senders = senders(&arrival.txs);
+        self.commit(node, Finished::new(verified, senders, arrival.block.body))
     }
 
     /// Computes the root of a block on top of the head, compares it, and commits.
@@ -319,16 +319,16 @@ impl StoredChain {
     }
 
     /// Executes a block where its parent is, and keeps it beside the chain.
-    fn add_aside(&mut self, engine: &Engine, candidate: Candidate) -> Result<B256, ImportError> {
-        let mut fork = self.fork_at(engine, Arc::clone(&candidate.parent))?;
-        let rules = self.rules.for_child(candidate.parent.total_difficulty);
-        let ready = candidate.ready(rules);
-        let outcome = fork.verify(&self.tools(engine), &ready, candidate.hash)?;
+    fn add_aside(&mut self, engine: &Engine, arrival: Arrival) -> Result<B256, ImportError> {
+        let mut fork = self.fork_at(engine, Arc::clone(&arrival.parent))?;
+        let rules = self.rules.for_child(arrival.parent.total_difficulty);
+        let ready = arrival.ready(rules);
+        let outcome = fork.verify(&self.tools(engine), &ready, arrival.hash)?;
         self.fork = Some(fork);
-        let hash = candidate.hash;
-        let total_difficulty = candidate.total_difficulty();
-        let node = Node::new(hash, total_difficulty, &candidate.block);
-        self.known.put_aside(node.aside(candidate.block, Some(outcome)));
+        let hash = arrival.hash;
+        let total_difficulty = arrival.total_difficulty();
+        let node = Node::new(hash, total_difficulty, &arrival.block);
+        self.known.put_aside(node.aside(arrival.block, Some(outcome)));
         Ok(hash)
     }
 

@@ -4,7 +4,7 @@
 //! - `record`: what the database says about the chain beside that.
 //! - `state`: the state that a block executes on; `layer`: blocks that it lies under.
 //! - `source`: what the trie reads and wants written.
-//! - `known`: the blocks at hand, canonical and not.
+//! - `known`: the blocks at hand, canonical and not; `arrival`: one on its way there.
 //! - `finish`: root and commit of a block that was executed.
 //! - `fork`: validation beside the chain, at any depth, without touching the database.
 //! - `build`: new blocks; `attempt`: what goes into them; `proposed`: those that are only read;
@@ -19,10 +19,10 @@
 
 mod accesses;
 mod accounts;
+mod arrival;
 mod attempt;
 mod build;
 mod bulk;
-mod candidate;
 mod chain;
 mod changes;
 mod finish;

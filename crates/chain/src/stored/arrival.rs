@@ -9,7 +9,7 @@ use std::sync::Arc;
 use warpline_executor::EthTransaction;
 
 /// A block whose parent is known, checked as far as its header and body go.
-pub(super) struct Candidate {
+pub(super) struct Arrival {
     pub(super) hash: B256,
     pub(super) parent: Arc<Node>,
     pub(super) block: Block<EthTransaction>,
@@ -18,7 +18,7 @@ pub(super) struct Candidate {
     pub(super) list: Option<BlockAccessList>,
 }
 
-impl Candidate {
+impl Arrival {
     pub(super) fn ready<'a>(&'a self, rules: BlockRules<'a>) -> Ready<'a> {
         Ready::new(rules, &self.block, &self.txs).with_list(self.list.as_ref())
     }
