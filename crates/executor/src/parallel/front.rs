@@ -43,17 +43,19 @@ type CanonicalExecutor<'s, 'a, F, P> = <F as BlockExecutorFactory>::Executor<
     revm::inspector::NoOpInspector,
 >;
 
-/// Who may work on a block besides the calling thread.
+/// What an executor has to execute a block with.
 #[derive(Clone, Copy)]
-pub(crate) struct Threads<'p> {
+pub(crate) struct Means<'p> {
+    pub(crate) config: &'p ParallelConfig,
+    /// Who may help the calling thread.
     pub(crate) pool: &'p WorkerPool,
     pub(crate) prefetchers: &'p WorkerPool,
+    /// Empty.
+    pub(crate) memory: &'p Memory,
 }
 
 pub(crate) fn execute<'a, F, P, T, S>(
-    config: &ParallelConfig,
-    threads: Threads<'_>,
-    memory: &Memory,
+    means: Means<'_>,
     factory: &'a F,
     input: &BlockInput<'a, F, T>,
     guidance: Guidance<'_>,
@@ -70,12 +72,13 @@ where
     for<'t> &'t T: ExecutableTxParts<<F::EvmFactory as EvmFactory>::Tx, F::Transaction>,
 {
     let start = Instant::now();
+    let Means { config, pool, prefetchers: prefetch_pool, memory } = means;
     early.resize_with(input.txs.len(), || None);
     let (plan, gas) = plan(input, guidance, config.lead, |tx| early[tx].is_some());
     let several = plan.txs.iter().filter(|tx| matches!(tx, TxPlan::Ahead { .. })).nth(1).is_some();
     let helpful = several && gas >= config.min_gas && !guidance.is_serial();
     let rehearsal = config.rehearse.filter(|_| helpful).map(Rehearsal::new);
-    let helpers = if helpful && rehearsal.is_none() { threads.pool.helpers() } else { 0 };
+    let helpers = if helpful && rehearsal.is_none() { pool.helpers() } else { 0 };
     let scheduler = Scheduler::new(&plan);
     let beneficiary = input.env.block_env.beneficiary();
     let speculative = helpers > 0 || rehearsal.is_some();
@@ -103,7 +106,7 @@ where
         }
     };
     let run = || {
-        threads.pool.run(helpers, &job, |help| {
+        pool.run(helpers, &job, |help| {
             let summons = Summons { help, start, gas, after: config.min_remaining };
             let summons = (helpers > 0).then_some(summons);
             let front = || {
@@ -122,8 +125,8 @@ where
         })
     };
     let prefetch = Prefetch::new(guidance, parent, &scheduler);
-    let prefetchers = if prefetch.is_wanted() { threads.prefetchers.helpers() } else { 0 };
-    let mut output = threads.prefetchers.run(prefetchers, &|_| prefetch.run(), |help| {
+    let prefetchers = if prefetch.is_wanted() { prefetch_pool.helpers() } else { 0 };
+    let mut output = prefetch_pool.run(prefetchers, &|_| prefetch.run(), |help| {
         help.summon();
         run()
     })?;

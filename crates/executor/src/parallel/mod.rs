@@ -34,7 +34,7 @@ use alloy_evm::{
     block::{BlockExecutionResult, BlockExecutorFactory, ExecutableTxParts},
 };
 use core::{marker::PhantomData, time::Duration};
-use front::Threads;
+use front::Means;
 use memory::Memory;
 use parking_lot::Mutex;
 use speculate::Outcome;
@@ -238,16 +238,13 @@ impl<D> ParallelExecutor<D> {
         for<'t> &'t T: ExecutableTxParts<<F::EvmFactory as EvmFactory>::Tx, F::Transaction>,
     {
         let mut memory = self.spare.lock().pop().unwrap_or_default();
-        let output = front::execute::<_, _, _, S>(
-            &self.config,
-            Threads { pool: &self.pool, prefetchers: &self.prefetchers },
-            &memory,
-            factory,
-            &input,
-            guidance,
-            early,
-            parent,
-        );
+        let means = Means {
+            config: &self.config,
+            pool: &self.pool,
+            prefetchers: &self.prefetchers,
+            memory: &memory,
+        };
+        let output = front::execute::<_, _, _, S>(means, factory, &input, guidance, early, parent);
         // Only what speculations made use of has anything to forget.
         let alone = self.config.rehearse.is_none()
             && output.as_ref().is_ok_and(|output| output.stats.threads == 1);
