@@ -276,7 +276,7 @@ mod tests {
     fn what_is_kept_is_bounded_and_what_the_next_block_would_have_comes_first() {
         let early = Early::default();
         let hash = |number: usize| B256::left_padding_from(&number.to_be_bytes());
-        let wanted = |kept: &TxHash| kept[31] % 2 == 0;
+        let wanted = |kept: &TxHash| kept[31].is_multiple_of(2);
         for number in 0..OUTCOMES {
             assert!(early.keep(hash(number), None, B256::ZERO, wanted));
         }
