@@ -126,6 +126,7 @@ fn work(args: &NodeArgs) -> Result<()> {
         pending_lag: pending_lag(args.dev.dev),
         pool: args.pool.config(args.dev.dev, kept),
         predictor: args.predictor.config(kept),
+        early: args.produce.early,
         dev: args.dev.dev,
         accounts: keys.clone(),
     };

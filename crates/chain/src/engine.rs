@@ -8,8 +8,9 @@ use alloy_evm::{
 };
 use std::io;
 use warpline_executor::{
-    AnyFactory, BlockInput, BlockOutput, Dialect, Env, Ethereum, ExecStats, ExecuteError, Guidance,
-    ParallelConfig, ParallelExecutor, ParentState, execute_sequential, execute_sequential_listed,
+    AnyFactory, BlockInput, BlockOutput, Dialect, EarlyOutcome, Env, Ethereum, ExecStats,
+    ExecuteError, Guidance, ParallelConfig, ParallelExecutor, ParentState, execute_sequential,
+    execute_sequential_listed,
 };
 use warpline_merger::diff_from_bundle;
 use warpline_types::StateDiff;
@@ -102,11 +103,87 @@ impl Engine {
         T: RecoveredTx<F::Transaction> + Sync,
         for<'t> &'t T: ExecutableTxParts<<F::EvmFactory as EvmFactory>::Tx, F::Transaction>,
     {
+        self.execute_with_early(factory, input, guidance, Vec::new(), parent)
+    }
+
+    /// The same where some transactions, by their place, were executed early. What of that still
+    /// holds need not be executed again.
+    ///
+    /// # Errors
+    /// The first transaction or block-level change that fails.
+    pub fn execute_with_early<'a, F, P, T>(
+        &self,
+        factory: &'a F,
+        input: BlockInput<'a, F, T>,
+        guidance: Guidance<'_>,
+        early: Vec<Option<EarlyOutcome<F>>>,
+        parent: &P,
+    ) -> Result<Executed<F::Receipt>, ExecuteError>
+    where
+        F: BlockExecutorFactory<Transaction: Transaction> + Sync,
+        F::ExecutionCtx<'a>: Sync,
+        Env<F>: Sync,
+        Ethereum: Dialect<F>,
+        P: ParentState,
+        T: RecoveredTx<F::Transaction> + Sync,
+        for<'t> &'t T: ExecutableTxParts<<F::EvmFactory as EvmFactory>::Tx, F::Transaction>,
+    {
         match self {
             Self::Parallel(executor) => {
-                executor.execute_guided(factory, input, guidance, parent).map(Into::into)
+                executor.execute_with_early(factory, input, guidance, early, parent).map(Into::into)
             }
             _ => self.execute_any(factory, input, guidance, parent),
+        }
+    }
+
+    /// Whether transactions can be executed early.
+    pub const fn executes_early(&self) -> bool {
+        matches!(self, Self::Parallel(_))
+    }
+
+    /// Executes a transaction before there is a block, as if its sender had sent all before it.
+    /// `None` where it cannot be executed there, and with any engine that does not do so.
+    pub fn execute_early<'a, F, P, T>(
+        &self,
+        factory: &'a F,
+        block: (Env<F>, F::ExecutionCtx<'a>),
+        tx: &'a T,
+        list_accesses: bool,
+        parent: &P,
+    ) -> Option<EarlyOutcome<F>>
+    where
+        F: BlockExecutorFactory<Transaction: Transaction>,
+        Ethereum: Dialect<F>,
+        P: ParentState,
+        T: RecoveredTx<F::Transaction>,
+        for<'t> &'t T: ExecutableTxParts<<F::EvmFactory as EvmFactory>::Tx, F::Transaction>,
+    {
+        match self {
+            Self::Parallel(executor) => {
+                executor.execute_early(factory, block, tx, list_accesses, parent)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether an early outcome of a transaction is what it would come to here.
+    pub fn early_holds<F, P, T>(
+        &self,
+        env: &Env<F>,
+        tx: &T,
+        early: &EarlyOutcome<F>,
+        list_accesses: bool,
+        parent: &P,
+    ) -> bool
+    where
+        F: BlockExecutorFactory<Transaction: Transaction>,
+        Ethereum: Dialect<F>,
+        P: ParentState,
+        T: RecoveredTx<F::Transaction>,
+    {
+        match self {
+            Self::Parallel(executor) => executor.early_holds(env, tx, early, list_accesses, parent),
+            _ => false,
         }
     }
 

@@ -34,8 +34,8 @@ use revm::{
 use std::iter;
 use warpline_chainspec::ChainSpec;
 use warpline_executor::{
-    BlockInput, EthReceiptBuilder, EthTransaction, ExecuteError, Expectations, Guidance,
-    UnreachedEvmFactory,
+    BlockInput, EarlyOutcome, EthReceiptBuilder, EthTransaction, ExecuteError, Expectations,
+    Guidance, UnreachedEvmFactory,
 };
 use warpline_keccak::keccak256_each;
 use warpline_merger::first_list_difference;
@@ -45,7 +45,7 @@ use warpline_types::{StateDiff, TxIndex};
 /// The rules of a chain for its block executor, which must not know of the DAO fork: alloy-evm
 /// moves the DAO's funds after the transactions, but they come first.
 #[derive(Debug, Clone)]
-struct ExecutionRules(ChainSpec);
+pub(crate) struct ExecutionRules(ChainSpec);
 
 impl EthereumHardforks for ExecutionRules {
     fn ethereum_fork_activation(&self, fork: EthereumHardfork) -> ForkCondition {
@@ -83,6 +83,9 @@ pub(crate) struct Ready<'a> {
 
 /// Ethereum's factory over a factory of EVMs.
 type Factory<E> = EthBlockExecutorFactory<EthReceiptBuilder, ExecutionRules, E>;
+
+/// Ethereum's own.
+pub(crate) type EthFactory = Factory<EthEvmFactory>;
 
 impl<'a> Ready<'a> {
     pub(crate) const fn new(
@@ -183,14 +186,48 @@ impl<'a> Ready<'a> {
         engine: &Engine,
         parent: &P,
     ) -> Result<Executed<EthereumReceipt>, ImportError> {
+        self.execute_with(engine, Vec::new(), parent)
+    }
+
+    /// The same where some transactions, by their place, have been executed early.
+    pub(crate) fn execute_with<P: StateBefore>(
+        &self,
+        engine: &Engine,
+        early: Vec<Option<EarlyOutcome<EthFactory>>>,
+        parent: &P,
+    ) -> Result<Executed<EthereumReceipt>, ImportError> {
         let unreached = self.rules.unreached(&self.block.header, parent)?;
         Ok(if unreached.is_empty() {
             let factory = self.factory(EthEvmFactory::default());
-            engine.execute(&factory, self.input(), self.guidance(), parent)?
+            engine.execute_with_early(&factory, self.input(), self.guidance(), early, parent)?
         } else {
             let factory = self.factory(UnreachedEvmFactory(unreached));
             engine.execute_any(&factory, self.input(), self.guidance(), parent)?
         })
+    }
+
+    /// Executes the first transaction before there is a block.
+    pub(crate) fn execute_early<P: StateBefore>(
+        &self,
+        engine: &Engine,
+        parent: &P,
+    ) -> Option<EarlyOutcome<EthFactory>> {
+        let factory = self.factory(EthEvmFactory::default());
+        let BlockInput { env, ctx, txs } = self.input::<EthEvmFactory>();
+        let listed = self.guidance().list_accesses;
+        engine.execute_early(&factory, (env, ctx), txs.first()?, listed, parent)
+    }
+
+    /// Whether what the first transaction came to elsewhere is what it would come to here.
+    pub(crate) fn early_holds<P: StateBefore>(
+        &self,
+        engine: &Engine,
+        early: &EarlyOutcome<EthFactory>,
+        parent: &P,
+    ) -> bool {
+        let BlockInput { env, txs, .. } = self.input::<EthEvmFactory>();
+        let listed = self.guidance().list_accesses;
+        txs.first().is_some_and(|tx| engine.early_holds(&env, tx, early, listed, parent))
     }
 
     /// Executes the transactions in order, each on top of those before it that are valid, and

@@ -34,9 +34,9 @@ pub use rules::Rules;
 pub use state::{BlockHashes, MemoryAccount, MemoryState, Parent, Storage};
 pub use stored::{
     AccountEdit, AccountsError, BlockAttributes, BlockRoots, BlockState, Candidate, ChainOptions,
-    ChainRecord, ChainView, Changes, Dropped, DumpedAccount, GenesisBlock, HashedGenesis, Imported,
-    Incoming, Progress, Proposal, ProposedBlock, Stages, StateReport, Stopped, StoredChain,
-    StoredDb, Unreadable, genesis_header, verify_state,
+    ChainRecord, ChainView, Changes, Dropped, DumpedAccount, EarlyExecution, EarlyExecutor,
+    GenesisBlock, HashedGenesis, Imported, Incoming, NextBlock, Progress, Proposal, ProposedBlock,
+    Stages, StateReport, Stopped, StoredChain, StoredDb, Unreadable, genesis_header, verify_state,
 };
 pub use transaction::{StatelessTransaction, check_transaction};
 pub use tree::{BlockTree, Head};

@@ -10,9 +10,10 @@ use revm::{
     primitives::{StorageKey, StorageValue},
     state::{AccountInfo, Bytecode},
 };
+use std::slice;
 use support::{Case, conflicts, eager, independent};
 use warpline_executor::{
-    Dialect, EarlyOutcome, ExecStats, Guidance, ParallelConfig, ParallelExecutor,
+    BlockInput, Dialect, EarlyOutcome, ExecStats, Guidance, ParallelConfig, ParallelExecutor,
 };
 use warpline_testing::evm::{Factory, plan, rng::Rng};
 
@@ -205,4 +206,36 @@ fn a_block_whose_access_list_is_wanted_takes_outcomes_that_know_theirs() {
             assert_eq!(output.map(|output| output.access_list).ok(), plain, "seed {seed}");
         }
     }
+}
+
+#[test]
+fn whether_an_outcome_holds_is_known_without_a_block() {
+    let (mut held, mut not) = (0, 0);
+    for seed in 0..60 {
+        let case = Case::new("generated", plan::block_from_seed(seed));
+        let executor = support::ethereum(1);
+        let elsewhere = Elsewhere(&case.block.parent, seed);
+        let outcomes = early(&case, &executor, |_| (), false, &elsewhere);
+        let input = case.input();
+        for (at, outcome) in outcomes.into_iter().enumerate() {
+            let Some(outcome) = outcome else { continue };
+            let tx = &input.txs[at];
+            let holds = executor.early_holds(&input.env, tx, &outcome, false, &case.block.parent);
+            // What holds is committed if it comes first in a block, and only that.
+            let alone = BlockInput { txs: slice::from_ref(tx), ..case.input() };
+            let output = executor.execute_with_early(
+                &case.factory,
+                alone,
+                Guidance::default(),
+                vec![Some(outcome)],
+                &case.block.parent,
+            );
+            // Later ones of a sender cannot come first.
+            let Ok(output) = output else { continue };
+            assert_eq!(output.stats.committed_early, u64::from(holds), "seed {seed}, {at}");
+            held += u64::from(holds);
+            not += u64::from(!holds);
+        }
+    }
+    assert!(held > 50 && not > 50, "{held} hold, {not} do not");
 }

@@ -36,6 +36,8 @@ pub struct NodeConfig {
     pub pool: PoolConfig,
     /// The predictor of accesses; none to do without.
     pub predictor: Option<PredictorConfig>,
+    /// Whether transactions that wait for a block are executed before it is made.
+    pub early: bool,
     /// Whether this is a development chain, whose state and time callers may change.
     pub dev: bool,
     /// Accounts whose keys the node has.
@@ -53,6 +55,7 @@ impl Default for NodeConfig {
             pending_lag: Duration::from_secs(2),
             pool: PoolConfig::default(),
             predictor: None,
+            early: true,
             dev: false,
             accounts: DevAccounts::default(),
         }

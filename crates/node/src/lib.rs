@@ -11,6 +11,9 @@
 //! `predictor` learns from blocks and waiting transactions, in the background, what transactions
 //! touch, and tells whoever asks what to expect of one.
 //!
+//! `early` executes transactions that wait before their block is made, in the background, so that
+//! the block only has to compare what they read.
+//!
 //! Whoever only reads takes the [`ChainView`](warpline_chain::ChainView) and waits for nobody.
 //! What development chains may do besides is in `dev`. What is absent: wire formats.
 
@@ -19,6 +22,7 @@ mod clock;
 mod config;
 mod dev;
 mod dev_chain;
+mod early;
 mod error;
 mod events;
 mod metrics;
@@ -34,6 +38,7 @@ pub use accounts::{DevAccounts, MNEMONIC};
 pub use config::{Mining, NodeConfig};
 pub use dev::DevAccountEdit;
 pub use dev_chain::dev_genesis;
+pub use early::EarlyStats;
 pub use error::NodeError;
 pub use events::{BlockReport, Lagged, NewHead, NewPending};
 pub use node::Node;

@@ -1,7 +1,7 @@
 //! What is counted of blocks, executions and the pool, for whichever recorder the program has
 //! installed before it starts the node.
 
-use crate::{BlockReport, Node, PredictorStats};
+use crate::{BlockReport, EarlyStats, Node, PredictorStats};
 use alloy_consensus::Header;
 use core::time::Duration;
 use metrics::{
@@ -27,6 +27,8 @@ pub(crate) struct BlockMetrics {
     speculations: Counter,
     committed_ahead: Counter,
     conflicts: Counter,
+    committed_early: Counter,
+    outdated_early: Counter,
     speedup: Gauge,
     parts: [(Histogram, Part); 7],
 }
@@ -124,6 +126,18 @@ impl BlockMetrics {
                 "warpline_executor_conflicts_total",
                 "Speculative outcomes that no longer held, or were given up"
             ),
+            committed_early: figure!(
+                describe_counter,
+                counter,
+                "warpline_executor_committed_early_total",
+                "Outcomes from before their block that were committed"
+            ),
+            outdated_early: figure!(
+                describe_counter,
+                counter,
+                "warpline_executor_outdated_early_total",
+                "Outcomes from before their block that no longer held"
+            ),
             speedup: figure!(
                 describe_gauge,
                 gauge,
@@ -159,6 +173,8 @@ impl BlockMetrics {
         self.speculations.increment(stats.speculations);
         self.committed_ahead.increment(stats.committed_ahead);
         self.conflicts.increment(stats.re_executions);
+        self.committed_early.increment(stats.committed_early);
+        self.outdated_early.increment(stats.outdated_early);
         self.speedup.set(report.speedup());
         for (part, time) in &self.parts {
             part.record(time(stats));
@@ -201,10 +217,25 @@ impl Node {
             describe_counter!(name, words);
             counter!(name).absolute(value);
         }
+        if let Some(early) = self.early() {
+            of_early(&early);
+        }
         if let Some(predictor) = self.predictor() {
             of_predictor(&predictor.stats());
         }
     }
+}
+
+fn of_early(stats: &EarlyStats) {
+    const KEPT: &str = "warpline_executor_early_kept";
+    const BYTES: &str = "warpline_executor_early_bytes";
+    const EXECUTIONS: &str = "warpline_executor_early_executions_total";
+    describe_gauge!(KEPT, "Transactions that wait and have been executed");
+    gauge!(KEPT).set(stats.kept as f64);
+    describe_gauge!(BYTES, "Memory of their outcomes, about");
+    gauge!(BYTES).set(stats.bytes as f64);
+    describe_counter!(EXECUTIONS, "Executions of transactions before their block was made");
+    counter!(EXECUTIONS).absolute(stats.executions);
 }
 
 fn of_predictor(stats: &PredictorStats) {

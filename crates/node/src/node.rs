@@ -3,6 +3,7 @@
 use crate::{
     BlockReport, DevAccounts, Mining, NewHead, NewPending, NodeConfig, NodeError,
     clock::Clock,
+    early::{self, Early, EarlyStats},
     events::Events,
     miner::{self, Signal},
     pending::Pending,
@@ -33,6 +34,7 @@ pub struct Node {
     dev: bool,
     pub(crate) pending: Pending,
     predictor: Option<Arc<Predictor>>,
+    early: Option<Arc<Early>>,
     /// None after the shutdown.
     producer: Mutex<Option<Producer>>,
     signal: Arc<Signal>,
@@ -66,6 +68,9 @@ impl Node {
         let (told, woken) = (Arc::clone(&events), Arc::clone(&signal));
         let predictor = config.predictor.as_ref().map(Predictor::open).map(Arc::new);
         let taught = predictor.clone();
+        let executes_early = config.early && engine.executes_early();
+        let early = executes_early.then(|| Arc::new(Early::default()));
+        let waiting = early.clone();
         pool.listen(Box::new(move |transactions| {
             if let Some(predictor) = &taught {
                 predictor.pending(transactions);
@@ -73,12 +78,16 @@ impl Node {
             if told.pending.receiver_count() > 0 {
                 let _nobody_listens = told.pending.send(NewPending(transactions.into()));
             }
+            if let Some(early) = waiting.as_ref().filter(|_| woken.mining() != Mining::Instant) {
+                early.wake();
+            }
             woken.work();
         }));
         let intake = Intake::start(&pool, IntakeLimits::default()).map_err(NodeError::Thread)?;
         let producer =
-            Producer::new(chain, engine, &config, Arc::clone(&pool), Arc::clone(&events))
-                .taught(predictor.clone());
+            Producer::new(chain, engine.into(), &config, Arc::clone(&pool), Arc::clone(&events))
+                .taught(predictor.clone())
+                .taking(early.clone());
         let node = Arc::new(Self {
             view,
             pool,
@@ -88,6 +97,7 @@ impl Node {
             dev: config.dev,
             pending: Pending::new(config.pending_lag),
             predictor,
+            early,
             producer: Mutex::new(Some(producer)),
             signal: Arc::clone(&signal),
             threads: Mutex::default(),
@@ -97,7 +107,18 @@ impl Node {
         let miner = miner.spawn(move || miner::run(&of_miner, &signal));
         node.threads.lock().push(miner.map_err(NodeError::Thread)?);
         node.learn()?;
+        node.execute_early()?;
         Ok(node)
+    }
+
+    /// Starts the thread that executes what waits, if it is to.
+    fn execute_early(self: &Arc<Self>) -> Result<(), NodeError> {
+        let Some(early) = self.early.clone() else { return Ok(()) };
+        let node = Arc::downgrade(self);
+        let thread = thread::Builder::new().name("early".into());
+        let thread = thread.spawn(move || early::run(&node, &early));
+        self.threads.lock().push(thread.map_err(NodeError::Thread)?);
+        Ok(())
     }
 
     /// Starts the thread that teaches the predictor, if there is one.
@@ -123,6 +144,11 @@ impl Node {
     /// Predicts which accounts and slots transactions touch, unless that is switched off.
     pub fn predictor(&self) -> Option<&Predictor> {
         self.predictor.as_deref()
+    }
+
+    /// What is executed before its block is made, unless that is switched off.
+    pub fn early(&self) -> Option<EarlyStats> {
+        self.early.as_ref().map(|early| early.stats())
     }
 
     /// Accounts whose keys the node has.
@@ -153,6 +179,7 @@ impl Node {
     /// Changes when blocks are made.
     pub fn set_mining(&self, mining: Mining) {
         self.signal.set_mining(mining);
+        self.look_early();
     }
 
     /// Puts a transaction in the network form (EIP-2718) into the pool.
@@ -269,10 +296,22 @@ impl Node {
         &self,
         act: impl FnOnce(&mut Producer) -> Result<T, NodeError>,
     ) -> Result<T, NodeError> {
-        let mut producer = self.producer.lock();
-        let result = act(producer.as_mut().ok_or(NodeError::Stopped)?);
-        self.pending.forget();
+        let result = {
+            let _busy = self.early.as_ref().map(|early| early.interrupt());
+            let mut producer = self.producer.lock();
+            let result = act(producer.as_mut().ok_or(NodeError::Stopped)?);
+            self.pending.forget();
+            result
+        };
+        self.look_early();
         result
+    }
+
+    /// Has what waits executed, where it waits for longer than a moment.
+    fn look_early(&self) {
+        if let Some(early) = self.early.as_ref().filter(|_| self.mining() != Mining::Instant) {
+            early.wake();
+        }
     }
 
     /// Does something that changes nothing.
@@ -299,6 +338,7 @@ impl Node {
     pub fn shutdown(&self) -> Result<(), NodeError> {
         self.signal.stop();
         self.predictor.iter().for_each(|predictor| predictor.stop());
+        self.early.iter().for_each(|early| early.stop());
         for thread in self.threads.lock().drain(..) {
             if thread.join().is_err() {
                 tracing::error!("a thread of the node has panicked");

@@ -1,8 +1,14 @@
 //! Making blocks: what goes into the next one, and what follows from it.
 
 use crate::{
-    BlockReport, NewHead, NodeConfig, NodeError, clock::Clock, dev::Dev, events::Events,
-    metrics::BlockMetrics, predictor::Predictor, state::HeadState,
+    BlockReport, NewHead, NodeConfig, NodeError,
+    clock::Clock,
+    dev::Dev,
+    early::{Early, Upcoming},
+    events::Events,
+    metrics::BlockMetrics,
+    predictor::Predictor,
+    state::HeadState,
 };
 use alloy_consensus::{BlockHeader, transaction::Recovered};
 use alloy_eips::eip4895::Withdrawal;
@@ -47,7 +53,7 @@ pub struct ProposeOptions {
 #[derive(Debug)]
 pub(crate) struct Producer {
     pub(crate) chain: StoredChain,
-    pub(crate) engine: Engine,
+    pub(crate) engine: Arc<Engine>,
     pub(crate) clock: Clock,
     pub(crate) dev: Dev,
     pub(crate) coinbase: Address,
@@ -61,6 +67,7 @@ pub(crate) struct Producer {
     pub(crate) reports: VecDeque<BlockReport>,
     metrics: BlockMetrics,
     predictor: Option<Arc<Predictor>>,
+    early: Option<Arc<Early>>,
 }
 
 /// How many of them are kept.
@@ -72,7 +79,7 @@ const GAS_LIMIT_BOUND: u64 = 1024;
 impl Producer {
     pub(crate) fn new(
         chain: StoredChain,
-        engine: Engine,
+        engine: Arc<Engine>,
         config: &NodeConfig,
         pool: Arc<Pool>,
         events: Arc<Events>,
@@ -93,12 +100,29 @@ impl Producer {
             reports: VecDeque::new(),
             metrics: BlockMetrics::new(),
             predictor: None,
+            early: None,
         }
     }
 
     /// Tells a predictor of every new head.
     pub(crate) fn taught(self, predictor: Option<Arc<Predictor>>) -> Self {
         Self { predictor, ..self }
+    }
+
+    /// Takes what transactions have come to before their block.
+    pub(crate) fn taking(self, early: Option<Arc<Early>>) -> Self {
+        Self { early, ..self }
+    }
+
+    /// The next block, as far as it is known.
+    pub(crate) fn upcoming(&self) -> Upcoming {
+        let attributes = self.attributes(&ProposeOptions::default());
+        Upcoming {
+            engine: Arc::clone(&self.engine),
+            next: self.chain.next_block(&attributes),
+            min_tip: self.min_tip,
+            blobs: self.blobs(&attributes),
+        }
     }
 
     /// Makes the next block of the best transactions in the pool.
@@ -181,10 +205,13 @@ impl Producer {
 
     /// The pool's best that fit into the block.
     fn best(&self, attributes: &BlockAttributes) -> Vec<Arc<PoolTransaction>> {
+        self.pool.select(self.min_tip, attributes.gas_limit, self.blobs(attributes))
+    }
+
+    /// Most blobs in the block.
+    fn blobs(&self, attributes: &BlockAttributes) -> u64 {
         let chain = &self.chain.rules().after_merge;
-        let blobs = chain.blob_params(attributes.timestamp);
-        let blobs = blobs.map_or(0, |params| params.max_blob_count);
-        self.pool.select(self.min_tip, attributes.gas_limit, blobs)
+        chain.blob_params(attributes.timestamp).map_or(0, |params| params.max_blob_count)
     }
 
     /// These transactions with what is known of them.
@@ -194,15 +221,18 @@ impl Producer {
         attributes: &BlockAttributes,
     ) -> Vec<Candidate> {
         let expect = |predictor: &Arc<Predictor>| {
-            let header = self.chain.next_header(attributes);
-            predictor.expect_block(best, &self.engine, &header, &self.view)
+            let next = self.chain.next_block(attributes);
+            predictor.expect_block(best, &self.engine, next.header(), &self.view)
         };
         // The block goes on without: whoever reads the state next says what is wrong with it.
         let expected = self.predictor.as_ref().and_then(|predictor| expect(predictor).ok());
         let mut expected = expected.unwrap_or_default().into_iter();
+        let early = self.early.as_ref().map(|early| early.take(best));
+        let mut early = early.unwrap_or_default().into_iter();
         let candidate = |tx: &Arc<PoolTransaction>| Candidate {
             transaction: tx.recovered().clone(),
             expected: expected.next().flatten(),
+            early: early.next().flatten(),
         };
         best.iter().map(candidate).collect()
     }

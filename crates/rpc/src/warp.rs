@@ -78,6 +78,8 @@ struct Execution {
     executions: Quantity,
     speculations: Quantity,
     committed_ahead: Quantity,
+    committed_early: Quantity,
+    outdated_early: Quantity,
     conflicts: Quantity,
     /// Estimated.
     speedup: f64,
@@ -133,6 +135,8 @@ impl From<&BlockReport> for Execution {
             executions: Quantity(stats.executions),
             speculations: Quantity(stats.speculations),
             committed_ahead: Quantity(stats.committed_ahead),
+            committed_early: Quantity(stats.committed_early),
+            outdated_early: Quantity(stats.outdated_early),
             conflicts: Quantity(stats.re_executions),
             speedup: report.speedup(),
             seconds: report.execution.as_secs_f64(),

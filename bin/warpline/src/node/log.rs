@@ -78,6 +78,7 @@ pub(crate) fn head(head: &NewHead, written: u64) {
         executed_ms = rounded(seconds * 1e3),
         total_ms = rounded(report.total.as_secs_f64() * 1e3),
         ahead = report.stats.committed_ahead,
+        early = report.stats.committed_early,
         conflicts = report.stats.re_executions,
         dropped = report.dropped,
         written,

@@ -1,7 +1,7 @@
 //! When blocks are made, and what their headers say.
 
 use alloy_primitives::{Address, Bytes};
-use clap::Args;
+use clap::{ArgAction, Args};
 use eyre::{Result, ensure};
 use std::time::Duration;
 use warpline_node::Mining;
@@ -18,6 +18,12 @@ pub(crate) struct ProduceArgs {
     /// Make no blocks but when asked to, even on a development chain.
     #[arg(long)]
     no_mining: bool,
+
+    /// Execute transactions that wait for a block before it is made.
+    #[arg(long = "miner.early", value_name = "BOOL", default_value_t = true,
+          default_missing_value = "true", num_args = 0..=1, require_equals = true,
+          action = ArgAction::Set)]
+    pub(crate) early: bool,
 
     /// Gas limit that new blocks approach [default: 60,000,000 as in geth; on a development chain
     /// that of the parent].

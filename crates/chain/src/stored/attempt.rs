@@ -1,6 +1,6 @@
 //! Candidates on their way to a block: what is known of them, and which of them it can have.
 
-use super::{build::Dropped, state::StoredState};
+use super::{build::Dropped, early::EarlyExecution, state::StoredState};
 use crate::{
     Engine, Executed, ImportError, InvalidBlock, body::Tx, execution::Ready, rules::BlockRules,
 };
@@ -16,11 +16,13 @@ pub struct Candidate {
     pub transaction: Recovered<EthTransaction>,
     /// What it is expected to touch.
     pub expected: Option<ExpectedAccesses>,
+    /// What it came to before.
+    pub early: Option<EarlyExecution>,
 }
 
 impl From<Recovered<EthTransaction>> for Candidate {
     fn from(transaction: Recovered<EthTransaction>) -> Self {
-        Self { transaction, expected: None }
+        Self { transaction, expected: None, early: None }
     }
 }
 
@@ -38,6 +40,8 @@ pub(super) struct Attempt<'a, 's> {
     positions: Vec<usize>,
     /// What they are expected to touch, if that is known of any.
     expected: Option<Expectations>,
+    /// What they came to before, for the first time that the block is executed.
+    early: Vec<Option<EarlyExecution>>,
     pub(super) dropped: Vec<Dropped>,
 }
 
@@ -52,14 +56,17 @@ impl<'a, 's> Attempt<'a, 's> {
         let guessed = candidates.iter().any(|candidate| candidate.expected.is_some());
         let mut accesses = Vec::new();
         let mut txs = Vec::with_capacity(candidates.len());
-        for Candidate { transaction, expected } in candidates {
+        let mut outcomes = Vec::with_capacity(candidates.len());
+        for Candidate { transaction, expected, early } in candidates {
+            outcomes.push(early);
             if guessed {
                 accesses.push(expected.unwrap_or_default());
             }
             txs.push(Tx::new(transaction));
         }
         let expected = guessed.then(|| expectations(accesses, &txs));
-        Self { rules, before, block, txs, positions, expected, dropped: Vec::new() }
+        let dropped = Vec::new();
+        Self { rules, before, block, txs, positions, expected, early: outcomes, dropped }
     }
 
     /// Executes what can be executed. An invalid transaction shows when it is its turn, so what
@@ -69,7 +76,9 @@ impl<'a, 's> Attempt<'a, 's> {
         engine: &Engine,
     ) -> Result<Executed<EthereumReceipt>, ImportError> {
         for _ in 0..=RETRIES {
-            let error = match self.ready().execute(engine, self.before) {
+            let early = core::mem::take(&mut self.early).into_iter();
+            let early = early.map(|early| Some(early?.0)).collect();
+            let error = match self.ready().execute_with(engine, early, self.before) {
                 Err(ImportError::Invalid(error)) => error,
                 executed => return executed,
             };

@@ -220,14 +220,8 @@ impl StoredChain {
         Ok(block)
     }
 
-    /// The header of the block that [`StoredChain::propose`] would make, without what its
-    /// transactions and their execution decide.
-    pub fn next_header(&self, attributes: &BlockAttributes) -> Header {
-        self.draft(attributes).header
-    }
-
     /// The block without transactions, and without what its execution decides.
-    fn draft(&self, attributes: &BlockAttributes) -> Block<EthTransaction> {
+    pub(super) fn draft(&self, attributes: &BlockAttributes) -> Block<EthTransaction> {
         let parent = &self.head.header;
         let chain = &self.rules.after_merge;
         let timestamp = attributes.timestamp;

@@ -8,7 +8,8 @@
 //! - `finish`: root and commit of a block that was executed.
 //! - `fork`: validation beside the chain, at any depth, without touching the database.
 //! - `build`: new blocks; `attempt`: what goes into them; `proposed`: those that are only read;
-//!   `changes`: what development chains change besides.
+//!   `early`: transactions executed before there is a block; `changes`: what development chains
+//!   change besides.
 //! - `pipeline`: many blocks in a row, their stages overlapping; `senders` and `prefetch`: the
 //!   first of them.
 //! - `accounts`: the whole state by address.
@@ -25,6 +26,7 @@ mod build;
 mod bulk;
 mod chain;
 mod changes;
+mod early;
 mod finish;
 mod fork;
 mod genesis;
@@ -47,6 +49,7 @@ pub use build::{BlockAttributes, Dropped, Proposal};
 pub use bulk::HashedGenesis;
 pub use chain::{Imported, StoredChain};
 pub use changes::{AccountEdit, Changes};
+pub use early::{EarlyExecution, EarlyExecutor, NextBlock};
 pub use genesis::{GenesisBlock, genesis_header};
 pub use options::ChainOptions;
 pub use pipeline::{Incoming, Progress, Stages, Stopped};

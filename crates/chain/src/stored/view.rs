@@ -164,6 +164,10 @@ impl BlockState {
         self.snapshot.reader()
     }
 
+    pub(super) fn rules(&self) -> &Rules {
+        &self.view.rules
+    }
+
     pub(super) fn layers(&self) -> &[Arc<Layer>] {
         &self.layers
     }

@@ -7,6 +7,7 @@
 use crate::{
     BlockInput, BlockOutput, Dialect, Env, ExecuteError, Guidance, ParallelExecutor, ParentState,
     parallel::{
+        front::envelope,
         speculate::{Outcome, Shared, Speculator},
         validate::{Envelope, Scratch, account_holds, keep},
         watch::BalanceWatch,
@@ -15,11 +16,16 @@ use crate::{
 use alloy_consensus::Transaction;
 use alloy_evm::{
     EvmFactory, RecoveredTx,
-    block::{BlockExecutorFactory, ExecutableTxParts},
+    block::{BlockExecutorFactory, ExecutableTxParts, TxResult},
 };
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, B256, U256, map::HashSet};
 use core::{fmt, slice};
-use revm::{context::Block, context_interface::block::BlobExcessGasAndPrice};
+use revm::{
+    Database,
+    context::Block,
+    context_interface::block::BlobExcessGasAndPrice,
+    state::{AccountInfo, Bytecode},
+};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use warpline_block_stm::{Plan, Scheduler, TxPlan};
 use warpline_merger::CanonicalState;
@@ -95,17 +101,87 @@ impl<Spec: Copy + PartialEq> BlockValues<Spec> {
     }
 }
 
+/// About how many bytes an account or a slot takes that was read or changed, the bookkeeping of
+/// its accesses included.
+const PER_LOCATION: usize = 256;
+
 impl<F: BlockExecutorFactory> EarlyOutcome<F> {
-    /// The outcome, if it may serve in a block with this environment.
-    pub(crate) fn for_block<S: Dialect<F>>(
-        self,
-        env: &Env<F>,
-        list_accesses: bool,
-    ) -> Option<Outcome<F::TxExecutionResult>> {
+    /// About how many bytes it takes.
+    pub fn size(&self) -> usize {
+        let Outcome { result, changes, log, .. } = &self.outcome;
+        let result = &result.result().result;
+        let logs = result.logs().iter().map(|log| 128 + log.data.data.len());
+        let changed = changes.accounts().iter().map(|account| {
+            let code = account.info.code.as_ref().map_or(0, |code| code.len());
+            code + PER_LOCATION * (1 + changes.slots(account).len())
+        });
+        size_of::<Self>()
+            + PER_LOCATION * (log.accounts.len() + log.slots.len())
+            + changed.sum::<usize>()
+            + logs.sum::<usize>()
+            + result.output().map_or(0, |output| output.len())
+    }
+
+    /// Whether it may serve in a block with this environment.
+    fn serves<S: Dialect<F>>(&self, env: &Env<F>, list_accesses: bool) -> bool {
         // Of a foreign EVM nobody knows through what it looks at its block.
         let saw_passing = self.outcome.watch.saw_block() || !S::STANDARD_CHARGES;
-        let serves = self.block.serves(&BlockValues::new::<F>(env), saw_passing);
-        (serves && (self.listed || !list_accesses)).then_some(self.outcome)
+        self.block.serves(&BlockValues::new::<F>(env), saw_passing)
+            && (self.listed || !list_accesses)
+    }
+}
+
+/// Leaves out the outcomes that read a slot which one before them in the block writes, and says
+/// how many those were. They could only fail at their turn, when it is too late to have them run
+/// ahead.
+fn leave_out_readers<R>(outcomes: &mut [Option<Outcome<R>>]) -> u64 {
+    let mut written = HashSet::<(Address, U256)>::default();
+    let mut left_out = 0;
+    for early in outcomes {
+        let Some(outcome) = early else { continue };
+        let mut reads = outcome.log.slots.iter();
+        let outdated = reads.any(|read| written.contains(&(read.address, read.key)));
+        for account in outcome.changes.accounts() {
+            let slots = outcome.changes.slots(account).iter();
+            written.extend(slots.map(|slot| (account.address, slot.key)));
+        }
+        if outdated {
+            *early = None;
+            left_out += 1;
+        }
+    }
+    left_out
+}
+
+/// A state in which a sender has sent all transactions before one of its nonces.
+#[derive(Debug)]
+struct AsIfSent<DB> {
+    state: DB,
+    sender: Address,
+    nonce: u64,
+}
+
+impl<DB: Database> Database for AsIfSent<DB> {
+    type Error = DB::Error;
+
+    fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, DB::Error> {
+        let mut info = self.state.basic(address)?;
+        if let Some(info) = info.as_mut().filter(|_| address == self.sender) {
+            info.nonce = info.nonce.max(self.nonce);
+        }
+        Ok(info)
+    }
+
+    fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, DB::Error> {
+        self.state.code_by_hash(hash)
+    }
+
+    fn storage(&mut self, address: Address, key: U256) -> Result<U256, DB::Error> {
+        self.state.storage(address, key)
+    }
+
+    fn block_hash(&mut self, number: u64) -> Result<B256, DB::Error> {
+        self.state.block_hash(number)
     }
 }
 
@@ -128,7 +204,7 @@ pub(crate) fn holds_now<DB: alloy_evm::Database, S: fmt::Debug>(
         }
     }
     outcome.log.slots.iter().all(|read| {
-        revm::Database::storage(state, read.address, read.key).is_ok_and(|now| now == read.seen)
+        Database::storage(state, read.address, read.key).is_ok_and(|now| now == read.seen)
     })
 }
 
@@ -168,6 +244,29 @@ impl<D> ParallelExecutor<D> {
         Some(EarlyOutcome { outcome: outcome.ok()??, block, listed: list_accesses })
     }
 
+    /// Whether an early outcome of `tx` would do in a block with this environment on `parent`, if
+    /// the transaction came first in it and its sender had sent all before it.
+    pub fn early_holds<F, P, T>(
+        &self,
+        env: &Env<F>,
+        tx: &T,
+        early: &EarlyOutcome<F>,
+        list_accesses: bool,
+        parent: &P,
+    ) -> bool
+    where
+        F: BlockExecutorFactory<Transaction: Transaction>,
+        D: Dialect<F>,
+        P: ParentState,
+        T: RecoveredTx<F::Transaction>,
+    {
+        let (sender, nonce) = (*tx.signer(), tx.tx().nonce());
+        let mut state = CanonicalState::new(AsIfSent { state: parent.open(), sender, nonce }, ());
+        let envelope = || envelope(tx, D::STANDARD_CHARGES);
+        early.serves::<D>(env, list_accesses)
+            && holds_now(&mut state, &early.outcome, envelope, &mut Scratch::default())
+    }
+
     /// Executes a block as [`execute_guided`](Self::execute_guided) does. Of transactions with an
     /// early outcome, given by their place in the block, the outcome is committed if it still
     /// holds; the others are executed.
@@ -192,8 +291,16 @@ impl<D> ParallelExecutor<D> {
         for<'t> &'t T: ExecutableTxParts<<F::EvmFactory as EvmFactory>::Tx, F::Transaction>,
     {
         let listed = guidance.list_accesses;
-        let outcomes = early.into_iter().map(|early| early?.for_block::<D>(&input.env, listed));
-        let outcomes = outcomes.collect();
-        self.execute_with::<F, P, T, D>(factory, input, guidance, outcomes, parent)
+        let outcomes = early.into_iter().map(|early| {
+            let early = early.filter(|early| early.serves::<D>(&input.env, listed))?;
+            Some(early.outcome)
+        });
+        let mut outcomes: Vec<_> = outcomes.collect();
+        let missing = leave_out_readers(&mut outcomes);
+        let output = self.execute_with::<F, P, T, D>(factory, input, guidance, outcomes, parent);
+        output.map(|mut output| {
+            output.stats.outdated_early += missing;
+            output
+        })
     }
 }

@@ -395,7 +395,10 @@ where
 }
 
 /// What `tx` observes before its code runs.
-fn envelope<T: RecoveredTx<Tx>, Tx: Transaction>(tx: &T, standard_charges: bool) -> Envelope {
+pub(crate) fn envelope<T: RecoveredTx<Tx>, Tx: Transaction>(
+    tx: &T,
+    standard_charges: bool,
+) -> Envelope {
     let sender = *tx.signer();
     let tx = tx.tx();
     let gas = U256::from(tx.gas_limit()).checked_mul(U256::from(tx.max_fee_per_gas()));

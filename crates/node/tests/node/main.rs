@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod counter;
 mod dev;
 mod dump;
+mod early;
 mod hints;
 mod mining;
 mod pending;

@@ -68,20 +68,24 @@ pub(crate) fn start_with(
     mining: Mining,
     predictor: Option<PredictorConfig>,
 ) -> Dev {
-    let config = ParallelConfig { threads: 2, min_gas: 0, ..ParallelConfig::default() };
-    let config = (
-        Engine::parallel(config).unwrap(),
-        NodeConfig {
-            mining,
-            pool: PoolConfig::dev(),
-            predictor,
-            dev: true,
-            pending_lag: Duration::ZERO,
-            accounts: DevAccounts::from_mnemonic(MNEMONIC, 10).unwrap(),
-            ..NodeConfig::default()
-        },
-    );
-    Dev { node: Node::start(chain, config.0, config.1).unwrap(), folder }
+    start_as(chain, folder, NodeConfig { mining, predictor, ..config() })
+}
+
+/// A node that makes blocks when asked to.
+pub(crate) fn config() -> NodeConfig {
+    NodeConfig {
+        pool: PoolConfig::dev(),
+        dev: true,
+        pending_lag: Duration::ZERO,
+        accounts: DevAccounts::from_mnemonic(MNEMONIC, 10).unwrap(),
+        ..NodeConfig::default()
+    }
+}
+
+pub(crate) fn start_as(chain: StoredChain, folder: TempDir, config: NodeConfig) -> Dev {
+    let engine = ParallelConfig { threads: 2, min_gas: 0, ..ParallelConfig::default() };
+    let engine = Engine::parallel(engine).unwrap();
+    Dev { node: Node::start(chain, engine, config).unwrap(), folder }
 }
 
 impl Dev {
