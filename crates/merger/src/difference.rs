@@ -214,7 +214,9 @@ mod tests {
             "account two, slot 0x1 at index 1: the list has no entry, it is 0xa"
         );
         assert_eq!(
-            said(|list| drop(list[1].storage_reads.remove(0))),
+            said(|list| {
+                list[1].storage_reads.remove(0);
+            }),
             "account two, read of slot 0x2: the list has no entry, it is an entry"
         );
         assert_eq!(
