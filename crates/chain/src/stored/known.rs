@@ -246,3 +246,30 @@ pub(crate) fn stored_above(storage: &Storage, height: u64) -> Result<Vec<Node>, 
     }
     Ok(nodes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put_aside(known: &mut Known, number: u64) -> B256 {
+        let header = Header { number, ..Header::default() };
+        let block = Block { header, body: Default::default() };
+        let hash = block.header.hash_slow();
+        known.put_aside(Node::new(hash, U256::ZERO, &block).aside(block, None));
+        hash
+    }
+
+    #[test]
+    fn of_blocks_beside_a_chain_that_goes_nowhere_the_oldest_are_forgotten() {
+        let mut known = Known::default();
+        let first = put_aside(&mut known, 0);
+        let second = put_aside(&mut known, 1);
+        for number in 2..=MOST_ASIDE as u64 {
+            put_aside(&mut known, number);
+        }
+        let beside = known.beside();
+        let beside = beside.read();
+        assert!(!beside.contains_key(&first) && beside.contains_key(&second));
+        assert_eq!((beside.len(), known.came.len()), (MOST_ASIDE, MOST_ASIDE));
+    }
+}

@@ -52,7 +52,8 @@ pub(super) fn register(registry: &mut Registry) {
     });
     all(registry, &["anvil_getIntervalMining"], 0, |context, _| {
         Ok(match context.node.mining() {
-            Mining::Interval(interval) => Some(interval.as_secs()),
+            // No whole second is still an interval.
+            Mining::Interval(interval) => Some(interval.as_secs().max(1)),
             Mining::Instant | Mining::Manual => None,
         })
     });
