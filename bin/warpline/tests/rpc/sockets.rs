@@ -6,6 +6,7 @@ use std::{
     io::{Read, Write},
     net::TcpStream,
     os::unix::{fs::PermissionsExt, net::UnixStream},
+    path::Path,
     time::Duration,
 };
 use tungstenite::{Message, WebSocket, client::IntoClientRequest, stream::MaybeTlsStream};
@@ -42,6 +43,18 @@ fn next(socket: &mut Socket) -> Value {
 fn call(socket: &mut Socket, method: &str, params: Value) -> Value {
     let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
     ask(socket, &request.to_string())
+}
+
+/// A connection to the Unix socket, once it is there.
+fn ipc(path: &Path) -> UnixStream {
+    let socket = loop {
+        if let Ok(socket) = UnixStream::connect(path) {
+            break socket;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    socket
 }
 
 #[test]
@@ -100,8 +113,7 @@ fn a_connection_has_so_many_subscriptions_at_a_time() {
     assert!(call(&mut other, "eth_subscribe", heads.clone())["result"].is_string());
     assert_eq!(call(&mut socket, "eth_unsubscribe", json!([first["result"]]))["result"], true);
     assert!(call(&mut socket, "eth_subscribe", heads.clone())["result"].is_string());
-    let mut socket = UnixStream::connect(dir.path().join("warpline.ipc")).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut socket = ipc(&dir.path().join("warpline.ipc"));
     let request = r#"{"jsonrpc":"2.0","id":1,"method":"eth_subscribe","params":["newHeads"]}"#;
     socket.write_all(request.repeat(3).as_bytes()).unwrap();
     let answers = serde_json::Deserializer::from_reader(socket).into_iter::<Value>().take(3);
@@ -115,15 +127,9 @@ fn the_ipc_socket_takes_requests_without_anything_in_between() {
     let (dir, node) = small(&["--http.api", "eth"]);
     let path = dir.path().join("warpline.ipc");
     node.url("ws");
-    let mut socket = loop {
-        if let Ok(socket) = UnixStream::connect(&path) {
-            break socket;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    };
+    let mut socket = ipc(&path);
     let mode = std::fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600, "for its owner only");
-    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let mut pending = Vec::new();
     let mut next = move |socket: &mut UnixStream| -> Value {
         loop {

@@ -59,7 +59,7 @@ pub(super) fn register(registry: &mut Registry) {
     });
     headers(registry);
     going_back(registry);
-    all(registry, &["anvil_nodeInfo"], 0, |context, _| info(context));
+    all(registry, &["anvil_nodeInfo", "hardhat_nodeInfo"], 0, |context, _| info(context));
     all(registry, &["anvil_metadata", "hardhat_metadata"], 0, |context, _| metadata(context));
     all(registry, &["anvil_setLoggingEnabled", "hardhat_setLoggingEnabled"], 1, |_, args| {
         // What is logged is the operator's decision.
