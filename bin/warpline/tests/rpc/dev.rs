@@ -247,7 +247,7 @@ fn everybody_can_be_impersonated_until_nobody_can() {
 fn what_is_dropped_from_the_pool_is_in_no_block() {
     let mut chain = Chain::start();
     let accounts = chain.result("eth_accounts", json!([]));
-    let mut send = |chain: &mut Chain, from: usize| {
+    let send = |chain: &mut Chain, from: usize| {
         let payment = chain.pay(&accounts[from], 1);
         chain.result("eth_sendTransaction", json!([payment]))
     };
