@@ -111,6 +111,9 @@ fn what_anvil_and_hardhat_have_in_common_is_there_under_both_names() {
         // What is there has a limit to its parameters.
         chain.wrong(&method, json!([0, 0, 0, 0]), "too many arguments, want at most ");
     }
+    for method in ["anvil_reset", "hardhat_reset"] {
+        chain.wrong(method, json!([5]), "invalid argument 0 (options)");
+    }
     let unknown = chain.refused("hardhat_nonsense", json!([]));
     assert_eq!(unknown.0, -32601);
 }

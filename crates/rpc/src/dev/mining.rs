@@ -9,7 +9,7 @@ use crate::{
 use alloy_primitives::{Address, B256, U256};
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use warpline_node::{MineOptions, Mining};
 use warpline_storage::BlockRef;
 
@@ -108,10 +108,8 @@ fn going_back(registry: &mut Registry) {
         Ok(context.node.revert(id)?)
     });
     all(registry, &["anvil_reset", "hardhat_reset"], 1, |context, args| {
-        let fork: Option<Value> = args.optional("forking")?;
-        let forks = fork.is_some_and(|fork| {
-            fork.as_object().is_some_and(|options| options.values().any(|value| !value.is_null()))
-        });
+        let options: Option<Map<String, Value>> = args.optional("options")?;
+        let forks = options.is_some_and(|of| of.values().any(|value| !value.is_null()));
         if forks {
             let words = "forking is not supported: this node does not take over other chains' state. \
                          Without parameters the chain goes back to its genesis block";
