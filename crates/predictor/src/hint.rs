@@ -145,4 +145,11 @@ impl AccessHint {
             }
         }
     }
+
+    /// A slot is written and ends with the value that it had.
+    pub(crate) fn restored(&mut self, address: Address, slot: U256) {
+        if let Some(at) = self.slot_index.get(&(address, slot)) {
+            self.slots[*at as usize].written = false;
+        }
+    }
 }

@@ -64,11 +64,21 @@ pub(crate) struct Walk<'p, S> {
     pub(crate) tx: &'p TxValues<'p>,
     hint: &'p mut AccessHint,
     pub(crate) frames: Vec<Frame<'p>>,
-    /// What was written so far, as formulas of the call that wrote it.
-    written: HashMap<(Address, U256, bool), (usize, ExprId)>,
+    /// What was written so far, transient slots apart.
+    written: HashMap<(Address, U256, bool), Written>,
     depth: usize,
     pub(crate) budget: u32,
     care: Care,
+}
+
+/// What a slot holds after it was written.
+#[derive(Clone, Copy, Debug)]
+struct Written {
+    /// The call that wrote it, and its formula of the value.
+    frame: usize,
+    value: ExprId,
+    /// It had been written before: what passes through an account, or a lock, ends as it began.
+    again: bool,
 }
 
 impl<'p, S: Database> Walk<'p, S> {
@@ -107,13 +117,25 @@ impl<'p, S: Database> Walk<'p, S> {
         if ending.ok == Some(false) {
             return;
         }
-        for ((address, slot, transient), (frame, value)) in core::mem::take(&mut self.written) {
-            if !transient && self.state.is_followed(address, slot) {
-                // What cannot be computed is most likely not far from what it was.
-                if let Some(value) = self.value(frame, value, 0) {
-                    self.state.expect(address, slot, value);
-                }
+        for ((address, slot, transient), written) in core::mem::take(&mut self.written) {
+            if !transient {
+                self.leave(address, slot, written);
             }
+        }
+    }
+
+    /// The transaction ends with this in a slot.
+    fn leave(&mut self, address: Address, slot: U256, written: Written) {
+        let followed = self.state.is_followed(address, slot);
+        if !followed && !written.again {
+            return;
+        }
+        // What cannot be computed is most likely not far from what it was.
+        let Some(value) = self.value(written.frame, written.value, 0) else { return };
+        if written.again && self.state.storage(address, slot) == Some(value) {
+            self.hint.restored(address, slot);
+        } else if followed {
+            self.state.expect(address, slot, value);
         }
     }
 
@@ -135,6 +157,7 @@ impl<'p, S: Database> Walk<'p, S> {
             return self.without_template(call, account);
         };
         let at = self.frames.len();
+        let values = self.state.memo.enter(template.exprs.len());
         self.frames.push(Frame {
             template,
             key,
@@ -142,7 +165,7 @@ impl<'p, S: Database> Walk<'p, S> {
             caller: call.caller,
             value: call.value,
             input: call.input,
-            known: HashMap::default(),
+            values,
             loads: Vec::new(),
             calls: Vec::new(),
         });
@@ -257,7 +280,7 @@ impl<'p, S: Database> Walk<'p, S> {
         let loaded = match found {
             None => Loaded::Unknown,
             Some((slot, ..)) => match self.written.get(&(address, slot, transient)) {
-                Some((frame, value)) => Loaded::Written(*frame, *value),
+                Some(written) => Loaded::Written(written.frame, written.value),
                 None if transient => Loaded::Zero,
                 None => Loaded::State(address, slot),
             },
@@ -277,7 +300,9 @@ impl<'p, S: Database> Walk<'p, S> {
     ) {
         let address = self.frames[at].address;
         let Some((slot, sure, source)) = self.place(at, place) else { return };
-        self.written.insert((address, slot, transient), (at, value));
+        let again = self.written.contains_key(&(address, slot, transient));
+        let written = Written { frame: at, value, again };
+        self.written.insert((address, slot, transient), written);
         if !transient {
             self.slot(address, slot, changes, confidence * sure, source);
         }

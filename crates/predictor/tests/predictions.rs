@@ -158,6 +158,30 @@ fn entries_of_a_mapping_follow_from_caller_and_calldata() {
     assert_exact(&predictor, &db, &second);
 }
 
+/// `balances[caller] += a; balances[caller] -= b`, for calldata `selector, a, b`.
+fn passing_through() -> Vec<u8> {
+    let subtract = [op::DUP1, op::SLOAD, op::PUSH1, 68, op::CALLDATALOAD, op::SWAP1, op::SUB];
+    let subtract = [&subtract[..], &[op::SWAP1, op::SSTORE]].concat();
+    let add = [op::DUP1, op::SLOAD, op::PUSH1, 4, op::CALLDATALOAD, op::ADD, op::SWAP1, op::SSTORE];
+    let caller = [&[op::CALLER][..], &hashed(3)].concat();
+    let unused = [op::PUSH1, 36, op::CALLDATALOAD, op::POP];
+    [&caller[..], &add, &unused, &caller, &subtract, &[op::STOP]].concat()
+}
+
+#[test]
+fn what_only_passes_through_a_slot_does_not_change_it() {
+    let db = db(&[(CONTRACT, passing_through())]);
+    let mut predictor = AccessPredictor::default();
+    let pass = |from, a: u64, b: u64| {
+        call(user(from), CONTRACT, 5, &[U256::from(a), U256::ZERO, U256::from(b)])
+    };
+    watch(&mut predictor, &db, &pass(1, 9, 4));
+    assert_exact(&predictor, &db, &pass(2, 8, 3));
+    assert_exact(&predictor, &db, &pass(3, 7, 7));
+    let hint = predict(&predictor, &db, &pass(3, 7, 7), Care::Quick);
+    assert!(slots(&hint).iter().all(|(_, _, written)| !written), "{hint:?}");
+}
+
 #[test]
 fn contracts_of_equal_code_share_what_is_known() {
     let other = Address::repeat_byte(0xc1);

@@ -173,8 +173,7 @@ impl Runner {
         let Some(expected) = sequential.as_ref().or(parallel.as_ref()) else { return };
         let turns = variants.len() + 1;
         for run in 0..self.config.runs {
-            // Who goes first alternates: the second finds warmer caches.
-            for turn in (0..turns).map(|turn| (run + turn) % turns) {
+            for turn in order(run, turns) {
                 let Some(variant) = variants.get(turn) else {
                     if sequential.is_some() {
                         in_order.time(|| run_sequential(block));
@@ -267,6 +266,21 @@ impl Times {
     fn medians(&self) -> Option<(Duration, Duration)> {
         Some((median(&self.wall)?, median(&self.cpu)?))
     }
+}
+
+/// The order in which `turns` executions take their turns in a run. Over a few runs everyone comes
+/// about as often after each of the others: who comes after a sequential execution finds the other
+/// cores asleep, who comes second finds warmer caches (a Williams design).
+fn order(run: usize, turns: usize) -> impl Iterator<Item = usize> {
+    let place = move |at: usize| match run % 2 {
+        0 => at,
+        _ => turns - 1 - at,
+    };
+    let zigzag = move |at: usize| match at % 2 {
+        0 => turns - at / 2,
+        _ => at.div_ceil(2),
+    };
+    (0..turns).map(move |at| (zigzag(place(at)) + run / 2) % turns)
 }
 
 /// The median wall time in milliseconds.
@@ -378,4 +392,24 @@ fn unlisted_accounts(block: &PreparedBlock) -> Option<String> {
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         format!("accounts that were read but are not in the pre-state: {}{more}", shown.join(", "))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everyone_comes_as_often_after_each_of_the_others() {
+        for turns in 2..8 {
+            let mut after = vec![vec![0; turns]; turns];
+            for run in 0..2 * turns {
+                let order: Vec<_> = order(run, turns).collect();
+                order.windows(2).for_each(|pair| after[pair[0]][pair[1]] += 1);
+            }
+            for (before, counts) in after.iter().enumerate() {
+                let others = counts.iter().enumerate().filter(|(next, _)| *next != before);
+                assert!(others.into_iter().all(|(_, count)| *count == 2), "{turns}: {after:?}");
+            }
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use super::{DONE, READY, RETIRED, RUNNING, Scheduler};
 use crate::{
     score::Score,
-    sync::{Ordering, spin_loop, yield_now},
+    sync::{AtomicU8, Ordering, spin_loop, yield_now},
 };
 
 /// How far past the front transactions are started early.
@@ -13,9 +13,9 @@ const EARLY_WINDOW: usize = 64;
 const RETRY: usize = 32;
 
 /// How often a helper without work looks again before it goes to sleep: some ten microseconds,
-/// about as long as a short transaction runs.
+/// about what a sleep and a wake-up cost.
 #[cfg(not(loom))]
-const LOOKS: usize = 256;
+const LOOKS: usize = 64;
 #[cfg(loom)]
 const LOOKS: usize = 1;
 
@@ -80,14 +80,19 @@ impl Scheduler {
     /// `None` when the block is over, or when there can be nothing more.
     pub fn claim_or_wait(&self) -> Option<usize> {
         loop {
+            let mut seen = None;
             for look in 0..LOOKS {
-                if let Some(tx) = self.claim_now() {
-                    return Some(tx);
+                // Searching takes cache lines away from who works: only when there is news.
+                let news = (self.front.0.load(Ordering::Acquire), self.again_len());
+                if seen.replace(news) != Some(news) {
+                    if let Some(tx) = self.claim_now() {
+                        return Some(tx);
+                    }
+                    if !self.may_have_more() {
+                        return None;
+                    }
                 }
-                if !self.may_have_more() {
-                    return None;
-                }
-                if look % 64 == 63 { yield_now() } else { (0..16).for_each(|_| spin_loop()) }
+                if look % 16 == 15 { yield_now() } else { (0..16).for_each(|_| spin_loop()) }
             }
             self.wait_for_work();
         }
@@ -98,14 +103,22 @@ impl Scheduler {
         self.claim().or_else(|| self.claim_early())
     }
 
-    /// Whether there may be something to claim later where there is nothing now.
+    /// Whether there may be something to claim later where there is nothing now: somebody was
+    /// passed over. Who runs a transaction at the moment and gives it back claims it again.
     pub(crate) fn may_have_more(&self) -> bool {
-        !self.needs.is_empty() && self.front.0.load(Ordering::SeqCst) < self.len()
+        let front = self.front.0.load(Ordering::SeqCst);
+        let ready = |status: &AtomicU8| status.load(Ordering::Relaxed) == READY;
+        !self.needs.is_empty() && self.status.get(front..).is_some_and(|rest| rest.iter().any(ready))
     }
 
     /// Waits until something is handed out again, or the block is over.
     pub(crate) fn wait_for_work(&self) {
-        self.work.wait_until(|| self.again_len.load(Ordering::SeqCst) > 0 || !self.may_have_more());
+        let over = || self.front.0.load(Ordering::SeqCst) >= self.len();
+        self.work.wait_until(|| self.again_len() > 0 || over());
+    }
+
+    fn again_len(&self) -> usize {
+        self.again_len.load(Ordering::SeqCst)
     }
 
     fn may_start_early(&self, tx: usize) -> bool {
