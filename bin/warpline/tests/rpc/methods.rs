@@ -205,7 +205,7 @@ fn execution_apis(chain: &mut Chain) -> Vec<(&'static str, Value)> {
         ("eth_coinbase", json!([])),
         ("eth_config", json!([])),
         ("eth_createAccessList", call.clone()),
-        ("eth_estimateGas", call.clone()),
+        ("eth_estimateGas", call),
         ("eth_feeHistory", json!(["0x1", "latest", [50]])),
         ("eth_fillTransaction", json!([payment])),
         ("eth_gasPrice", json!([])),

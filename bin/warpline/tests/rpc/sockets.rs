@@ -112,7 +112,7 @@ fn a_connection_has_so_many_subscriptions_at_a_time() {
     let mut other = open(&node, None).unwrap();
     assert!(call(&mut other, "eth_subscribe", heads.clone())["result"].is_string());
     assert_eq!(call(&mut socket, "eth_unsubscribe", json!([first["result"]]))["result"], true);
-    assert!(call(&mut socket, "eth_subscribe", heads.clone())["result"].is_string());
+    assert!(call(&mut socket, "eth_subscribe", heads)["result"].is_string());
     let mut socket = ipc(&dir.path().join("warpline.ipc"));
     let request = r#"{"jsonrpc":"2.0","id":1,"method":"eth_subscribe","params":["newHeads"]}"#;
     socket.write_all(request.repeat(3).as_bytes()).unwrap();
