@@ -57,4 +57,4 @@ pub use proposed::ProposedBlock;
 pub use record::ChainRecord;
 pub use state::{StoredDb, Unreadable};
 pub use verify::{StateReport, verify_state};
-pub use view::{BlockRoots, BlockState, ChainView};
+pub use view::{BlockRoots, BlockState, ChainView, SideBlock};
