@@ -197,7 +197,7 @@ proptest! {
     fn a_damaged_access_list_is_none(list in access_list(), at: prop::sample::Index, bit in 0..8) {
         let mut out = encode_access_list(&list);
         let at = at.index(out.len());
-        out[at] ^= 1 << bit;
+        out[at] ^= 1u8 << bit;
         prop_assert!(decode_access_list(&out).is_err());
         prop_assert!(decode_access_list(&out[..at]).is_err());
     }
