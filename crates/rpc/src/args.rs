@@ -104,8 +104,7 @@ mod tests {
         #[derive(Debug, Deserialize)]
         #[serde(untagged)]
         enum Either {
-            _Number(u64),
-            _List(Vec<u64>),
+            _Nothing(()),
         }
         fn words<T: DeserializeOwned>(text: &str) -> String {
             let mut args = Args::parse(Some(text), 1).unwrap();
