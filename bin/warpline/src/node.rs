@@ -67,6 +67,11 @@ pub(crate) struct NodeArgs {
     #[arg(long, value_name = "N", value_parser = up_to::<THREADS, usize>)]
     threads: Option<usize>,
 
+    /// Make the access list of every block (EIP-7928) and keep it: `eth_getBlockAccessList` need
+    /// not execute the block again then. Lists that headers commit to are kept anyway.
+    #[arg(long)]
+    access_lists: bool,
+
     #[command(flatten)]
     rpc: RpcArgs,
 
@@ -169,8 +174,13 @@ impl NodeArgs {
         };
         let storage = StorageOptions { durability, ..StorageOptions::default() };
         let trie = TrieConfig { threads: self.threads().max(1), ..TrieConfig::default() };
-        let options =
-            ChainOptions { storage, trie, preimages: self.dev.dev, ..ChainOptions::default() };
+        let options = ChainOptions {
+            storage,
+            trie,
+            preimages: self.dev.dev,
+            access_lists: self.access_lists,
+            ..ChainOptions::default()
+        };
         let network = self.chain.as_ref().map(ChainArg::network).transpose()?;
         if let Some(chain) = datadir::open(&home.database, network.as_ref(), options.clone())? {
             return Ok(chain);

@@ -16,11 +16,18 @@ pub(super) struct Arrival {
     pub(super) txs: Vec<Tx>,
     /// The access list that it came with.
     pub(super) list: Option<BlockAccessList>,
+    /// The one that it had before.
+    pub(super) remembered: Option<BlockAccessList>,
+    /// Its list is to be kept.
+    pub(super) listed: bool,
 }
 
 impl Arrival {
     pub(super) fn ready<'a>(&'a self, rules: BlockRules<'a>) -> Ready<'a> {
-        Ready::new(rules, &self.block, &self.txs).with_list(self.list.as_ref())
+        Ready::new(rules, &self.block, &self.txs)
+            .with_list(self.list.as_ref())
+            .remembering(self.remembered.as_ref())
+            .listing(self.listed)
     }
 
     pub(super) fn total_difficulty(&self) -> U256 {

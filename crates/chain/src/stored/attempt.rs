@@ -42,6 +42,8 @@ pub(super) struct Attempt<'a, 's> {
     expected: Option<Expectations>,
     /// What they came to before, for the first time that the block is executed.
     early: Vec<Option<EarlyExecution>>,
+    /// The access list of the block is wanted.
+    listed: bool,
     pub(super) dropped: Vec<Dropped>,
 }
 
@@ -66,7 +68,13 @@ impl<'a, 's> Attempt<'a, 's> {
         }
         let expected = guessed.then(|| expectations(accesses, &txs));
         let dropped = Vec::new();
-        Self { rules, before, block, txs, positions, expected, early: outcomes, dropped }
+        let (early, listed) = (outcomes, false);
+        Self { rules, before, block, txs, positions, expected, early, listed, dropped }
+    }
+
+    /// The same where the access list of the block is wanted, or only if its header commits to it.
+    pub(super) fn listing(self, listed: bool) -> Self {
+        Self { listed, ..self }
     }
 
     /// Executes what can be executed. An invalid transaction shows when it is its turn, so what
@@ -95,7 +103,9 @@ impl<'a, 's> Attempt<'a, 's> {
     }
 
     fn ready(&self) -> Ready<'_> {
-        Ready::new(self.rules, &self.block, &self.txs).expecting(self.expected.as_ref())
+        Ready::new(self.rules, &self.block, &self.txs)
+            .expecting(self.expected.as_ref())
+            .listing(self.listed)
     }
 
     /// Leaves out what is invalid, given what is wrong with each.

@@ -6,10 +6,12 @@ use super::{
     fork::{Fork, Tools},
     genesis::GenesisBlock,
     known::{self, Aside, Branch, Known, Node},
+    lists::remembered,
     options::ChainOptions,
     record::ChainRecord,
     source::{self, SnapshotSource},
     state::{CodeCache, StoredState, Tries},
+    tally::Tally,
     view::Published,
 };
 use crate::{
@@ -57,6 +59,8 @@ pub struct StoredChain {
     pub(super) head: Arc<Node>,
     fork: Option<Fork>,
     pub(super) preimages: bool,
+    pub(super) access_lists: bool,
+    pub(super) tally: Tally,
     pub(super) published: Arc<RwLock<Published>>,
 }
 
@@ -117,6 +121,8 @@ impl StoredChain {
             head,
             fork: None,
             preimages: options.preimages,
+            access_lists: options.access_lists,
+            tally: Tally::default(),
             published: Arc::default(),
         })
     }
@@ -284,7 +290,8 @@ impl StoredChain {
         let parent = parent.ok_or_else(|| InvalidBlock::new(Reason::UnknownParent, parent_hash))?;
         let lineage = self.known.lineage(&self.storage, Arc::clone(&parent), GENERATIONS)?;
         let txs = check_block(&self.rules, &block, &lineage)?;
-        Ok(Some(Arrival { hash, parent, block, txs, list }))
+        let remembered = remembered(&self.storage.snapshot(1)?, hash, &block.header);
+        Ok(Some(Arrival { hash, parent, block, txs, list, remembered, listed: self.access_lists }))
     }
 
     /// Makes a block on top of the head the head.
@@ -302,6 +309,7 @@ impl StoredChain {
         let ready = arrival.ready(rules);
         let verified = ready.run(engine, &before)?;
         ready.check_access_list(&verified)?;
+        self.tally.add(&verified.stats);
         let node = Node::new(arrival.hash, arrival.total_difficulty(), &arrival.block);
         let senders = senders(&arrival.txs);
         self.commit(node, Finished::new(verified, senders, arrival.block.body))
@@ -355,7 +363,9 @@ impl StoredChain {
                     let total =
                         lineage.first().map_or(U256::ZERO, |parent| parent.total_difficulty);
                     let rules = self.rules.for_child(total);
-                    let ready = Ready::new(rules, &aside.block, &txs);
+                    let list = remembered(&self.storage.snapshot(1)?, node.hash, &node.header);
+                    let ready = Ready::new(rules, &aside.block, &txs).remembering(list.as_ref());
+                    let ready = ready.listing(self.access_lists);
                     let outcome = fork.verify(&self.tools(engine), &ready, node.hash)?;
                     let _already = aside.outcome.set(outcome);
                 }
@@ -438,6 +448,7 @@ impl StoredChain {
             codes: &self.codes,
             storage_only: &self.storage_only,
             trie: &self.trie_config,
+            tally: &self.tally,
         }
     }
 }

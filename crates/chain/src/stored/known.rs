@@ -2,6 +2,7 @@
 
 use crate::ommers::Ancestor;
 use alloy_consensus::{Block, Header};
+use alloy_eips::eip7928::BlockAccessList;
 use alloy_primitives::{Address, B256, U256, map::B256Map};
 use core::iter;
 use parking_lot::RwLock;
@@ -48,6 +49,8 @@ pub(crate) struct Outcome {
     pub(crate) receipts: Vec<StoredReceipt>,
     pub(crate) diff: Arc<StateDiff>,
     pub(crate) hashed: HashedDiff,
+    /// Where it is to be kept.
+    pub(crate) access_list: Option<BlockAccessList>,
 }
 
 impl Node {

@@ -14,6 +14,7 @@
 //!   first of them.
 //! - `accounts`: the whole state by address.
 //! - `view`: what others read of it while it goes on; `accesses`: what its blocks touch.
+//! - `lists`: what is known of blocks that are executed again; `tally`: how often transactions are.
 //! - `verify`: the state against its tries.
 //!
 //! [`StoredChain`] ties them together. Only blocks that are valid in every respect are committed.
@@ -32,6 +33,7 @@ mod fork;
 mod genesis;
 mod known;
 mod layer;
+mod lists;
 mod options;
 mod pipeline;
 mod prefetch;
@@ -40,6 +42,7 @@ mod record;
 mod senders;
 mod source;
 mod state;
+mod tally;
 mod verify;
 mod view;
 
@@ -56,5 +59,6 @@ pub use pipeline::{Incoming, Progress, Stages, Stopped};
 pub use proposed::ProposedBlock;
 pub use record::ChainRecord;
 pub use state::{StoredDb, Unreadable};
+pub use tally::Executions;
 pub use verify::{StateReport, verify_state};
 pub use view::{BlockRoots, BlockState, ChainView, SideBlock};

@@ -23,6 +23,9 @@ pub struct ChainOptions {
     /// Keep the addresses and slots of the genesis block and of blocks built here, so that
     /// [`BlockState::accounts`](crate::BlockState::accounts) can name them.
     pub preimages: bool,
+    /// Make and keep the access list (EIP-7928) of every block. Those that headers commit to are
+    /// kept anyway.
+    pub access_lists: bool,
 }
 
 impl Default for ChainOptions {
@@ -34,6 +37,7 @@ impl Default for ChainOptions {
             storage_only: AddressMap::default(),
             config: None,
             preimages: false,
+            access_lists: false,
         }
     }
 }
