@@ -105,8 +105,7 @@ mod tests {
         #[serde(untagged)]
         #[expect(dead_code, reason = "it is only read")]
         enum Either {
-            _Number(u64),
-            _List(Vec<u64>),
+            _Nothing(()),
         }
         fn words<T: DeserializeOwned>(text: &str) -> String {
             let mut args = Args::parse(Some(text), 1).unwrap();
