@@ -103,7 +103,6 @@ mod tests {
     fn what_is_wrong_is_said_without_rust_and_positions() {
         #[derive(Debug, Deserialize)]
         #[serde(untagged)]
-        #[expect(dead_code, reason = "it is only read")]
         enum Either {
             _Nothing(()),
         }
