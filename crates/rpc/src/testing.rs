@@ -9,16 +9,15 @@ use alloy_consensus::{
     Transaction as _, TxReceipt,
     transaction::{Recovered, SignerRecoverable},
 };
-use alloy_eips::{Encodable2718, eip4895::Withdrawal};
+use alloy_eips::{Encodable2718, eip4895::Withdrawal, eip7594::BlobTransactionSidecarVariant};
 use alloy_primitives::{Address, B256, Bytes, TxHash, U256, map::B256Map};
 use alloy_rpc_types_engine::{
     BlobsBundleV1, BlobsBundleV2, ExecutionPayloadV1, ExecutionPayloadV2, ExecutionPayloadV3,
 };
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 use warpline_chain::Proposal;
 use warpline_node::ProposeOptions;
-use warpline_txpool::{PoolTransaction, decode};
+use warpline_txpool::decode;
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.slow("testing_buildBlockV1", 4, |context, args| {
@@ -74,16 +73,20 @@ fn build(
         return Err(RpcError::refused(format!("parent {parent} {problem}")));
     }
     check_time(context, attributes.timestamp.0)?;
+    let mut sidecars = Sidecars::default();
     let transactions = transactions.map(|list| {
-        let read = |(index, raw): (usize, &Bytes)| {
+        let mut read = |(index, raw): (usize, &Bytes)| {
             let wrong = |error: &dyn core::fmt::Display| {
                 RpcError::invalid_params(format!("transaction {index}: {error}"))
             };
             let tx = decode(raw).map_err(|error| wrong(&error))?;
             let sender = tx.recover_signer().map_err(|error| wrong(&error))?;
+            if let Some(sidecar) = tx.as_eip4844().and_then(|tx| tx.tx().sidecar()) {
+                sidecars.insert(*tx.tx_hash(), sidecar.clone());
+            }
             Ok(Recovered::new_unchecked(tx.into(), sender))
         };
-        list.iter().enumerate().map(read).collect::<Result<Vec<_>, RpcError>>()
+        list.iter().enumerate().map(&mut read).collect::<Result<Vec<_>, RpcError>>()
     });
     let transactions = transactions.transpose()?;
     let proposal = context.node.propose(ProposeOptions {
@@ -99,7 +102,7 @@ fn build(
     if proposal.block.header.parent_hash != parent {
         return Err(RpcError::refused(format!("parent {parent} is not the head any more")));
     }
-    Ok(envelope(context, &proposal))
+    Ok(envelope(context, &proposal, sidecars))
 }
 
 /// Refuses a time that is not after the head's.
@@ -115,7 +118,7 @@ fn check_time(context: &Context, wanted: u64) -> Result<(), RpcError> {
     }
 }
 
-fn envelope(context: &Context, proposal: &Proposal) -> Envelope {
+fn envelope(context: &Context, proposal: &Proposal, sidecars: Sidecars) -> Envelope {
     let (block, header) = (&proposal.block, &proposal.block.header);
     let txs = &block.body.transactions;
     let payload_inner = ExecutionPayloadV1 {
@@ -143,7 +146,7 @@ fn envelope(context: &Context, proposal: &Proposal) -> Envelope {
     Envelope {
         execution_payload,
         block_value: value(proposal),
-        blobs_bundle: blobs(context, proposal),
+        blobs_bundle: blobs(context, proposal, sidecars),
         execution_requests: proposal.requests.iter().cloned().collect(),
         should_override_builder: false,
     }
@@ -163,24 +166,22 @@ fn value(proposal: &Proposal) -> U256 {
     .sum()
 }
 
-/// The sidecars of the pool's transactions in the block.
-fn blobs(context: &Context, proposal: &Proposal) -> BlobsBundle {
-    let pool = context.node.pool();
-    let of = |hash: &TxHash| pool.get(hash);
-    let found: B256Map<Arc<PoolTransaction>> = proposal
-        .block
-        .body
-        .transactions
-        .iter()
-        .filter_map(|tx| Some((*tx.tx_hash(), of(tx.tx_hash())?)))
-        .collect();
-    let sidecars = || {
-        let txs = proposal.block.body.transactions.iter();
-        txs.filter_map(|tx| found.get(tx.tx_hash())?.sidecar().cloned())
+/// Sidecars by transaction.
+type Sidecars = B256Map<BlobTransactionSidecarVariant>;
+
+/// The sidecars of the transactions in the block: what came with them, or what the pool has.
+fn blobs(context: &Context, proposal: &Proposal, mut came: Sidecars) -> BlobsBundle {
+    let mut of = |hash: &TxHash| {
+        let waiting = || context.node.pool().get(hash)?.sidecar().cloned();
+        came.remove(hash).or_else(waiting)
     };
-    if sidecars().any(|sidecar| sidecar.is_eip7594()) {
-        BlobsBundle::PerCell(BlobsBundleV2::new(sidecars().filter_map(|of| of.into_eip7594())))
+    let txs = proposal.block.body.transactions.iter();
+    let sidecars: Vec<_> = txs.filter_map(|tx| of(tx.tx_hash())).collect();
+    if sidecars.iter().any(BlobTransactionSidecarVariant::is_eip7594) {
+        let sidecars = sidecars.into_iter().filter_map(|of| of.into_eip7594());
+        BlobsBundle::PerCell(BlobsBundleV2::new(sidecars))
     } else {
-        BlobsBundle::PerBlob(BlobsBundleV1::new(sidecars().filter_map(|of| of.into_eip4844())))
+        let sidecars = sidecars.into_iter().filter_map(|of| of.into_eip4844());
+        BlobsBundle::PerBlob(BlobsBundleV1::new(sidecars))
     }
 }

@@ -26,26 +26,29 @@ impl StateBefore for BlockState {
 }
 
 impl ChainView {
-    /// The block access list of the block at a height, which is empty for the genesis block.
-    /// None where there is no such block.
+    /// The block access list of a block, which is empty for the genesis block. None where the
+    /// block is not in the chain, unless its list is kept.
     ///
     /// # Errors
     /// The database cannot be read, or the list is not kept and the state before the block or its
     /// senders have been pruned.
-    pub fn access_list(&self, number: u64) -> Result<Option<BlockAccessList>, ImportError> {
-        let Some(before) = number.checked_sub(1) else {
-            return Ok(Some(BlockAccessList::default()));
-        };
+    pub fn access_list(&self, block: BlockRef) -> Result<Option<BlockAccessList>, ImportError> {
+        let BlockRef { number, hash } = block;
         let blocks = self.blocks()?;
         let reader = blocks.reader()?;
-        let Some(hash) = reader.block_hash(number)? else { return Ok(None) };
-        match reader.access_list(BlockRef { number, hash }) {
+        match reader.access_list(block) {
             Ok(Some(list)) => return Ok(Some(list.into_inner())),
             // It can be made again.
             Ok(None) | Err(StorageError::Decode { .. }) => {}
             Err(error) => return Err(error.into()),
         }
-        let state = match self.before(BlockRef { number, hash }) {
+        if reader.block_hash(number)? != Some(hash) {
+            return Ok(None);
+        }
+        let Some(before) = number.checked_sub(1) else {
+            return Ok(Some(BlockAccessList::default()));
+        };
+        let state = match self.before(block) {
             Ok(state) => state,
             Err(StorageError::UnknownBlock { .. }) => return Ok(None),
             Err(error) => return Err(error.into()),

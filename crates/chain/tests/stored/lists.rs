@@ -15,7 +15,7 @@ use warpline_chain::{
 };
 use warpline_executor::{EthTransaction, ParallelConfig};
 use warpline_storage::{
-    BlockCommit, HashedDiff, Storage, StorageError, StorageOptions, TrieUpdates,
+    BlockCommit, BlockRef, HashedDiff, Storage, StorageError, StorageOptions, TrieUpdates,
 };
 use warpline_types::AccountState;
 
@@ -97,8 +97,11 @@ fn counting() -> (Vec<Block>, Vec<BlockAccessList>) {
     let folder = tempfile::tempdir().unwrap();
     let mut chain = create(folder.path(), false);
     let blocks: Vec<_> = (0..BLOCKS).map(|_| build(&mut chain, &Engine::Sequential)).collect();
-    let lists = (1..=BLOCKS).map(|number| chain.view().access_list(number).unwrap().unwrap());
-    let lists = lists.collect();
+    let list = |block: &Block| {
+        let block = BlockRef { number: block.header.number, hash: block.header.hash_slow() };
+        chain.view().access_list(block).unwrap().unwrap()
+    };
+    let lists = blocks.iter().map(list).collect();
     assert_eq!(kept(&chain), [const { None }; BLOCKS as usize]);
     (blocks, lists)
 }
@@ -118,7 +121,7 @@ fn kept(chain: &StoredChain) -> Vec<Option<BlockAccessList>> {
     let reader = snapshot.reader().unwrap();
     let list = |number| {
         let hash = reader.block_hash(number).unwrap().unwrap();
-        let block = warpline_storage::BlockRef { number, hash };
+        let block = BlockRef { number, hash };
         reader.access_list(block).unwrap().map(|list| list.into_inner())
     };
     (1..=chain.head().number).map(list).collect()

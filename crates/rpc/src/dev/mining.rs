@@ -36,7 +36,12 @@ pub(super) fn register(registry: &mut Registry) {
     });
     all(registry, &["evm_setAutomine", "anvil_setAutomine"], 1, |context, args| {
         let on: bool = args.required("enabled")?;
-        context.node.set_mining(if on { Mining::Instant } else { Mining::Manual });
+        match (on, context.node.mining()) {
+            (true, _) => context.node.set_mining(Mining::Instant),
+            (false, Mining::Instant) => context.node.set_mining(Mining::Manual),
+            // Blocks at intervals are another matter.
+            (false, Mining::Interval(_) | Mining::Manual) => {}
+        }
         Ok(true)
     });
     all(registry, &["anvil_getAutomine", "hardhat_getAutomine"], 0, |context, _| {

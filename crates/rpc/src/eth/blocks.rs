@@ -20,7 +20,7 @@ use serde_json::{
 };
 use std::borrow::Cow;
 use warpline_chain::{ProposedBlock, SideBlock};
-use warpline_storage::{StateReader, StorageError, StoredReceipt, Transaction};
+use warpline_storage::{BlockRef, StateReader, StorageError, StoredReceipt, Transaction};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.quick_but_pending("eth_getBlockByNumber", 2, |context, args| {
@@ -67,15 +67,21 @@ pub(crate) fn access_list(
     {
         return Ok(context.view().access_list_of_proposed(&block)?);
     }
-    let number = {
+    let found = {
         let blocks = context.view().blocks()?;
         let reader = blocks.reader()?;
-        context.number_of(&blocks, &reader, id)?
+        let number = context.number_of(&blocks, &reader, id)?;
+        let hash = number.map(|number| reader.block_hash(number)).transpose()?.flatten();
+        number.zip(hash).map(|(number, hash)| BlockRef { number, hash })
     };
-    match number {
-        Some(number) => Ok(context.view().access_list(number)?),
-        None => Ok(None),
+    if let Some(block) = found {
+        return Ok(context.view().access_list(block)?);
     }
+    let Some(FullBlock { hash, header, .. }) = FullBlock::beside(context, id) else {
+        return Ok(None);
+    };
+    let list = context.view().access_list(BlockRef { number: header.number, hash })?;
+    list.map(Some).ok_or_else(|| not_kept("the access list is", hash))
 }
 
 /// A block by number or tag.

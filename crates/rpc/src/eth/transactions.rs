@@ -4,26 +4,18 @@ use super::blocks::{FullBlock, block_hash, block_number, index, with_block};
 use crate::{
     Context, RpcError,
     registry::Registry,
-    txpool,
     wire::{BlockId, Hex, Mined, RpcTransaction, Tag},
 };
 use alloy_consensus::transaction::SignerRecoverable;
 use alloy_eips::Encodable2718;
 use alloy_primitives::{Address, B256, Bytes};
-use serde_json::value::to_raw_value;
 use std::borrow::Cow;
 use warpline_storage::{StateReader, StorageError, Transaction};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.quick("eth_getTransactionByHash", 1, |context, args| {
         let hash: Hex<B256> = args.required("transaction hash")?;
-        // What leaves the pool in between is in a block then.
-        if let Some(waiting) = context.node.pool().get(&hash.0)
-            && by_hash(context, hash.0)?.is_none()
-        {
-            return to_raw_value(&txpool::waiting(&waiting)).map_err(RpcError::internal);
-        }
-        to_raw_value(&by_hash(context, hash.0)?).map_err(RpcError::internal)
+        by_hash(context, hash.0)
     });
     registry.quick_but_pending("eth_getTransactionByBlockNumberAndIndex", 2, |context, args| {
         at_index(context, block_number(args)?, index(args)?)

@@ -5,6 +5,7 @@ use super::{
     calls::{Calls, answer},
     dispatch::{Dispatch, Dispatcher, Transport},
     meter::{self, Connection},
+    too_many_connections,
 };
 use crate::{RpcError, error::INVALID_REQUEST};
 use core::time::Duration;
@@ -15,6 +16,7 @@ use jsonrpsee::{
 };
 use serde_json::value::RawValue;
 use std::{
+    convert::Infallible,
     fs, io,
     os::unix::{fs::PermissionsExt, net::UnixStream as Probe},
     path::{Path, PathBuf},
@@ -31,6 +33,9 @@ use tokio::{
 
 /// Answers and notifications that may wait for a client to read them.
 const WAITING: usize = 1024;
+
+/// How long what was answered may take to be written once the server stops.
+const FLUSH: Duration = Duration::from_millis(200);
 
 /// Where the numbers of connections begin; those of TCP begin at zero.
 const FIRST_ID: u32 = 1 << 31;
@@ -80,6 +85,8 @@ pub(super) fn listen(
                 continue;
             };
             let Ok(permit) = permit else {
+                let answer = too_many_connections(limits.connections).into_json();
+                let _unheard = stream.try_write(format!("{answer}\n").as_bytes());
                 meter::turned_away("ipc");
                 continue;
             };
@@ -134,14 +141,22 @@ async fn serve(
 ) {
     let (reader, writer) = stream.into_split();
     let writing = tokio::spawn(write(writer, answers));
-    let stopped = stop.shutdown();
-    tokio::select! {
-        () = read(reader, &service, &sink, limit) => {}
-        () = stopped => {}
+    // The server waits for everybody who has this.
+    let open = stop.clone();
+    let (busy, mut idle) = mpsc::channel::<Infallible>(1);
+    let stops = tokio::select! {
+        () = read(reader, &service, (&sink, &busy), limit) => false,
+        () = stop.shutdown() => true,
+    };
+    // What is being answered keeps both open until it is, a subscription the sink.
+    drop((service, sink, busy));
+    let _nothing = idle.recv().await;
+    if stops {
+        let _ended = tokio::time::timeout(FLUSH, writing).await;
+    } else {
+        drop(open);
+        let _ended = writing.await;
     }
-    // What is being answered keeps the sink open until it is.
-    drop((service, sink));
-    let _ended = writing.await;
 }
 
 async fn write(writer: OwnedWriteHalf, mut answers: mpsc::Receiver<Box<RawValue>>) {
@@ -162,7 +177,7 @@ async fn write(writer: OwnedWriteHalf, mut answers: mpsc::Receiver<Box<RawValue>
 async fn read(
     mut reader: OwnedReadHalf,
     service: &Dispatch<Calls>,
-    sink: &MethodSink,
+    (sink, busy): (&MethodSink, &mpsc::Sender<Infallible>),
     limit: usize,
 ) {
     let mut buffer = Vec::new();
@@ -177,7 +192,7 @@ async fn read(
             match messages(&buffer) {
                 Ok((complete, used)) => {
                     for message in complete {
-                        start(service.clone(), sink.clone(), message);
+                        start(service.clone(), (sink.clone(), busy.clone()), message);
                     }
                     buffer.drain(..used);
                 }
@@ -214,8 +229,13 @@ fn messages(buffer: &[u8]) -> Result<(Vec<Box<RawValue>>, usize), ()> {
     Ok((complete, used))
 }
 
-fn start(service: Dispatch<Calls>, sink: MethodSink, message: Box<RawValue>) {
+fn start(
+    service: Dispatch<Calls>,
+    (sink, busy): (MethodSink, mpsc::Sender<Infallible>),
+    message: Box<RawValue>,
+) {
     tokio::spawn(async move {
+        let _busy = busy;
         let answer = tokio::select! {
             answer = answer(&service, Transport::Ipc, message.get()) => answer,
             () = sink.closed() => return,

@@ -18,13 +18,18 @@ mod tcp;
 pub use config::{Apis, HttpPolicy, IpcConfig, Limits, Listener, ServerConfig};
 
 use crate::{
-    Context, debug, dev, eth, net, registry::Registry, subscriptions, testing, txpool, warp,
+    Context, RpcError, debug, dev, eth, net, registry::Registry, subscriptions, testing, txpool,
+    warp,
 };
 use core::time::Duration;
 use dispatch::{Dispatcher, Transport};
 use jsonrpsee::{
-    core::{RegisterMethodError, server::Methods},
+    core::{
+        RegisterMethodError,
+        server::{MethodResponse, Methods},
+    },
     server::{ServerHandle, stop_channel},
+    types::{ErrorObjectOwned, Id},
 };
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
 
@@ -126,6 +131,12 @@ impl RpcServer {
             tracing::warn!("some connections did not end in time");
         }
     }
+}
+
+/// What a connection beyond the limit is told.
+fn too_many_connections(max: u32) -> MethodResponse {
+    let error = RpcError::limit_exceeded(format!("too many connections (max {max})"));
+    MethodResponse::error(Id::Null, ErrorObjectOwned::from(error))
 }
 
 fn methods(context: Arc<Context>, config: &ServerConfig) -> Result<Methods, RegisterMethodError> {

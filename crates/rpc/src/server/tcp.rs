@@ -6,19 +6,16 @@ use super::{
     dispatch::{Dispatch, Dispatcher, Transport},
     http::{GateLayer, compression, cors},
     meter::{self, Connection},
+    too_many_connections,
 };
-use crate::{RpcError, subscriptions::HexIds};
+use crate::subscriptions::HexIds;
 use core::time::Duration;
 use jsonrpsee::{
-    core::{
-        middleware::RpcServiceBuilder,
-        server::{MethodResponse, Methods},
-    },
+    core::{middleware::RpcServiceBuilder, server::Methods},
     server::{
         BatchRequestConfig, ConnectionId, PingConfig, ServerConfig as JsonRpcConfig, StopHandle,
         serve_with_graceful_shutdown,
     },
-    types::{ErrorObjectOwned, Id},
 };
 use std::{net::SocketAddr, sync::Arc};
 use tokio::{
@@ -151,9 +148,8 @@ fn patient(stream: TcpStream) -> core::pin::Pin<Box<TimeoutStream<TcpStream>>> {
 
 /// Tells a client that there are too many, if it listens.
 fn turn_away(stream: &TcpStream, max: u32) {
-    let error = RpcError::limit_exceeded(format!("too many connections (max {max})"));
-    let error = MethodResponse::error(Id::Null, ErrorObjectOwned::from(error));
-    let body = error.as_ref();
+    let answer = too_many_connections(max);
+    let body = answer.as_ref();
     let answer = format!(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
          content-length: {}\r\nconnection: close\r\n\r\n{body}",
