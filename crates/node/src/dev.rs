@@ -305,6 +305,18 @@ impl Node {
         })
     }
 
+    /// The addresses in whose name anybody may send, in ascending order.
+    ///
+    /// # Errors
+    /// The node is shutting down.
+    pub fn impersonated(&self) -> Result<Vec<Address>, NodeError> {
+        self.read(|producer| {
+            let mut impersonated: Vec<_> = producer.dev.impersonated.iter().copied().collect();
+            impersonated.sort_unstable();
+            Ok(impersonated)
+        })
+    }
+
     /// Whether anybody may send in the name of an address.
     ///
     /// # Errors

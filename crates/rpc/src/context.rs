@@ -8,6 +8,7 @@ use crate::{
 };
 use alloy_primitives::{Address, B256};
 use core::time::Duration;
+use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
 use warpline_chain::{BlockState, ChainView, ProposedBlock};
 use warpline_node::Node;
@@ -54,7 +55,12 @@ pub struct Context {
     pub(crate) feed: Feed,
     pub(crate) filters: Filters,
     pub(crate) logs: LogCache,
+    /// Held, by sender, from choosing the next nonce to sending with it.
+    sending: [Mutex<()>; SENDERS],
 }
+
+/// Senders whose last bits agree wait for each other.
+const SENDERS: usize = 64;
 
 impl Context {
     /// For the requests to a node.
@@ -66,7 +72,13 @@ impl Context {
             feed: Feed::default(),
             filters: Filters::default(),
             logs: LogCache::default(),
+            sending: core::array::from_fn(|_| Mutex::default()),
         }
+    }
+
+    /// Nobody else chooses a nonce for this sender as long as the guard lives.
+    pub(crate) fn sending(&self, sender: &Address) -> MutexGuard<'_, ()> {
+        self.sending[usize::from(sender[19]) % SENDERS].lock()
     }
 
     /// The chain, to be read.

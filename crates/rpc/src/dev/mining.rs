@@ -197,7 +197,13 @@ fn mine(
             let head = header_time(context, node.view().head())?;
             options.timestamp = Some(head.saturating_add(interval));
         }
-        node.mine(&options)?;
+        let mined = node.mine(&options)?;
+        if node.view().head().number < mined.number {
+            return Err(RpcError::refused(format!(
+                "the chain went back after block {}",
+                mined.number
+            )));
+        }
     }
     Ok(None)
 }

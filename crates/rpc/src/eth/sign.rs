@@ -24,9 +24,7 @@ use warpline_txpool::{Origin, decode};
 
 pub(super) fn register(registry: &mut Registry) {
     for name in ["eth_accounts", "eth_requestAccounts", "personal_listAccounts"] {
-        registry.quick(name, 0, |context, _| {
-            Ok(context.node.accounts().addresses().collect::<Vec<_>>())
-        });
+        registry.slow(name, 0, |context, _| accounts(context));
     }
     registry.slow("eth_coinbase", 0, |context, _| Ok(context.node.coinbase()?));
     registry.slow("eth_sign", 2, |context, args| {
@@ -56,7 +54,7 @@ pub(super) fn register(registry: &mut Registry) {
         let from = sender(&request)?;
         let signer = key(context, &from)?;
         let unsigned = filled(context, request)?;
-        let tx = signed(signer, unsigned.tx)?;
+        let tx = signed(context, signer, unsigned.tx)?;
         Ok(Signed {
             raw: tx.encoded_2718().into(),
             tx: crate::wire::RpcTransaction {
@@ -70,6 +68,17 @@ pub(super) fn register(registry: &mut Registry) {
     registry.slow("eth_sendTransaction", 1, |context, args| {
         send(context, args.required("transaction")?)
     });
+}
+
+/// Everybody in whose name the node sends.
+fn accounts(context: &Context) -> Result<Vec<Address>, RpcError> {
+    let mut accounts: Vec<_> = context.node.accounts().addresses().collect();
+    for address in context.node.impersonated()? {
+        if !accounts.contains(&address) {
+            accounts.push(address);
+        }
+    }
+    Ok(accounts)
 }
 
 /// A signed transaction.
@@ -116,10 +125,15 @@ fn sign_typed(context: &Context, address: &Address, data: Value) -> Result<Bytes
     Ok(signature.map_err(RpcError::internal)?.as_bytes().into())
 }
 
+/// Signs a transaction, for this chain alone (EIP-155).
 fn signed(
+    context: &Context,
     signer: &PrivateKeySigner,
-    tx: EthereumTypedTransaction<TxEip4844>,
+    mut tx: EthereumTypedTransaction<TxEip4844>,
 ) -> Result<EthTransaction, RpcError> {
+    if let EthereumTypedTransaction::Legacy(legacy) = &mut tx {
+        legacy.chain_id = Some(context.view().rules().chain_id());
+    }
     let signature = signer.sign_hash_sync(&tx.signature_hash()).map_err(RpcError::internal)?;
     Ok((tx, signature).into())
 }
@@ -132,10 +146,11 @@ fn send(context: &Context, request: TransactionRequest) -> Result<TxHash, RpcErr
         true => None,
         false => Some(key(context, &from)?),
     };
+    let sending = context.sending(&from);
     let unsigned = filled(context, request)?;
     let result = match signer {
         Some(signer) => {
-            let raw = signed(signer, unsigned.tx)?.encoded_2718();
+            let raw = signed(context, signer, unsigned.tx)?.encoded_2718();
             node.submit(&raw, Origin::Local)
         }
         None => {
@@ -147,5 +162,6 @@ fn send(context: &Context, request: TransactionRequest) -> Result<TxHash, RpcErr
             node.pool().add_recovered(tx, Origin::Impersonated).map_err(NodeError::from)
         }
     };
+    drop(sending);
     Ok(settled(context, added(result)?))
 }

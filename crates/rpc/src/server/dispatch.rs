@@ -45,8 +45,9 @@ struct Method {
     meter: MethodMeter,
 }
 
-/// Methods that wait for as long as the caller wants, up to a limit of their own.
-const TIMES_ITSELF: [&str; 1] = ["eth_sendRawTransactionSync"];
+/// Methods that take as long as the caller wants, up to a limit of their own.
+const TIMES_ITSELF: [&str; 4] =
+    ["eth_sendRawTransactionSync", "anvil_mine", "hardhat_mine", "evm_mine"];
 
 /// All methods, and the limits.
 #[derive(Debug)]
@@ -274,6 +275,11 @@ where
                     MethodResponse::error(id, error)
                 }
             };
+            if answer.is_subscription() {
+                // It has been sent by itself, before its first notification.
+                notified = true;
+                continue;
+            }
             if let Err(refused) = answers.append(answer) {
                 return refused;
             }
