@@ -204,6 +204,9 @@ async fn serve(
     node: Arc<Node>,
     figures: Option<Figures>,
 ) -> Result<()> {
+    // Before anybody hears of the node, and ends it at once.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
     let context = Arc::new(Context::new(Arc::clone(&node), args.rpc.requests()));
     let config = args.rpc.server(&home.folder, args.dev.dev)?;
     let metrics = match figures.clone() {
@@ -229,8 +232,6 @@ async fn serve(
     }
     let mut heads = node.new_heads();
     let mut upkeep = tokio::time::interval(Duration::from_secs(5));
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
     loop {
         tokio::select! {
             _ = interrupt.recv() => break,

@@ -61,4 +61,4 @@ pub use record::ChainRecord;
 pub use state::{StoredDb, Unreadable};
 pub use tally::Executions;
 pub use verify::{StateReport, verify_state};
-pub use view::{BlockRoots, BlockState, ChainView};
+pub use view::{BlockRoots, BlockState, ChainView, SideBlock};
