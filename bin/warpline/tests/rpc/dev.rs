@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 struct Chain {
     _dir: tempfile::TempDir,
-    _node: Node,
+    node: Node,
     client: Client,
 }
 
@@ -21,7 +21,7 @@ impl Chain {
     fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let node = Node::start(dir.path(), &["--dev", "--no-mining"]);
-        Self { _dir: dir, client: node.client(), _node: node }
+        Self { _dir: dir, client: node.client(), node }
     }
 
     #[track_caller]
@@ -318,4 +318,36 @@ fn a_block_on_demand_has_to_be_later_than_its_parent() {
     assert_eq!(chain.result("eth_blockNumber", json!([])), "0x1");
     let wrong = json!([parent, attributes(time + 1), ["0x02"]]);
     chain.wrong("testing_buildBlockV1", wrong, "transaction 0");
+}
+
+#[test]
+fn blocks_at_intervals_go_on_when_automine_is_switched_off() {
+    let mut chain = Chain::start();
+    chain.result("evm_setIntervalMining", json!([50]));
+    chain.result("evm_setAutomine", json!([false]));
+    let (before, end) = (chain.number("number"), Instant::now() + Duration::from_secs(20));
+    while chain.number("number") == before {
+        assert!(Instant::now() < end, "no block comes");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_chain_that_goes_back_ends_the_mining_of_many_blocks() {
+    let mut chain = Chain::start();
+    let mut other = chain.node.client();
+    std::thread::scope(|scope| {
+        let mining = scope.spawn(move || other.call("anvil_mine", json!([100_000])));
+        while chain.number("number") < 10 {
+            assert!(!mining.is_finished());
+        }
+        chain.result("anvil_reset", json!([]));
+        let ended = mining.join().unwrap();
+        let words = ended["error"]["message"].as_str().unwrap_or_else(|| panic!("{ended}"));
+        assert!(words.contains("the chain went back"), "{words}");
+        let after = chain.number("number");
+        assert!(after <= 1, "{after}: none but the block that was being made comes after it");
+        std::thread::sleep(Duration::from_millis(50));
+        assert_eq!(chain.number("number"), after);
+    });
 }

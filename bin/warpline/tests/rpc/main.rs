@@ -37,6 +37,7 @@ mod predict;
 mod proxy;
 mod requests;
 mod schema;
+mod senders;
 mod side;
 mod sockets;
 mod warp;

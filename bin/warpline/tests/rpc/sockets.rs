@@ -164,3 +164,37 @@ fn the_ipc_socket_takes_requests_without_anything_in_between() {
     node.terminate();
     assert!(!path.exists());
 }
+
+#[test]
+fn a_subscription_in_a_batch_is_answered_once() {
+    let (_dir, node) = small(&["--ws", "--http.api", "eth"]);
+    let mut socket = open(&node, None).unwrap();
+    let ask = |id: u64, method: &str, params: Value| json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
+    let batch = [ask(7, "eth_subscribe", json!(["newHeads"])), ask(8, "eth_chainId", json!([]))];
+    socket.send(Message::text(json!(batch).to_string())).unwrap();
+    let first = next(&mut socket);
+    assert!(first["id"] == 7 && first["result"].is_string(), "{first}");
+    let rest = next(&mut socket);
+    assert_eq!(rest, json!([{ "jsonrpc": "2.0", "id": 8, "result": "0x539" }]));
+}
+
+#[test]
+fn what_is_being_answered_when_the_node_ends_is_answered() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path(), &["--dev", "--no-mining"]);
+    let mut client = node.client();
+    let account = client.call("eth_accounts", json!([]))["result"][0].clone();
+    let signed = json!([{ "from": account, "to": account, "value": "0x1" }]);
+    let signed = client.call("eth_signTransaction", signed)["result"]["raw"].clone();
+    let params = json!([signed, 1_500]);
+    let waits = json!({ "jsonrpc": "2.0", "id": 1, "method": "eth_sendRawTransactionSync",
+                        "params": params });
+    let mut socket = ipc(&dir.path().join("warpline.ipc"));
+    socket.write_all(waits.to_string().as_bytes()).unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    node.terminate();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(answer["error"]["code"], 4, "the transaction waits still: {answer}");
+}

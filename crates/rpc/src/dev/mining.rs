@@ -191,19 +191,18 @@ fn mine(
     if let Some(interval) = interval.filter(|_| blocks > 1) {
         node.check_times(blocks, interval)?;
     }
+    let mut last = 0;
     for index in 0..blocks {
         let mut options = MineOptions { timestamp: timestamp.filter(|_| index == 0) };
         if let Some(interval) = interval.filter(|_| index > 0) {
             let head = header_time(context, node.view().head())?;
             options.timestamp = Some(head.saturating_add(interval));
         }
-        let mined = node.mine(&options)?;
-        if node.view().head().number < mined.number {
-            return Err(RpcError::refused(format!(
-                "the chain went back after block {}",
-                mined.number
-            )));
+        let mined = node.mine(&options)?.number;
+        if mined <= last {
+            return Err(RpcError::refused(format!("the chain went back after block {last}")));
         }
+        last = mined;
     }
     Ok(None)
 }

@@ -1,0 +1,83 @@
+//! Accounts in whose name the node sends.
+
+use crate::{client::Client, node::Node};
+use serde_json::{Value, json};
+use std::{collections::BTreeSet, thread};
+
+const GUEST: &str = "0x00000000000000000000000000000000000cdcdc";
+const PAID: &str = "0x00000000000000000000000000000000000a11ce";
+
+/// The first development account.
+const SENDER: &str = "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266";
+
+fn start() -> (tempfile::TempDir, Node) {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path(), &["--dev", "--no-mining"]);
+    (dir, node)
+}
+
+#[track_caller]
+fn result(client: &mut Client, method: &str, params: Value) -> Value {
+    let answer = client.call(method, params);
+    assert!(answer.get("error").is_none(), "{method}: {answer}");
+    answer["result"].clone()
+}
+
+#[test]
+fn whoever_sends_at_once_in_one_name_gets_nonces_of_their_own() {
+    const CALLERS: usize = 8;
+    const EACH: usize = 10;
+    let (_dir, node) = start();
+    let send = |client: &mut Client| {
+        let payment = json!([{ "from": SENDER, "to": PAID, "value": "0x1" }]);
+        result(client, "eth_sendTransaction", payment).as_str().unwrap().to_owned()
+    };
+    let caller = || {
+        let mut client = node.client();
+        (0..EACH).map(|_| send(&mut client)).collect::<Vec<_>>()
+    };
+    let hashes: BTreeSet<String> = thread::scope(|scope| {
+        let callers: Vec<_> = (0..CALLERS).map(|_| scope.spawn(caller)).collect();
+        callers.into_iter().flat_map(|caller| caller.join().unwrap()).collect()
+    });
+    assert_eq!(hashes.len(), CALLERS * EACH);
+    let mut client = node.client();
+    result(&mut client, "evm_mine", json!([]));
+    let count = result(&mut client, "eth_getTransactionCount", json!([SENDER, "latest"]));
+    assert_eq!(count, json!(format!("{:#x}", CALLERS * EACH)));
+}
+
+#[test]
+fn what_is_signed_is_for_this_chain_alone() {
+    let (_dir, node) = start();
+    let payment = json!([{ "from": SENDER, "to": PAID, "gas": "0x5208", "gasPrice": "0x77359400",
+                           "nonce": "0x0", "value": "0x1" }]);
+    let signed = result(&mut node.client(), "eth_signTransaction", payment);
+    assert_eq!(
+        (&signed["tx"]["type"], &signed["tx"]["chainId"]),
+        (&json!("0x0"), &json!("0x7a69"))
+    );
+    // Twice the chain's number and 35 or 36 (EIP-155).
+    let v = signed["tx"]["v"].as_str().unwrap();
+    assert!(["0xf4f5", "0xf4f6"].contains(&v), "{signed}");
+}
+
+#[test]
+fn an_account_that_is_impersonated_is_among_the_accounts() {
+    let (_dir, node) = start();
+    let mut client = node.client();
+    let mut accounts = || -> Vec<String> {
+        let mut client = node.client();
+        serde_json::from_value(result(&mut client, "eth_accounts", json!([]))).unwrap()
+    };
+    let before = accounts();
+    assert_eq!((before.len(), before[0].to_lowercase().as_str()), (10, SENDER));
+    for address in [GUEST, SENDER] {
+        result(&mut client, "anvil_impersonateAccount", json!([address]));
+    }
+    assert_eq!(accounts(), [&before[..], &[GUEST.to_owned()]].concat());
+    for address in [GUEST, SENDER] {
+        result(&mut client, "anvil_stopImpersonatingAccount", json!([address]));
+    }
+    assert_eq!(accounts(), before);
+}
