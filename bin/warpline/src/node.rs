@@ -13,6 +13,7 @@ use crate::{
     datadir::{self, DatadirArgs},
     limits::{THREADS, up_to},
     network::ChainArg,
+    root_stream::RootStreamArgs,
 };
 use clap::Args;
 use dev::DevArgs;
@@ -66,6 +67,9 @@ pub(crate) struct NodeArgs {
     /// Threads of the parallel execution; 0 to execute in order [default: all cores].
     #[arg(long, value_name = "N", value_parser = up_to::<THREADS, usize>)]
     threads: Option<usize>,
+
+    #[command(flatten)]
+    root_stream: RootStreamArgs,
 
     #[command(flatten)]
     rpc: RpcArgs,
@@ -169,8 +173,9 @@ impl NodeArgs {
         };
         let storage = StorageOptions { durability, ..StorageOptions::default() };
         let trie = TrieConfig { threads: self.threads().max(1), ..TrieConfig::default() };
+        let (preimages, streaming) = (self.dev.dev, self.root_stream.streaming());
         let options =
-            ChainOptions { storage, trie, preimages: self.dev.dev, ..ChainOptions::default() };
+            ChainOptions { storage, trie, preimages, streaming, ..ChainOptions::default() };
         let network = self.chain.as_ref().map(ChainArg::network).transpose()?;
         if let Some(chain) = datadir::open(&home.database, network.as_ref(), options.clone())? {
             return Ok(chain);

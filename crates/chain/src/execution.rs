@@ -34,7 +34,7 @@ use revm::{
 use std::iter;
 use warpline_chainspec::ChainSpec;
 use warpline_executor::{
-    BlockInput, EarlyOutcome, EthReceiptBuilder, EthTransaction, ExecuteError, Expectations,
+    BlockInput, CommitStream, EarlyOutcome, EthReceiptBuilder, EthTransaction, ExecuteError, Expectations,
     Guidance, UnreachedEvmFactory,
 };
 use warpline_keccak::keccak256_each;
@@ -77,6 +77,8 @@ pub(crate) struct Ready<'a> {
     supplied: Option<&'a BlockAccessList>,
     /// What the transactions are expected to touch.
     expected: Option<&'a Expectations>,
+    /// Who is told of changes while the block executes.
+    stream: Option<&'a CommitStream>,
     /// The list is wanted even where no header commits to one.
     listed: bool,
 }
@@ -93,7 +95,7 @@ impl<'a> Ready<'a> {
         block: &'a Block<EthTransaction>,
         txs: &'a [Tx],
     ) -> Self {
-        Self { rules, block, txs, supplied: None, expected: None, listed: false }
+        Self { rules, block, txs, supplied: None, expected: None, stream: None, listed: false }
     }
 
     /// The same block with the block access list that it came with, if it did.
@@ -106,12 +108,18 @@ impl<'a> Ready<'a> {
         Self { expected, ..self }
     }
 
+    /// The same block, with somebody who is told of changes while it executes.
+    pub(crate) const fn streaming(self, stream: Option<&'a CommitStream>) -> Self {
+        Self { stream, ..self }
+    }
+
     fn guidance(&self) -> Guidance<'a> {
         let demanded = self.rules.access_lists(self.block.header.timestamp);
         Guidance {
             expected: self.expected,
             access_list: self.supplied,
             list_accesses: self.listed || demanded,
+            stream: self.stream,
             ..Guidance::default()
         }
     }

@@ -5,7 +5,7 @@ use crate::{
     Engine, Executed, ImportError, InvalidBlock, body::Tx, execution::Ready, rules::BlockRules,
 };
 use alloy_consensus::{Block, EthereumReceipt, Transaction, transaction::Recovered};
-use warpline_executor::{EthTransaction, Expectations};
+use warpline_executor::{CommitStream, EthTransaction, Expectations};
 use warpline_types::ExpectedAccesses;
 
 /// A transaction that a block may have, with what is known of it before it is executed there.
@@ -42,6 +42,8 @@ pub(super) struct Attempt<'a, 's> {
     expected: Option<Expectations>,
     /// What they came to before, for the first time that the block is executed.
     early: Vec<Option<EarlyExecution>>,
+    /// Who is told of changes.
+    stream: Option<&'a CommitStream>,
     pub(super) dropped: Vec<Dropped>,
 }
 
@@ -66,7 +68,14 @@ impl<'a, 's> Attempt<'a, 's> {
         }
         let expected = guessed.then(|| expectations(accesses, &txs));
         let dropped = Vec::new();
-        Self { rules, before, block, txs, positions, expected, early: outcomes, dropped }
+        let (early, stream) = (outcomes, None);
+        Self { rules, before, block, txs, positions, expected, early, stream, dropped }
+    }
+
+    /// The same with somebody who is told of changes while they are made, by executions that come
+    /// to nothing too.
+    pub(super) fn streaming(self, stream: Option<&'a CommitStream>) -> Self {
+        Self { stream, ..self }
     }
 
     /// Executes what can be executed. An invalid transaction shows when it is its turn, so what
@@ -95,7 +104,9 @@ impl<'a, 's> Attempt<'a, 's> {
     }
 
     fn ready(&self) -> Ready<'_> {
-        Ready::new(self.rules, &self.block, &self.txs).expecting(self.expected.as_ref())
+        Ready::new(self.rules, &self.block, &self.txs)
+            .expecting(self.expected.as_ref())
+            .streaming(self.stream)
     }
 
     /// Leaves out what is invalid, given what is wrong with each.

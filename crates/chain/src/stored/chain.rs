@@ -10,6 +10,7 @@ use super::{
     record::ChainRecord,
     source::{self, SnapshotSource},
     state::{CodeCache, StoredState, Tries},
+    stream::{RootStreaming, streamed},
     view::Published,
 };
 use crate::{
@@ -57,6 +58,7 @@ pub struct StoredChain {
     pub(super) head: Arc<Node>,
     fork: Option<Fork>,
     pub(super) preimages: bool,
+    pub(super) streaming: RootStreaming,
     pub(super) published: Arc<RwLock<Published>>,
 }
 
@@ -117,6 +119,7 @@ impl StoredChain {
             head,
             fork: None,
             preimages: options.preimages,
+            streaming: options.streaming,
             published: Arc::default(),
         })
     }
@@ -300,7 +303,12 @@ impl StoredChain {
         };
         let rules = self.rules.for_child(arrival.parent.total_difficulty);
         let ready = arrival.ready(rules);
-        let verified = ready.run(engine, &before)?;
+        self.trie.at(self.head.header.state_root)?;
+        let stream = self.streaming.alone(engine, arrival.block.header.gas_used);
+        let source = SnapshotSource(&snapshot);
+        let verified = streamed(&mut self.trie, source, stream, |stream| {
+            ready.streaming(stream).run(engine, &before)
+        })?;
         ready.check_access_list(&verified)?;
         let node = Node::new(arrival.hash, arrival.total_difficulty(), &arrival.block);
         let senders = senders(&arrival.txs);
