@@ -34,8 +34,8 @@ use revm::{
 use std::iter;
 use warpline_chainspec::ChainSpec;
 use warpline_executor::{
-    BlockInput, CommitStream, EarlyOutcome, EthReceiptBuilder, EthTransaction, ExecuteError, Expectations,
-    Guidance, UnreachedEvmFactory,
+    BlockInput, CommitStream, EarlyOutcome, EthReceiptBuilder, EthTransaction, ExecuteError,
+    Expectations, Guidance, UnreachedEvmFactory,
 };
 use warpline_keccak::keccak256_each;
 use warpline_merger::first_list_difference;

@@ -6,8 +6,8 @@ use alloy_primitives::{B256, keccak256};
 use std::{collections::BTreeMap, path::Path};
 use tempfile::TempDir;
 use warpline_chain::{
-    BlockTree, ChainOptions, Engine, HashedGenesis, ImportError, InvalidBlock, MemoryState, RootStreaming, Rules,
-    StoredChain, verify_state,
+    BlockTree, ChainOptions, Engine, HashedGenesis, ImportError, InvalidBlock, MemoryState,
+    RootStreaming, Rules, StoredChain, verify_state,
 };
 use warpline_executor::EthTransaction;
 use warpline_storage::{CacheSizes, Durability, HashedState, StorageOptions};

@@ -54,12 +54,12 @@ impl Told {
             });
             fields && slots
         });
-        let changes = |address: &Address| {
-            diff.accounts.iter().find(|account| account.address == *address)
-        };
-        let true_to_it = self.accounts.iter().all(|(address, state)| {
-            changes(address).is_none_or(|account| account.after == *state)
-        });
+        let changes =
+            |address: &Address| diff.accounts.iter().find(|account| account.address == *address);
+        let true_to_it = self
+            .accounts
+            .iter()
+            .all(|(address, state)| changes(address).is_none_or(|account| account.after == *state));
         complete && true_to_it && !self.accounts.contains_key(&beneficiary)
     }
 }
@@ -84,12 +84,9 @@ fn the_latest_values_told_are_those_that_the_block_leaves() {
         for (at, case) in [conflicts(), independent()].into_iter().chain(generated).enumerate() {
             let expected = case.sequential(&case.block.parent).map_err(|e| e.to_string());
             let beneficiary = case.input().env.block_env.beneficiary();
-            for (done, told) in [
-                told(&case, &alone),
-                told(&case, &two),
-                told(&case, &three),
-                told(&case, &any),
-            ] {
+            for (done, told) in
+                [told(&case, &alone), told(&case, &two), told(&case, &three), told(&case, &any)]
+            {
                 assert!(done == expected, "case {at}, {}", case.name);
                 if let Ok(done) = &done {
                     assert!(told.leads_to(done, beneficiary), "case {at}, {}", case.name);

@@ -139,7 +139,8 @@ impl StateTrie {
     /// Works on changes that the next staged ones probably contain: fetches what they concern,
     /// applies them and hashes the small subtries. It saves time where they do, and decides
     /// nothing: what the next call that applies staged changes finds beside these is as it was
-    /// before. Where other changes are staged or applied already, nothing happens.
+    /// before. Where other changes are staged or applied already, or memory is at its limit,
+    /// nothing happens.
     ///
     /// The first value of a key is worked on, further ones are left to the end, and so is what
     /// takes storage away.
@@ -152,7 +153,7 @@ impl StateTrie {
         changes: Vec<AccountChange>,
     ) -> Result<(), TrieError> {
         let others = self.top.dirty && self.foreseen.is_empty();
-        if others || !self.staged.is_empty() {
+        if others || !self.staged.is_empty() || self.resident > self.config.memory_limit {
             return Ok(());
         }
         let changes = normalize(changes);

@@ -315,9 +315,10 @@ fn make(mut chain: StoredChain, prepared: &Prepared, engine: &Engine) -> eyre::R
     let wall = start.elapsed();
     chain.flush()?;
     stages.write = ms(chain.storage().time_writing() - written);
-    let same = prepared.blocks.last().is_none_or(|last| {
-        last.block.header.hash_slow() == chain.head().hash
-    });
+    let same = prepared
+        .blocks
+        .last()
+        .is_none_or(|last| last.block.header.hash_slow() == chain.head().hash);
     eyre::ensure!(same, "the blocks made are others");
     chain.shutdown()?;
     Ok(Timed { wall, stages })
@@ -349,12 +350,7 @@ pub(super) fn median(values: impl Iterator<Item = f64>) -> f64 {
     low.zip(high).map_or(0.0, |(low, high)| f64::midpoint(*low, *high))
 }
 
-fn summarize(
-    job: &Job,
-    chain: &Prepared,
-    variants: &[Variant],
-    timed: &[Vec<Timed>],
-) -> Vec<Row> {
+fn summarize(job: &Job, chain: &Prepared, variants: &[Variant], timed: &[Vec<Timed>]) -> Vec<Row> {
     let transactions = chain.blocks.iter().map(|b| b.block.body.transactions.len()).sum();
     let gas_used = chain.blocks.iter().map(|b| b.block.header.gas_used).sum();
     let wall = |timed: &[Timed]| median(timed.iter().map(|timed| ms(timed.wall)));

@@ -108,7 +108,8 @@ impl Scheduler {
     pub(crate) fn may_have_more(&self) -> bool {
         let front = self.front.0.load(Ordering::SeqCst);
         let ready = |status: &AtomicU8| status.load(Ordering::Relaxed) == READY;
-        !self.needs.is_empty() && self.status.get(front..).is_some_and(|rest| rest.iter().any(ready))
+        !self.needs.is_empty()
+            && self.status.get(front..).is_some_and(|rest| rest.iter().any(ready))
     }
 
     /// Waits until something is handed out again, or the block is over.

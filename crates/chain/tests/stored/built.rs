@@ -13,18 +13,18 @@ use warpline_executor::{EthTransaction, ParallelConfig};
 use warpline_trie::TrieConfig;
 use warpline_types::{AccountState, ExpectedAccesses, ExpectedSlot};
 
-type Block = alloy_consensus::Block<EthTransaction>;
+pub(crate) type Block = alloy_consensus::Block<EthTransaction>;
 
-const CHAIN_ID: u64 = 1337;
-const GAS_LIMIT: u64 = 30_000_000;
-const USERS: u64 = 300;
-const ETHER: u64 = 1_000_000_000_000_000_000;
+pub(crate) const CHAIN_ID: u64 = 1337;
+pub(crate) const GAS_LIMIT: u64 = 30_000_000;
+pub(crate) const USERS: u64 = 300;
+pub(crate) const ETHER: u64 = 1_000_000_000_000_000_000;
 
-fn user(index: u64) -> Address {
+pub(crate) fn user(index: u64) -> Address {
     Address::from_word(keccak256(index.to_be_bytes()))
 }
 
-fn config() -> ChainConfig {
+pub(crate) fn config() -> ChainConfig {
     ChainConfig {
         chain_id: CHAIN_ID,
         homestead_block: Some(0),
@@ -44,7 +44,7 @@ fn config() -> ChainConfig {
     }
 }
 
-fn options() -> ChainOptions {
+pub(crate) fn options() -> ChainOptions {
     let trie = TrieConfig { page_limit: 4, threads: 2, ..TrieConfig::default() };
     ChainOptions { trie, ..ChainOptions::default() }
 }
@@ -59,7 +59,7 @@ fn create(path: &Path) -> StoredChain {
     StoredChain::create_large(path, options(), rules, header, state).unwrap()
 }
 
-fn engine() -> Engine {
+pub(crate) fn engine() -> Engine {
     let config = ParallelConfig { threads: 2, min_gas: 0, ..ParallelConfig::default() };
     Engine::parallel(config).unwrap()
 }
@@ -92,7 +92,7 @@ fn build(chain: &mut StoredChain, engine: &Engine) -> Block {
     chain.build(engine, attributes, (0..10).map(pay).collect()).unwrap()
 }
 
-fn verify(chain: &StoredChain) {
+pub(crate) fn verify(chain: &StoredChain) {
     chain.flush().unwrap();
     let findings = chain.storage().verify(10, |_| {}).unwrap();
     assert!(findings.is_empty(), "{findings:?}");

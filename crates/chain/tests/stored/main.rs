@@ -4,3 +4,4 @@
 
 mod built;
 mod published;
+mod streamed;

@@ -9,7 +9,8 @@ use warpline_trie::{
 use warpline_types::AccountState;
 
 fn set(account: u16, nonce: u64, code: u8, slots: &[(u16, u64)]) -> AccountChange {
-    let slot = |&(slot, value): &(u16, u64)| SlotChange { slot: key(slot), value: U256::from(value) };
+    let slot =
+        |&(slot, value): &(u16, u64)| SlotChange { slot: key(slot), value: U256::from(value) };
     let code_hash = B256::repeat_byte(code);
     AccountChange {
         address: key(account),
@@ -73,7 +74,7 @@ fn foreseen_in_vain_it_leaves_root_and_accounts_alone() {
     let update = trie.root(&state).unwrap();
     assert_eq!(update.root, root);
     assert_eq!(update.updates.accounts(), []);
-    assert_eq!(update.updates.wiped_storages(), []);
+    assert!(update.updates.wiped_storages().is_empty());
     let before = state.clone();
     state.commit(&[], &update.updates);
     assert!(state == before, "something else was stored");
