@@ -60,12 +60,18 @@ pub(crate) struct ImportArgs {
     #[arg(long, value_name = "N", value_parser = up_to::<THREADS, usize>)]
     threads: Option<usize>,
 
-    /// What is kept of the past: `archive` for everything, `full` for the state, receipts and
-    /// senders of the last 10064 blocks, or a number of blocks. What was pruned before stays
-    /// away.
+    /// What is kept of the past: `archive` for everything, `full` for the state, receipts, senders
+    /// and access lists of the last 10064 blocks, or a number of blocks. What was pruned before
+    /// stays away.
     #[arg(long, visible_alias = "gcmode", value_name = "POLICY", default_value = "archive",
           value_parser = parse_prune)]
     prune: PrunePolicy,
+
+    /// Make the access list of every block (EIP-7928) and keep it: with it the block has no
+    /// conflicts if it comes again. Lists that headers commit to are kept anyway, and lists that
+    /// are there are used anyway.
+    #[arg(long)]
+    access_lists: bool,
 
     /// When commits are on the disk. Both survive a killed process without loss, and leave a
     /// database that opens after a power cut.
@@ -121,8 +127,9 @@ impl ImportArgs {
         };
         let storage = StorageOptions { durability, prune: self.prune, ..Default::default() };
         let trie = TrieConfig { threads: threads.max(1), ..TrieConfig::default() };
-        let streaming = self.root_stream.streaming();
-        let options = ChainOptions { storage, trie, streaming, ..ChainOptions::default() };
+        let (access_lists, streaming) = (self.access_lists, self.root_stream.streaming());
+        let options =
+            ChainOptions { storage, trie, access_lists, streaming, ..ChainOptions::default() };
         match self.cache {
             Some(megabytes) => with_cache(options, megabytes.saturating_mul(1 << 20)),
             None => options,

@@ -68,6 +68,11 @@ pub(crate) struct NodeArgs {
     #[arg(long, value_name = "N", value_parser = up_to::<THREADS, usize>)]
     threads: Option<usize>,
 
+    /// Make the access list of every block (EIP-7928) and keep it: `eth_getBlockAccessList` need
+    /// not execute the block again then. Lists that headers commit to are kept anyway.
+    #[arg(long)]
+    access_lists: bool,
+
     #[command(flatten)]
     root_stream: RootStreamArgs,
 
@@ -173,9 +178,14 @@ impl NodeArgs {
         };
         let storage = StorageOptions { durability, ..StorageOptions::default() };
         let trie = TrieConfig { threads: self.threads().max(1), ..TrieConfig::default() };
-        let (preimages, streaming) = (self.dev.dev, self.root_stream.streaming());
-        let options =
-            ChainOptions { storage, trie, preimages, streaming, ..ChainOptions::default() };
+        let options = ChainOptions {
+            storage,
+            trie,
+            preimages: self.dev.dev,
+            access_lists: self.access_lists,
+            streaming: self.root_stream.streaming(),
+            ..ChainOptions::default()
+        };
         let network = self.chain.as_ref().map(ChainArg::network).transpose()?;
         if let Some(chain) = datadir::open(&home.database, network.as_ref(), options.clone())? {
             return Ok(chain);
@@ -199,6 +209,9 @@ async fn serve(
     node: Arc<Node>,
     figures: Option<Figures>,
 ) -> Result<()> {
+    // Before anybody hears of the node, and ends it at once.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
     let context = Arc::new(Context::new(Arc::clone(&node), args.rpc.requests()));
     let config = args.rpc.server(&home.folder, args.dev.dev)?;
     let metrics = match figures.clone() {
@@ -224,8 +237,6 @@ async fn serve(
     }
     let mut heads = node.new_heads();
     let mut upkeep = tokio::time::interval(Duration::from_secs(5));
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
     loop {
         tokio::select! {
             _ = interrupt.recv() => break,

@@ -34,8 +34,8 @@ use revm::{
 use std::iter;
 use warpline_chainspec::ChainSpec;
 use warpline_executor::{
-    BlockInput, CommitStream, EarlyOutcome, EthReceiptBuilder, EthTransaction, ExecuteError,
-    Expectations, Guidance, UnreachedEvmFactory,
+    BlockInput, CommitStream, EarlyOutcome, EthReceiptBuilder, EthTransaction, ExecStats,
+    ExecuteError, Expectations, Guidance, UnreachedEvmFactory,
 };
 use warpline_keccak::keccak256_each;
 use warpline_merger::first_list_difference;
@@ -75,6 +75,8 @@ pub(crate) struct Ready<'a> {
     pub(crate) txs: &'a [Tx],
     /// The list that the block came with.
     supplied: Option<&'a BlockAccessList>,
+    /// The list that the block had when it was executed before, as far as can be told.
+    remembered: Option<&'a BlockAccessList>,
     /// What the transactions are expected to touch.
     expected: Option<&'a Expectations>,
     /// Who is told of changes while the block executes.
@@ -95,12 +97,24 @@ impl<'a> Ready<'a> {
         block: &'a Block<EthTransaction>,
         txs: &'a [Tx],
     ) -> Self {
-        Self { rules, block, txs, supplied: None, expected: None, stream: None, listed: false }
+        let (supplied, remembered, expected) = (None, None, None);
+        Self { rules, block, txs, supplied, remembered, expected, stream: None, listed: false }
     }
 
     /// The same block with the block access list that it came with, if it did.
     pub(crate) const fn with_list(self, supplied: Option<&'a BlockAccessList>) -> Self {
         Self { supplied, ..self }
+    }
+
+    /// The same block with the list that it had before, if that is known: one that is wrong costs
+    /// time.
+    pub(crate) const fn remembering(self, remembered: Option<&'a BlockAccessList>) -> Self {
+        Self { remembered, ..self }
+    }
+
+    /// The same block, whose list is wanted, or only if its header commits to one.
+    pub(crate) const fn listing(self, listed: bool) -> Self {
+        Self { listed, ..self }
     }
 
     /// The same block, whose transactions are expected to touch something.
@@ -117,7 +131,7 @@ impl<'a> Ready<'a> {
         let demanded = self.rules.access_lists(self.block.header.timestamp);
         Guidance {
             expected: self.expected,
-            access_list: self.supplied,
+            access_list: self.supplied.or(self.remembered),
             list_accesses: self.listed || demanded,
             stream: self.stream,
             ..Guidance::default()
@@ -180,7 +194,7 @@ impl<'a> Ready<'a> {
         &self,
         parent: &P,
     ) -> Result<BlockAccessList, ImportError> {
-        let listed = Ready { listed: true, ..*self };
+        let listed = self.listing(true);
         let executed = match self.drains_the_dao() {
             true => listed.execute(&Engine::Sequential, &drain_dao(parent)?),
             false => listed.execute(&Engine::Sequential, parent),
@@ -304,7 +318,7 @@ impl<'a> Ready<'a> {
         parent: &P,
     ) -> Result<Verified, ImportError> {
         let (header, chain) = (&self.block.header, self.rules.chain);
-        let Executed { result, diff, access_list, .. } = executed;
+        let Executed { result, diff, access_list, stats } = executed;
         body::check_transactions(self.rules, self.block)?;
         InvalidBlock::compare(Reason::GasUsed, &header.gas_used, &result.gas_used)?;
         body::check_deposits(self.rules, header.timestamp, &result.receipts)?;
@@ -320,7 +334,7 @@ impl<'a> Ready<'a> {
             let requests = Some(result.requests.requests_hash());
             InvalidBlock::compare(Reason::RequestsHash, &header.requests_hash, &requests)?;
         }
-        Ok(Verified { receipts: result.receipts, roots, diff, access_list })
+        Ok(Verified { receipts: result.receipts, roots, diff, access_list, stats })
     }
 
     /// The roots of the state after every transaction, which receipts held before Byzantium. It
@@ -359,6 +373,8 @@ pub(crate) struct Verified {
     pub(crate) diff: StateDiff,
     /// What it accessed, where the rules or somebody else wanted to know.
     pub(crate) access_list: Option<BlockAccessList>,
+    /// How the execution went.
+    pub(crate) stats: ExecStats,
 }
 
 /// The state after the DAO's funds have moved.

@@ -35,9 +35,9 @@ pub use state::{BlockHashes, MemoryAccount, MemoryState, Parent, Storage};
 pub use stored::{
     AccountEdit, AccountsError, BlockAttributes, BlockRoots, BlockState, Candidate, ChainOptions,
     ChainRecord, ChainView, Changes, Dropped, DumpedAccount, EarlyExecution, EarlyExecutor,
-    GenesisBlock, HashedGenesis, Imported, Incoming, NextBlock, Progress, Proposal, ProposedBlock,
-    RootStreaming, Stages, StateReport, Stopped, StoredChain, StoredDb, Unreadable, genesis_header,
-    verify_state,
+    Executions, GenesisBlock, HashedGenesis, Imported, Incoming, NextBlock, Progress, Proposal,
+    ProposedBlock, RootStreaming, SideBlock, Stages, StateReport, Stopped, StoredChain, StoredDb,
+    Unreadable, genesis_header, verify_state,
 };
 pub use transaction::{StatelessTransaction, check_transaction};
 pub use tree::{BlockTree, Head};

@@ -2,7 +2,7 @@
 
 use crate::{
     Node, NodeError,
-    clock::Clock,
+    clock::{Clock, within},
     producer::{Moved, Producer},
 };
 use alloy_consensus::transaction::Recovered;
@@ -13,6 +13,9 @@ use warpline_storage::BlockRef;
 use warpline_txpool::PoolTransaction;
 
 pub use warpline_chain::AccountEdit as DevAccountEdit;
+
+/// The least and the most gas that the limit of a header may be, to any client.
+const GAS_LIMITS: (u64, u64) = (5_000, i64::MAX as u64);
 
 /// What callers have decided.
 #[derive(Debug, Clone, Default)]
@@ -187,23 +190,23 @@ impl Node {
     /// Moves the clock on by a number of seconds; returns how far it is ahead of the time of day.
     ///
     /// # Errors
-    /// The node is shutting down.
+    /// It would come too far.
     pub fn increase_time(&self, seconds: u64) -> Result<i64, NodeError> {
-        self.with(|producer| Ok(producer.clock.increase(seconds)))
+        self.with(|producer| producer.clock.increase(seconds))
     }
 
     /// Sets the clock, in seconds since 1970; returns how far it is ahead of the time of day.
     ///
     /// # Errors
-    /// The node is shutting down.
+    /// It is too far in the future.
     pub fn set_time(&self, time: u64) -> Result<i64, NodeError> {
-        self.with(|producer| Ok(producer.clock.set(time)))
+        self.with(|producer| producer.clock.choose(time))
     }
 
     /// Chooses the time of the next block, in seconds since 1970.
     ///
     /// # Errors
-    /// It is not after the head's.
+    /// It is not after the head's, or too far in the future.
     pub fn set_next_timestamp(&self, time: u64) -> Result<(), NodeError> {
         self.with(|producer| {
             let last = producer.chain.head_header().timestamp;
@@ -211,15 +214,25 @@ impl Node {
         })
     }
 
+    /// Whether so many blocks can follow each other by `interval` seconds, the first at the time
+    /// that it would have now.
+    ///
+    /// # Errors
+    /// The last would come too far in the future.
+    pub fn check_times(&self, blocks: u64, interval: u64) -> Result<(), NodeError> {
+        self.read(|producer| {
+            let first = producer.clock.peek(producer.chain.head_header().timestamp);
+            let last = interval.saturating_mul(blocks.saturating_sub(1)).saturating_add(first);
+            within(last).map(drop)
+        })
+    }
+
     /// Chooses how many seconds lie between two blocks.
     ///
     /// # Errors
-    /// The node is shutting down.
+    /// It is too long.
     pub fn set_timestamp_interval(&self, seconds: u64) -> Result<(), NodeError> {
-        self.with(|producer| {
-            producer.clock.set_interval(Some(seconds));
-            Ok(())
-        })
+        self.with(|producer| producer.clock.set_interval(seconds))
     }
 
     /// Lets blocks follow the clock again. False if they did.
@@ -244,8 +257,12 @@ impl Node {
     /// Chooses the gas limit of blocks from the next one on.
     ///
     /// # Errors
-    /// The node is shutting down.
+    /// No header may have it.
     pub fn set_gas_limit(&self, limit: u64) -> Result<(), NodeError> {
+        let (least, most) = GAS_LIMITS;
+        if !(least..=most).contains(&limit) {
+            return Err(NodeError::GasLimit { wanted: limit, least, most });
+        }
         self.with(|producer| {
             producer.dev.gas_limit = Some(limit);
             producer.state_changed()

@@ -47,6 +47,24 @@ pub enum NodeError {
         /// The head's time.
         last: u64,
     },
+    /// No time that a chain can have, or too late a one.
+    #[error("timestamp {wanted} is too far in the future: at most {most} (2^53-1) is taken")]
+    TimeTooFar {
+        /// What was asked for, in seconds since 1970 or in seconds.
+        wanted: u64,
+        /// The most that can be asked for.
+        most: u64,
+    },
+    /// No header may have such a gas limit.
+    #[error("block gas limit {wanted} is out of range: {least} to {most} (2^63-1)")]
+    GasLimit {
+        /// What was asked for.
+        wanted: u64,
+        /// The least that a header may have.
+        least: u64,
+        /// The most that a header may have.
+        most: u64,
+    },
     /// Proposals are made on the head only.
     #[error("the parent {0} is not the head")]
     NotTheHead(B256),

@@ -77,7 +77,11 @@ impl Signal {
                 }
                 Mining::Instant | Mining::Manual => self.changed.wait(&mut state),
                 Mining::Interval(interval) => {
-                    let next = *last + interval;
+                    let Some(next) = last.checked_add(interval) else {
+                        // Nobody lives to see that block.
+                        self.changed.wait(&mut state);
+                        continue;
+                    };
                     if Instant::now() >= next {
                         // No block is made up for where one took longer than the interval.
                         *last = next.max(Instant::now() - interval);

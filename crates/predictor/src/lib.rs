@@ -22,6 +22,7 @@ mod archive;
 mod expr;
 mod frame;
 mod hint;
+mod memo;
 mod memory;
 mod outlook;
 mod predictor;

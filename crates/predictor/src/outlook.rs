@@ -2,6 +2,7 @@
 //! of a block moves on, the place that the next one touches follows from what the one before is
 //! expected to write.
 
+use crate::memo::Memo;
 use alloy_primitives::{
     Address, B256, U256,
     map::{HashMap, HashSet},
@@ -20,12 +21,19 @@ pub struct Outlook<S> {
     expected: HashMap<Location, U256>,
     /// What the last prediction adds, once it is accepted.
     pending: Vec<(Location, U256)>,
+    pub(crate) memo: Memo,
 }
 
 impl<S: Database> Outlook<S> {
     /// Nothing is expected to have happened yet.
     pub fn new(state: S) -> Self {
-        Self { state, asked: HashSet::default(), expected: HashMap::default(), pending: Vec::new() }
+        Self {
+            state,
+            asked: HashSet::default(),
+            expected: HashMap::default(),
+            pending: Vec::new(),
+            memo: Memo::default(),
+        }
     }
 
     /// The transaction that was predicted last comes before those that are predicted next.
@@ -35,6 +43,7 @@ impl<S: Database> Outlook<S> {
 
     pub(crate) fn begin(&mut self) {
         self.pending.clear();
+        self.memo.begin();
     }
 
     pub(crate) fn account(&mut self, address: Address) -> Option<AccountInfo> {

@@ -2,11 +2,12 @@
 
 use crate::{
     expr::{Expr, ExprId, Input, Piece, apply},
+    memo::Values,
     template::Template,
     trace::{Content, TemplateKey},
     walk::{Ending, Walk},
 };
-use alloy_primitives::{Address, U256, keccak256, map::HashMap};
+use alloy_primitives::{Address, U256};
 use revm::Database;
 use smallvec::SmallVec;
 
@@ -46,7 +47,7 @@ pub(crate) struct Frame<'p> {
     pub(crate) caller: Option<Address>,
     pub(crate) value: Option<U256>,
     pub(crate) input: Bytes<'p>,
-    pub(crate) known: HashMap<ExprId, Option<U256>>,
+    pub(crate) values: Values,
     pub(crate) loads: Vec<Loaded>,
     pub(crate) calls: Vec<Ending<'p>>,
 }
@@ -61,15 +62,16 @@ impl<'p, S: Database> Walk<'p, S> {
             Expr::Input(input) => return self.input(at, *input, nesting),
             _ => {}
         }
-        if let Some(known) = self.frames[at].known.get(&id) {
-            return *known;
+        let values = self.frames[at].values;
+        if let Some(known) = self.state.memo.get(values, id) {
+            return known;
         }
         if nesting > NESTING || self.budget == 0 {
             return None;
         }
         self.budget -= 1;
         let value = self.compute(at, expr, nesting + 1);
-        self.frames[at].known.insert(id, value);
+        self.state.memo.set(values, id, value);
         value
     }
 
@@ -101,7 +103,10 @@ impl<'p, S: Database> Walk<'p, S> {
                 let c = self.value(at, *c, nesting)?;
                 apply(*code, a, b, c)
             }
-            Expr::Keccak(pieces) => Some(keccak256(self.join(at, pieces, nesting)?).into()),
+            Expr::Keccak(pieces) => {
+                let bytes = self.join(at, pieces, nesting)?;
+                Some(self.state.memo.keccak(&bytes))
+            }
             Expr::Join(pieces) => Some(U256::from_be_slice(&self.join(at, pieces, nesting)?)),
         }
     }

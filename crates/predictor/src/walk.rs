@@ -157,6 +157,7 @@ impl<'p, S: Database> Walk<'p, S> {
             return self.without_template(call, account);
         };
         let at = self.frames.len();
+        let values = self.state.memo.enter(template.exprs.len());
         self.frames.push(Frame {
             template,
             key,
@@ -164,7 +165,7 @@ impl<'p, S: Database> Walk<'p, S> {
             caller: call.caller,
             value: call.value,
             input: call.input,
-            known: HashMap::default(),
+            values,
             loads: Vec::new(),
             calls: Vec::new(),
         });

@@ -7,6 +7,7 @@ use crate::{
     run::{Times, from_parallel, median_ms, repetitions},
 };
 use alloy_consensus::EthereumReceipt;
+use alloy_eips::eip7928::compute_block_access_list_hash_with_buf;
 use serde::Serialize;
 use warpline_executor::{
     BlockOutput, Ethereum, ExecuteError, Guidance, ParallelExecutor, execute_sequential_listed,
@@ -21,6 +22,8 @@ pub struct AccessListReport {
     pub accounts: usize,
     /// Slots in it.
     pub slots: usize,
+    /// Bytes of its RLP.
+    pub bytes: usize,
     /// Whether the list is the one that revm's own builder makes.
     pub equal_to_revm: bool,
     /// Median time of an execution without list, in turns with the following two.
@@ -62,9 +65,12 @@ impl Runner {
         let slots = |account: &alloy_eips::eip7928::AccountChanges| {
             account.storage_changes.len() + account.storage_reads.len()
         };
+        let mut encoded = Vec::new();
+        let _hash = compute_block_access_list_hash_with_buf(&list, &mut encoded);
         let mut report = AccessListReport {
             accounts: list.len(),
             slots: list.iter().map(slots).sum(),
+            bytes: encoded.len(),
             equal_to_revm: difference.is_none(),
             executions: stats.executions,
             re_executions: stats.re_executions,

@@ -102,13 +102,24 @@ impl Context {
             BlockId::Tag(Tag::Safe) => at(self.marked(view.safe())?.number),
             BlockId::Tag(Tag::Finalized) => at(self.marked(view.finalized())?.number),
             BlockId::Number(number) => at(number),
-            BlockId::Hash(hash) => {
-                let unknown = || RpcError::refused("header for hash not found");
-                let number = view.blocks()?.reader()?.block_number(&hash)?.ok_or_else(unknown)?;
-                let state = at(number)?;
+            BlockId::Hash(hash) | BlockId::Canonical(hash) => {
+                let number = view.blocks()?.reader()?.block_number(&hash)?;
+                let state = number.map(at).transpose()?;
                 // The chain may have moved in between.
-                Some(state).filter(|state| state.block().hash == hash).ok_or_else(unknown)
+                let state = state.filter(|state| state.block().hash == hash);
+                state.ok_or_else(|| self.no_state(block.unwrap_or_default(), hash))
             }
+        }
+    }
+
+    /// Why there is no state after a block that is not in the chain.
+    fn no_state(&self, id: BlockId, hash: B256) -> RpcError {
+        if !self.view().is_beside(&hash) {
+            return RpcError::refused("header for hash not found");
+        }
+        match id {
+            BlockId::Canonical(_) => not_canonical(),
+            _ => not_kept("the state is", hash),
         }
     }
 
@@ -118,16 +129,19 @@ impl Context {
     }
 
     /// The number of a block in a snapshot of the chain; none where there is no such block. The
-    /// pending one is not in the chain: whoever knows of it has looked for it before.
+    /// pending one is not in the chain: whoever knows of it has looked for it before. One beside
+    /// the chain is an error where it has to be canonical, and none otherwise.
     pub(crate) fn number_of(
         &self,
         blocks: &Snapshot,
         reader: &StateReader<'_>,
         block: BlockId,
-    ) -> Result<Option<u64>, StorageError> {
+    ) -> Result<Option<u64>, RpcError> {
         let head = blocks.block().number;
         let kept = |marked: Option<BlockRef>| match marked {
-            Some(block) if reader.block_hash(block.number)? == Some(block.hash) => Ok(block.number),
+            Some(block) if reader.block_hash(block.number)? == Some(block.hash) => {
+                Ok::<_, RpcError>(block.number)
+            }
             _ => Ok(head),
         };
         match block {
@@ -136,7 +150,11 @@ impl Context {
             BlockId::Tag(Tag::Safe) => kept(self.view().safe()).map(Some),
             BlockId::Tag(Tag::Finalized) => kept(self.view().finalized()).map(Some),
             BlockId::Number(number) => Ok((number <= head).then_some(number)),
-            BlockId::Hash(hash) => reader.block_number(&hash),
+            BlockId::Hash(hash) => Ok(reader.block_number(&hash)?),
+            BlockId::Canonical(hash) => match reader.block_number(&hash)? {
+                None if self.view().is_beside(&hash) => Err(not_canonical()),
+                number => Ok(number),
+            },
         }
     }
 
@@ -165,6 +183,16 @@ impl Context {
 
 /// How often a pending block is asked for while the chain goes on under it.
 const PENDING_TRIES: usize = 8;
+
+/// A block beside the chain was asked for by somebody who wants none (EIP-1898).
+fn not_canonical() -> RpcError {
+    RpcError::refused("hash is not currently canonical")
+}
+
+/// Something of a block beside the chain that this node does not have.
+pub(crate) fn not_kept(what: &str, hash: B256) -> RpcError {
+    RpcError::refused(format!("{what} not kept of block {hash}, which is not in the chain"))
+}
 
 /// A block that is not there, as far as its state is concerned.
 fn unknown_header(error: StorageError) -> RpcError {

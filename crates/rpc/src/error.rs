@@ -1,5 +1,12 @@
 //! Every error that a caller can see, with its code and its words, which are geth's where wallets
 //! and libraries match on them.
+//!
+//! Libraries try again on -32603 and -32005 (viem three times, with pauses). So -32005 is for what
+//! there is too much of at this moment: subscriptions, filters, transactions that wait, and
+//! connections, over HTTP with status 503. A request that is itself too large has a code that
+//! nobody repeats: -32602 for logs of too many blocks and for too many logs, as in reth, -32600
+//! for batches and bodies, -32003 for the answers to a batch, -38026 for simulated blocks and
+//! slots, as in geth.
 
 use core::fmt::Display;
 use jsonrpsee::types::ErrorObjectOwned;
@@ -32,6 +39,8 @@ pub(crate) const NO_NOTIFICATIONS: &str = "notifications not supported";
 pub(crate) const INVALID_PARAMS: i32 = -32602;
 /// Something here failed that may work another time.
 pub(crate) const INTERNAL: i32 = -32603;
+/// There is too much of something at this moment (EIP-1474).
+pub(crate) const LIMIT_EXCEEDED: i32 = -32005;
 /// It took too long; the code is geth's.
 pub(crate) const TIMEOUT: i32 = -32002;
 /// The answers to a batch are too long; the code is geth's.
@@ -62,6 +71,11 @@ impl RpcError {
         Self::new(SERVER, message)
     }
 
+    /// There is too much of something at this moment: another time it may work.
+    pub fn limit_exceeded(message: impl Display) -> Self {
+        Self::new(LIMIT_EXCEEDED, message)
+    }
+
     /// Something here failed.
     pub fn internal(message: impl Display) -> Self {
         Self::new(INTERNAL, message)
@@ -81,6 +95,7 @@ impl From<ImportError> for RpcError {
     fn from(error: ImportError) -> Self {
         match error {
             ImportError::Storage(error) => error.into(),
+            ImportError::Invalid(error) => Self::refused(error),
             error => Self::internal(error),
         }
     }

@@ -12,14 +12,15 @@ const DEV_CLIENT_VERSION: &str =
     concat!("anvil-compatible/warpline/v", env!("CARGO_PKG_VERSION"), "/rust");
 
 pub(crate) fn register(registry: &mut Registry) {
-    registry.quick("net_version", |context, _| Ok(context.view().rules().chain_id().to_string()));
+    registry
+        .quick("net_version", 0, |context, _| Ok(context.view().rules().chain_id().to_string()));
     // It takes requests, and talks to no other node.
-    registry.quick("net_listening", |_, _| Ok(true));
-    registry.quick("net_peerCount", |_, _| Ok(Quantity(0)));
-    registry.quick("web3_clientVersion", |context, _| {
+    registry.quick("net_listening", 0, |_, _| Ok(true));
+    registry.quick("net_peerCount", 0, |_, _| Ok(Quantity(0)));
+    registry.quick("web3_clientVersion", 0, |context, _| {
         Ok(if context.node.is_dev() { DEV_CLIENT_VERSION } else { CLIENT_VERSION })
     });
-    registry.quick("web3_sha3", |_, args| {
+    registry.quick("web3_sha3", 1, |_, args| {
         let bytes: Bytes = args.required("data")?;
         Ok(keccak256(bytes))
     });

@@ -23,7 +23,7 @@ pub(crate) const BRIEFLY: Duration = Duration::from_millis(1);
 /// How long a thread may answer one connection before it looks at the others.
 const FAIR: Duration = Duration::from_micros(100);
 
-/// Methods by name.
+/// Methods by name. `params` is how many parameters a method has at most.
 #[derive(Debug)]
 pub(crate) struct Registry {
     module: RpcModule<Arc<Context>>,
@@ -44,10 +44,11 @@ impl Registry {
     pub(crate) fn quick<R: Serialize>(
         &mut self,
         name: &'static str,
+        params: usize,
         answer: impl Fn(&Context, &mut Args<'_>) -> Result<R, RpcError> + Clone + Send + Sync + 'static,
     ) {
-        let registered = self.module.register_method(name, move |params, context, _| {
-            answered(&answer, context, params.as_str())
+        let registered = self.module.register_method(name, move |given, context, _| {
+            answered(&answer, context, given.as_str(), params)
         });
         let registered = registered.map(drop);
         self.note(registered);
@@ -57,15 +58,16 @@ impl Registry {
     pub(crate) fn quick_but_pending<R: Serialize>(
         &mut self,
         name: &'static str,
+        params: usize,
         answer: impl Fn(&Context, &mut Args<'_>) -> Result<R, RpcError> + Clone + Send + Sync + 'static,
     ) {
         let turns = Arc::clone(&self.slow);
-        let registered = self.module.register_async_method(name, move |params, context, _| {
-            if !may_be_pending(params.as_str()) {
-                return Either::Left(ready(answered(&answer, &context, params.as_str())));
+        let registered = self.module.register_async_method(name, move |given, context, _| {
+            if !may_be_pending(given.as_str()) {
+                return Either::Left(ready(answered(&answer, &context, given.as_str(), params)));
             }
             let (answer, turns) = (answer.clone(), Arc::clone(&turns));
-            let run = move || answered(&answer, &context, params.as_str());
+            let run = move || answered(&answer, &context, given.as_str(), params);
             Either::Right(on_a_thread(turns, run))
         });
         let registered = registered.map(drop);
@@ -76,12 +78,13 @@ impl Registry {
     pub(crate) fn slow<R: Serialize>(
         &mut self,
         name: &'static str,
+        params: usize,
         answer: impl Fn(&Context, &mut Args<'_>) -> Result<R, RpcError> + Clone + Send + Sync + 'static,
     ) {
         let turns = Arc::clone(&self.slow);
-        let registered = self.module.register_async_method(name, move |params, context, _| {
+        let registered = self.module.register_async_method(name, move |given, context, _| {
             let (answer, turns) = (answer.clone(), Arc::clone(&turns));
-            on_a_thread(turns, move || answered(&answer, &context, params.as_str()))
+            on_a_thread(turns, move || answered(&answer, &context, given.as_str(), params))
         });
         let registered = registered.map(drop);
         self.note(registered);
@@ -93,6 +96,7 @@ impl Registry {
     pub(crate) fn brief<R: Serialize>(
         &mut self,
         name: &'static str,
+        params: usize,
         briefly: impl Fn(&Context, &mut Args<'_>) -> Result<Option<R>, RpcError>
         + Clone
         + Send
@@ -101,18 +105,19 @@ impl Registry {
         answer: impl Fn(&Context, &mut Args<'_>) -> Result<R, RpcError> + Clone + Send + Sync + 'static,
     ) {
         let turns = Arc::clone(&self.slow);
-        let registered = self.module.register_async_method(name, move |params, context, _| {
+        let registered = self.module.register_async_method(name, move |given, context, _| {
             let (briefly, answer, turns) = (briefly.clone(), answer.clone(), Arc::clone(&turns));
             async move {
                 let begun = Instant::now();
-                if let Some(answer) = attempted(&briefly, &context, params.as_str())? {
+                if let Some(answer) = attempted(&briefly, &context, given.as_str(), params)? {
                     if begun.elapsed() > FAIR {
                         // The others on this thread come first, whatever this connection asks next.
                         tokio::task::yield_now().await;
                     }
                     return Ok(answer);
                 }
-                on_a_thread(turns, move || answered(&answer, &context, params.as_str())).await
+                on_a_thread(turns, move || answered(&answer, &context, given.as_str(), params))
+                    .await
             }
         });
         let registered = registered.map(drop);
@@ -123,6 +128,7 @@ impl Registry {
     pub(crate) fn waiting<P, R, F>(
         &mut self,
         name: &'static str,
+        params: usize,
         read: impl Fn(&mut Args<'_>) -> Result<P, RpcError> + Clone + Send + Sync + 'static,
         answer: impl Fn(Arc<Context>, P) -> F + Clone + Send + Sync + 'static,
     ) where
@@ -130,11 +136,12 @@ impl Registry {
         R: Serialize,
         F: Future<Output = Result<R, RpcError>> + Send,
     {
-        let registered = self.module.register_async_method(name, move |params, context, _| {
+        let registered = self.module.register_async_method(name, move |given, context, _| {
             let (read, answer) = (read.clone(), answer.clone());
             async move {
-                let params = Args::parse(params.as_str()).and_then(|mut args| read(&mut args))?;
-                let result = answer(Arc::clone(&context), params).await?;
+                let read =
+                    Args::parse(given.as_str(), params).and_then(|mut args| read(&mut args))?;
+                let result = answer(Arc::clone(&context), read).await?;
                 to_raw_value(&result).map_err(RpcError::internal)
             }
         });
@@ -183,9 +190,10 @@ async fn on_a_thread(
 fn answered<R: Serialize>(
     answer: impl Fn(&Context, &mut Args<'_>) -> Result<R, RpcError>,
     context: &Context,
-    params: Option<&str>,
+    given: Option<&str>,
+    params: usize,
 ) -> Result<Box<RawValue>, RpcError> {
-    let mut args = Args::parse(params)?;
+    let mut args = Args::parse(given, params)?;
     let result = answer(context, &mut args)?;
     to_raw_value(&result).map_err(RpcError::internal)
 }
@@ -194,12 +202,13 @@ fn answered<R: Serialize>(
 fn attempted<R: Serialize>(
     answer: impl Fn(&Context, &mut Args<'_>) -> Result<Option<R>, RpcError>,
     context: &Context,
-    params: Option<&str>,
+    given: Option<&str>,
+    params: usize,
 ) -> Result<Option<Box<RawValue>>, RpcError> {
-    if may_be_pending(params) {
+    if may_be_pending(given) {
         return Ok(None);
     }
-    let mut args = Args::parse(params)?;
+    let mut args = Args::parse(given, params)?;
     let result = answer(context, &mut args)?;
     result.map(|result| to_raw_value(&result).map_err(RpcError::internal)).transpose()
 }

@@ -89,7 +89,7 @@ enum Wanted {
 
 impl Wanted {
     fn read(context: &Context, params: Option<&str>) -> Result<Self, RpcError> {
-        let mut args = Args::parse(params)?;
+        let mut args = Args::parse(params, 2)?;
         // What came before is of no interest.
         context.feed.advance(context.view())?;
         match args.required("subscription name")? {

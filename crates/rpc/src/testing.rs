@@ -21,7 +21,7 @@ use warpline_node::ProposeOptions;
 use warpline_txpool::{PoolTransaction, decode};
 
 pub(crate) fn register(registry: &mut Registry) {
-    registry.slow("testing_buildBlockV1", |context, args| {
+    registry.slow("testing_buildBlockV1", 4, |context, args| {
         let parent: Hex<B256> = args.required("parentHash")?;
         let attributes: Attributes = args.required("payloadAttributes")?;
         let transactions: Option<Vec<Bytes>> = args.optional("transactions")?;
@@ -68,10 +68,12 @@ fn build(
     extra_data: Option<Bytes>,
 ) -> Result<Envelope, RpcError> {
     if parent != context.view().head().hash {
-        let known = context.view().blocks()?.reader()?.block_number(&parent)?.is_some();
+        let in_chain = context.view().blocks()?.reader()?.block_number(&parent)?.is_some();
+        let known = in_chain || context.view().is_beside(&parent);
         let problem = if known { "is not the head" } else { "is not known" };
         return Err(RpcError::refused(format!("parent {parent} {problem}")));
     }
+    check_time(context, attributes.timestamp.0)?;
     let transactions = transactions.map(|list| {
         let read = |(index, raw): (usize, &Bytes)| {
             let wrong = |error: &dyn core::fmt::Display| {
@@ -98,6 +100,19 @@ fn build(
         return Err(RpcError::refused(format!("parent {parent} is not the head any more")));
     }
     Ok(envelope(context, &proposal))
+}
+
+/// Refuses a time that is not after the head's.
+fn check_time(context: &Context, wanted: u64) -> Result<(), RpcError> {
+    let blocks = context.view().blocks()?;
+    let head = blocks.reader()?.header(blocks.block().number)?;
+    match head.map(|(header, _)| header.timestamp).filter(|last| wanted <= *last) {
+        None => Ok(()),
+        Some(last) => Err(RpcError::invalid_params(format!(
+            "invalid argument 1 (payloadAttributes): timestamp {wanted} is not later than that of \
+             the parent, {last}"
+        ))),
+    }
 }
 
 fn envelope(context: &Context, proposal: &Proposal) -> Envelope {

@@ -11,21 +11,21 @@ use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 use warpline_txpool::{PoolTransaction, SenderContent};
 
 pub(crate) fn register(registry: &mut Registry) {
-    registry.quick("txpool_status", |context, _| {
+    registry.quick("txpool_status", 0, |context, _| {
         let (pending, queued) = context.node.pool().status();
         Ok(Lists { pending: Quantity(pending as u64), queued: Quantity(queued as u64) })
     });
-    registry.slow("txpool_content", |context, _| {
+    registry.slow("txpool_content", 0, |context, _| {
         let content = context.node.pool().content();
         written(&by_sender(&content, waiting))
     });
-    registry.slow("txpool_contentFrom", |context, args| {
+    registry.slow("txpool_contentFrom", 1, |context, args| {
         let address: Hex<Address> = args.required("address")?;
         let content = context.node.pool().content_from(&address);
         let (pending, queued) = (&content.pending, &content.queued);
         written(&Lists { pending: by_nonce(pending, waiting), queued: by_nonce(queued, waiting) })
     });
-    registry.slow("txpool_inspect", |context, _| {
+    registry.slow("txpool_inspect", 0, |context, _| {
         let content = context.node.pool().content();
         written(&by_sender(&content, |tx| tx.to_string()))
     });

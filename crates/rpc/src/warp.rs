@@ -22,8 +22,8 @@ use warpline_storage::BlockRef;
 use warpline_txpool::PoolStats;
 
 pub(crate) fn register(registry: &mut Registry) {
-    registry.slow("warp_blockParallelism", block_parallelism);
-    registry.quick("warp_poolStatistics", |context, _| {
+    registry.slow("warp_blockParallelism", 1, block_parallelism);
+    registry.quick("warp_poolStatistics", 0, |context, _| {
         Ok(PoolStatistics::from(context.node.pool().stats()))
     });
     predict::register(registry);

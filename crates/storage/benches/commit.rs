@@ -96,6 +96,7 @@ fn empty_block(parent: BlockRef) -> BlockCommit {
         body: BlockBody::default(),
         senders: vec![],
         receipts: vec![],
+        access_list: None,
         diff: HashedDiff::default(),
         trie: TrieUpdates::default(),
     }
@@ -139,6 +140,7 @@ fn transfers(parent: BlockRef, accounts: usize, rng: &mut StdRng) -> BlockCommit
     BlockCommit {
         senders: picked.chunks(2).map(|pair| address(pair[0])).collect(),
         receipts: (0..TRANSFERS as u64).map(receipt).collect(),
+        access_list: None,
         body: BlockBody {
             transactions: picked.chunks(2).map(transaction).collect(),
             ..Default::default()

@@ -4,6 +4,7 @@ use alloy_consensus::constants::EMPTY_ROOT_HASH;
 use alloy_consensus::{
     BlockBody, EthereumReceipt, EthereumTxEnvelope, Header, Receipt, Sealed, TxEip4844, TxType,
 };
+use alloy_eips::eip7928::BlockAccessList;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use core::{fmt, mem};
 use warpline_keccak::keccak256_each;
@@ -72,6 +73,8 @@ pub struct BlockCommit {
     pub senders: Vec<Address>,
     /// One receipt per transaction, in block order.
     pub receipts: Vec<StoredReceipt>,
+    /// What the block accessed (EIP-7928), where that is to be kept.
+    pub access_list: Option<BlockAccessList>,
     /// What the block changed.
     pub diff: HashedDiff,
     /// Nodes of the account trie and the storage tries that the block changed.

@@ -10,7 +10,7 @@
 
 use crate::{
     StorageError, Table,
-    codec::{self, block_key, storage_change_key},
+    codec::{self, block_key, numbered_key},
     engine::{Change, Read, Walk, WriteTx},
     meta::Progress,
     tables,
@@ -56,7 +56,7 @@ pub(crate) fn slot_at(
     let table = Table::StorageChangeSets;
     let key = slot_key(account, slot);
     let change = |block| {
-        let key = storage_change_key(block, account);
+        let key = numbered_key(block, account);
         tables::value_with_prefix(tx, table, &key, slot)
     };
     if let Some(block) = first_after(tx, Table::StoragesHistory, &key, number)? {
@@ -85,7 +85,7 @@ pub(crate) fn account_change(
 }
 
 fn indexed_in_vain(table: Table, block: u64, account: &B256) -> StorageError {
-    let key = storage_change_key(block, account).into();
+    let key = numbered_key(block, account).into();
     StorageError::Inconsistent { table, key, problem: "the index lists a change that is not there" }
 }
 
@@ -185,7 +185,7 @@ pub(crate) fn for_slot_changes(
     let mut cursor = tx.cursor(table)?;
     let mut entry = cursor.seek(&block_key(first))?;
     while let Some((key, value)) = entry {
-        let decoded = codec::decode_storage_change_key(&key)
+        let decoded = codec::decode_numbered_key(&key)
             .and_then(|place| Ok((place, codec::decode_slot(&value)?)));
         let ((block, account), (slot, before)) = decoded.map_err(|error| error.at(table, &key))?;
         if block > last {

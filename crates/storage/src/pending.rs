@@ -2,6 +2,7 @@
 
 use crate::{BlockCommit, BlockRef, HashedAccountDiff, NodeUpdates, StoredAccount};
 use alloy_consensus::constants::EMPTY_ROOT_HASH;
+use alloy_eips::eip7928::AccountChanges;
 use alloy_primitives::{
     Address, B256, Bytes, U256,
     map::{AddressMap, B256Map, HashMap},
@@ -142,6 +143,20 @@ fn memory(commit: &BlockCommit) -> usize {
         + logs * 300
         + commit.body.transactions.len() * 700
         + inputs
+        + commit.access_list.iter().flatten().map(list_entry).sum::<usize>()
+}
+
+fn list_entry(account: &AccountChanges) -> usize {
+    let slots = account.storage_changes.iter();
+    let codes = account.code_changes.iter();
+    size_of_val(account)
+        + size_of_val(account.storage_changes.as_slice())
+        + slots.map(|slot| size_of_val(slot.changes.as_slice())).sum::<usize>()
+        + size_of_val(account.storage_reads.as_slice())
+        + size_of_val(account.balance_changes.as_slice())
+        + size_of_val(account.nonce_changes.as_slice())
+        + size_of_val(account.code_changes.as_slice())
+        + codes.map(|change| change.new_code.len()).sum::<usize>()
 }
 
 fn input_length(transaction: &crate::Transaction) -> usize {

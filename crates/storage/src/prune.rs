@@ -2,10 +2,11 @@
 
 use crate::{
     StorageError, Table,
-    codec::{block_key, decode_block_key, decode_storage_change_key},
+    codec::{block_key, decode_block_key, decode_numbered_key},
     engine::{Change, Walk, WriteTx},
     history::{Changes, drop_until},
     meta::Progress,
+    tables::block_hash,
 };
 
 /// How many blocks behind the head are kept of each kind of record; `None` keeps all.
@@ -19,15 +20,19 @@ pub struct PrunePolicy {
     pub receipts: Option<u64>,
     /// Senders. They can be recovered from the signatures again.
     pub senders: Option<u64>,
+    /// Access lists.
+    pub access_lists: Option<u64>,
 }
 
 impl PrunePolicy {
     /// Keeps everything.
-    pub const ARCHIVE: Self = Self { history: None, receipts: None, senders: None };
+    pub const ARCHIVE: Self =
+        Self { history: None, receipts: None, senders: None, access_lists: None };
 
-    /// Keeps state, receipts and senders of the last `blocks` blocks.
+    /// Keeps state, receipts, senders and access lists of the last `blocks` blocks.
     pub const fn full(blocks: u64) -> Self {
-        Self { history: Some(blocks), receipts: Some(blocks), senders: Some(blocks) }
+        let kept = Some(blocks);
+        Self { history: kept, receipts: kept, senders: kept, access_lists: kept }
     }
 }
 
@@ -62,6 +67,42 @@ pub(crate) fn prune(
     Ok(())
 }
 
+/// How far below the head the access lists of blocks that are not in the chain are kept.
+pub(crate) const LISTS_ASIDE: u64 = 512;
+
+/// Prunes access lists, at most of `limit` blocks, and those of blocks beside the chain which the
+/// head, now at `head`, has left behind since it was at `before`.
+pub(crate) fn access_lists(
+    tx: &WriteTx,
+    keep: Option<u64>,
+    (before, head): (u64, u64),
+    limit: u64,
+) -> Result<(), StorageError> {
+    let table = Table::BlockAccessLists;
+    let mut cursor = tx.writer(table)?;
+    let Some((first, _)) = cursor.seek(&block_key(0))? else { return Ok(()) };
+    let (first, _) = decode_numbered_key(&first).map_err(|error| error.at(table, &first))?;
+    let goal = head.saturating_sub(keep.unwrap_or(head)).min(first.saturating_add(limit));
+    if goal > first {
+        delete_blocks(tx, table, first, goal - 1)?;
+    }
+    let Some(last) = head.checked_sub(LISTS_ASIDE) else { return Ok(()) };
+    let mut entry = cursor.seek(&block_key(before.saturating_sub(LISTS_ASIDE)))?;
+    while let Some((key, _)) = entry {
+        let (number, hash) = decode_numbered_key(&key).map_err(|error| error.at(table, &key))?;
+        if number > last {
+            break;
+        }
+        entry = if block_hash(tx, number)? == Some(hash) {
+            cursor.next()?
+        } else {
+            cursor.delete()?;
+            cursor.seek(&key)?
+        };
+    }
+    Ok(())
+}
+
 /// Removes change sets of a range of blocks, and the blocks from the indices.
 fn history(tx: &WriteTx, first: u64, last: u64) -> Result<(), StorageError> {
     let changes = Changes::read(tx, first, last)?;
@@ -81,7 +122,9 @@ pub(crate) fn delete_blocks(
     let mut cursor = tx.writer(table)?;
     while let Some((key, _)) = cursor.seek(&block_key(first))? {
         let block = match table {
-            Table::StorageChangeSets => decode_storage_change_key(&key).map(|(block, _)| block),
+            Table::StorageChangeSets | Table::BlockAccessLists => {
+                decode_numbered_key(&key).map(|(block, _)| block)
+            }
             _ => decode_block_key(&key),
         };
         if block.map_err(|error| error.at(table, &key))? > last {

@@ -1,13 +1,14 @@
 //! What a reader of a snapshot can be asked for.
 
 use crate::{
-    StateReader, StorageError, StoredAccount, StoredReceipt, Transaction,
+    BlockRef, StateReader, StorageError, StoredAccount, StoredReceipt, Transaction,
     history::{account_at, slot_at},
     pending::PendingBlock,
     snapshot::{Source, check_kept, missing_code},
     tables,
 };
-use alloy_consensus::{BlockBody, Header, constants::EMPTY_ROOT_HASH};
+use alloy_consensus::{BlockBody, Header, Sealed, constants::EMPTY_ROOT_HASH};
+use alloy_eips::eip7928::{BlockAccessList, compute_block_access_list_hash};
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256};
 use std::collections::BTreeMap;
 use warpline_types::AccountState;
@@ -447,6 +448,25 @@ impl StateReader<'_> {
                 tables::receipts(self.view.tx()?, number)
             }
             None => Ok(None),
+        }
+    }
+
+    /// The access list of a block (EIP-7928) with its hash, where it is kept. The block may also be
+    /// one that was in the chain once, or is not there yet again.
+    ///
+    /// # Errors
+    /// The database cannot be read, or the list is damaged.
+    pub fn access_list(
+        &self,
+        block: BlockRef,
+    ) -> Result<Option<Sealed<BlockAccessList>>, StorageError> {
+        let pending = self.pending_block(block.number).filter(|p| p.block == block);
+        match pending.and_then(|pending| pending.commit.access_list.as_ref()) {
+            Some(list) => {
+                let hash = compute_block_access_list_hash(list);
+                Ok(Some(Sealed::new_unchecked(list.clone(), hash)))
+            }
+            None => tables::access_list(self.view.tx()?, block),
         }
     }
 }

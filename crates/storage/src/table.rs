@@ -44,11 +44,13 @@ pub enum Table {
     AccountsTrie,
     /// `hash(a) ‖ path` → node of the storage trie of the account.
     StoragesTrie,
+    /// Block number `‖ block hash` → access list of the block, which need not be in the chain.
+    BlockAccessLists,
 }
 
 impl Table {
     /// All of them, in the order of their discriminants.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Metadata,
         Self::HashedAccounts,
         Self::HashedStorages,
@@ -66,6 +68,7 @@ impl Table {
         Self::StoragesHistory,
         Self::AccountsTrie,
         Self::StoragesTrie,
+        Self::BlockAccessLists,
     ];
 
     /// The name under which the table is stored.
@@ -88,7 +91,14 @@ impl Table {
             Self::StoragesHistory => "StoragesHistory",
             Self::AccountsTrie => "AccountsTrie",
             Self::StoragesTrie => "StoragesTrie",
+            Self::BlockAccessLists => "BlockAccessLists",
         }
+    }
+
+    /// Whether there are databases of the same version without it. One that is opened for writing
+    /// gets it; where it cannot, there is nothing in it.
+    pub(crate) const fn came_later(self) -> bool {
+        matches!(self, Self::BlockAccessLists)
     }
 
     /// Whether a key has many values, in ascending order.

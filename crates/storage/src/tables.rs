@@ -5,7 +5,8 @@ use crate::{
     codec::{self, DecodeError, Input},
     engine::{Read, Walk},
 };
-use alloy_consensus::{BlockBody, Header};
+use alloy_consensus::{BlockBody, Header, Sealed};
+use alloy_eips::eip7928::BlockAccessList;
 use alloy_primitives::{Address, B256, Bytes, U256};
 
 /// Looks a key up and decodes its value.
@@ -190,6 +191,15 @@ pub(crate) fn receipts(
     number: u64,
 ) -> Result<Option<Vec<StoredReceipt>>, StorageError> {
     record(tx, Table::Receipts, &codec::block_key(number), codec::decode_receipts)
+}
+
+/// The access list of a block, with its hash.
+pub(crate) fn access_list(
+    tx: &impl Read,
+    block: BlockRef,
+) -> Result<Option<Sealed<BlockAccessList>>, StorageError> {
+    let key = codec::numbered_key(block.number, &block.hash);
+    record(tx, Table::BlockAccessLists, &key, codec::decode_access_list)
 }
 
 /// Block number and index of a transaction.

@@ -106,7 +106,8 @@ fn restore(tx: &WriteTx, unwound: &Unwound) -> Result<(), StorageError> {
     Ok(())
 }
 
-/// Removes records of blocks, and where to find them.
+/// Removes records of blocks, and where to find them. Access lists stay: they say how a block that
+/// comes again is executed without conflicts.
 fn drop_records(tx: &WriteTx, first: u64, last: u64) -> Result<(), StorageError> {
     for number in first..=last {
         let block = tables::stored_block(tx, number)?;

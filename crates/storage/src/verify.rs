@@ -106,9 +106,10 @@ impl Storage {
         let limit = limit.max(1);
         let mut check = Check { tx: &tx, head: head.number, progress, findings: vec![], limit };
         type Part = fn(&mut Check<'_>) -> Result<(), Stop>;
-        let parts: [(&'static str, Part); 7] = [
+        let parts: [(&'static str, Part); 8] = [
             ("headers", blocks::headers),
             ("bodies, senders, receipts, transaction lookup", blocks::bodies),
+            ("access lists", blocks::access_lists),
             ("accounts and codes", state::accounts),
             ("storage", state::storages),
             ("account history", indices::accounts),

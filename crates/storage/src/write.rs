@@ -11,7 +11,7 @@ mod storages;
 
 use crate::{
     BlockCommit, StorageError, StoredAccount, Table,
-    codec::{self, block_key, storage_change_key},
+    codec::{self, block_key, numbered_key},
     engine::{Change, Read, WriteTx},
     tables,
 };
@@ -158,7 +158,7 @@ fn slot_changes<'w>(
     let mut cursor = tx.writer(Table::StorageChangeSets)?;
     let mut value = Vec::new();
     for account in block.diff.accounts() {
-        let key = storage_change_key(block.header.number, &account.hash);
+        let key = numbered_key(block.header.number, &account.hash);
         let mut change = |slot: &B256, before| {
             value.clear();
             codec::encode_slot(&mut value, slot, before);

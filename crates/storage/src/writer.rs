@@ -100,6 +100,8 @@ fn commit(
     // Twice as many as come in, so that a backlog of pruning shrinks.
     let limit = (2 * blocks.len() as u64).max(2 * stride);
     prune::prune(&tx, &options.prune, &mut progress, head.number, (stride, limit))?;
+    let heads = (before.number, head.number);
+    prune::access_lists(&tx, options.prune.access_lists, heads, limit)?;
     meta::set_progress(&tx, &progress)?;
     meta::set_head(&tx, head)?;
     tx.commit()?;

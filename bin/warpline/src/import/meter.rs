@@ -136,6 +136,9 @@ pub(super) struct Summary {
     blocks: u64,
     transactions: u64,
     gas_used: u64,
+    /// Executions of transactions, and those among them that were in vain.
+    executions: u64,
+    re_executions: u64,
     /// Blocks that were in the files and in the chain already, or lie beside it.
     passed_over: u64,
     /// Until the last block was written.
@@ -178,7 +181,7 @@ impl Summary {
         chain: &StoredChain,
         interrupted: bool,
     ) -> Result<Self> {
-        let (counts, stages) = (*meter.counts(), meter.stages);
+        let (counts, stages, executions) = (*meter.counts(), meter.stages, chain.executions());
         let seconds = meter.start.elapsed().as_secs_f64();
         let head = chain.storage().written();
         let snapshot = chain.storage().snapshot(1)?;
@@ -189,6 +192,8 @@ impl Summary {
             blocks: counts.blocks,
             transactions: counts.transactions,
             gas_used: counts.gas,
+            executions: executions.all,
+            re_executions: executions.in_vain,
             passed_over: counts.passed_over,
             seconds,
             blocks_per_second: counts.blocks as f64 / seconds,

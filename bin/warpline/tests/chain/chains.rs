@@ -52,6 +52,11 @@ impl Chain {
         }
     }
 
+    /// Whether it is one of ours, of today's forks.
+    pub(crate) fn is_made(&self) -> bool {
+        self.name == made().name
+    }
+
     /// The number of the last block.
     pub(crate) fn head(&self) -> u64 {
         self.blocks.len() as u64

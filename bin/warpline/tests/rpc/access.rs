@@ -75,9 +75,12 @@ fn long_answers_are_compressed_for_those_who_can_read_that() {
 #[test]
 fn namespaces_are_served_where_they_are_asked_for() {
     let (_dir, node) = small(&["--http.api", "net,debug", "--ws.api", "eth"]);
-    let code = |method: &str| node.client().call(method, json!(["0x0"]))["error"]["code"].clone();
-    assert_eq!((code("net_version"), code("debug_getRawHeader")), (json!(null), json!(null)));
-    assert_eq!((code("eth_chainId"), code("web3_clientVersion")), (json!(-32601), json!(-32601)));
+    let code = |method: &str, params| node.client().call(method, params)["error"]["code"].clone();
+    let header = code("debug_getRawHeader", json!(["0x0"]));
+    assert_eq!((code("net_version", json!([])), header), (json!(null), json!(null)));
+    for method in ["eth_chainId", "web3_clientVersion"] {
+        assert_eq!(code(method, json!([])), -32601, "{method}");
+    }
     let modules = node.client().call("rpc_modules", json!([]));
     assert_eq!(modules["result"], json!({ "debug": "1.0", "net": "1.0", "rpc": "1.0" }));
     let fails = |args: &[&str]| -> String {

@@ -88,6 +88,37 @@ fn such_a_block_is_not_captured_and_the_reason_is_told() {
 }
 
 #[test]
+fn a_node_keeps_the_access_lists_of_its_blocks() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = |args: &[&str]| {
+        let args = [&["--dev", "--no-mining", "--miner.early"], args].concat();
+        Chain { _dir: tempfile::tempdir().unwrap(), node: Node::start(dir.path(), &args) }
+    };
+    let chain = start(&["--access-lists"]);
+    let accounts = chain.result("eth_accounts", json!([]));
+    // State that a restart forgets: without what is kept there would be no list then.
+    chain.result("anvil_setCode", json!([CODE, COUNTS]));
+    let calls = accounts.as_array().unwrap().iter();
+    for from in calls {
+        chain
+            .result("eth_sendTransaction", json!([{ "from": from, "to": CODE, "gas": "0x186a0" }]));
+    }
+    let pending = chain.result("eth_getBlockAccessList", json!(["pending"]));
+    chain.result("evm_mine", json!([]));
+    let list = chain.result("eth_getBlockAccessList", json!(["0x1"]));
+    let counter = |list: &Value| {
+        let accounts = list.as_array().unwrap();
+        accounts.iter().find(|account| account["address"] == CODE).cloned().unwrap()
+    };
+    let changes = &counter(&list)["storageChanges"][0]["changes"];
+    assert_eq!(changes.as_array().map(Vec::len), accounts.as_array().map(Vec::len), "{list}");
+    assert_eq!(counter(&pending), counter(&list));
+    chain.node.terminate();
+    let chain = start(&[]);
+    assert_eq!(chain.result("eth_getBlockAccessList", json!(["0x1"])), list);
+}
+
+#[test]
 fn forks_are_refused_with_a_reason() {
     let chain = Chain::start(&[]);
     chain.result("evm_mine", json!([]));

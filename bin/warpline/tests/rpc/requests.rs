@@ -93,12 +93,24 @@ fn wrong_parameters_are_named() {
         ("eth_getLogs", json!([{ "fromBlock": "0x1", "toBlock": "0x0" }]), "invalid block range"),
         ("eth_getLogs", json!([{ "fromBlock": "0x1", "toBlock": "0x2" }]), "beyond current head"),
         ("eth_getLogs", json!([{ "topics": "0x" }]), "invalid argument 0 (filter)"),
+        ("eth_call", json!([7]), "invalid argument 0 (transaction)"),
+        ("eth_chainId", json!([1]), "too many arguments, want at most 0"),
+        ("eth_getBalance", json!([RICH, "latest", 1]), "too many arguments, want at most 2"),
+        ("eth_call", json!([{}, "latest", {}, {}, {}]), "too many arguments, want at most 4"),
+        ("eth_sendRawTransaction", json!(["0x", "0x"]), "too many arguments, want at most 1"),
+        ("eth_getLogs", json!([{}, "latest"]), "too many arguments, want at most 1"),
     ] {
         let answer = client().call(method, params.clone());
         let (code, message) = error(&answer);
         assert_eq!(code, -32602, "{method} {params}: {answer}");
         assert!(message.contains(words), "{method} {params}: {message}");
+        for leak in ["struct", "enum", " line ", " column "] {
+            assert!(!message.contains(leak), "{method} {params}: {message}");
+        }
     }
+    // What JavaScript had nothing to say for is not a parameter.
+    let answer = client().call("eth_getBalance", json!([RICH, "latest", null]));
+    assert!(answer["result"].is_string(), "{answer}");
     let answer = client().call("eth_getBalance", json!([RICH, "0x7"]));
     assert_eq!(error(&answer), (-32000, "header not found"));
     let answer = client().call("eth_feeHistory", json!([1, "0x7", null]));
@@ -196,6 +208,9 @@ fn connections_beyond_the_limit_are_turned_away() {
     let mut answer = String::new();
     one_more.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    let body: Value = serde_json::from_str(body).unwrap();
+    assert_eq!(error(&body), (-32005, "too many connections (max 3)"));
     drop(clients.pop());
     let start = Instant::now();
     loop {

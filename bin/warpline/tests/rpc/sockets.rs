@@ -6,6 +6,7 @@ use std::{
     io::{Read, Write},
     net::TcpStream,
     os::unix::{fs::PermissionsExt, net::UnixStream},
+    path::Path,
     time::Duration,
 };
 use tungstenite::{Message, WebSocket, client::IntoClientRequest, stream::MaybeTlsStream};
@@ -42,6 +43,18 @@ fn next(socket: &mut Socket) -> Value {
 fn call(socket: &mut Socket, method: &str, params: Value) -> Value {
     let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
     ask(socket, &request.to_string())
+}
+
+/// A connection to the Unix socket, once it is there.
+fn ipc(path: &Path) -> UnixStream {
+    let socket = loop {
+        if let Ok(socket) = UnixStream::connect(path) {
+            break socket;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    socket
 }
 
 #[test]
@@ -87,19 +100,36 @@ fn a_port_of_its_own_serves_websockets_only() {
 }
 
 #[test]
+fn a_connection_has_so_many_subscriptions_at_a_time() {
+    let (dir, node) = small(&["--rpc.max-subscriptions-per-connection", "2"]);
+    let heads = json!(["newHeads"]);
+    let full = json!({ "code": -32005, "message": "too many subscriptions (max 2)" });
+    let mut socket = open(&node, None).unwrap();
+    let [first, _] = [(); 2].map(|()| call(&mut socket, "eth_subscribe", heads.clone()));
+    assert!(first["result"].is_string(), "{first}");
+    assert_eq!(call(&mut socket, "eth_subscribe", heads.clone())["error"], full);
+    // Others have their own, and one that is given up makes room.
+    let mut other = open(&node, None).unwrap();
+    assert!(call(&mut other, "eth_subscribe", heads.clone())["result"].is_string());
+    assert_eq!(call(&mut socket, "eth_unsubscribe", json!([first["result"]]))["result"], true);
+    assert!(call(&mut socket, "eth_subscribe", heads)["result"].is_string());
+    let mut socket = ipc(&dir.path().join("warpline.ipc"));
+    let request = r#"{"jsonrpc":"2.0","id":1,"method":"eth_subscribe","params":["newHeads"]}"#;
+    socket.write_all(request.repeat(3).as_bytes()).unwrap();
+    let answers = serde_json::Deserializer::from_reader(socket).into_iter::<Value>().take(3);
+    let answers: Vec<_> = answers.map(Result::unwrap).collect();
+    let refused: Vec<_> = answers.iter().filter_map(|answer| answer.get("error")).collect();
+    assert_eq!(refused, [&full], "{answers:?}");
+}
+
+#[test]
 fn the_ipc_socket_takes_requests_without_anything_in_between() {
     let (dir, node) = small(&["--http.api", "eth"]);
     let path = dir.path().join("warpline.ipc");
     node.url("ws");
-    let mut socket = loop {
-        if let Ok(socket) = UnixStream::connect(&path) {
-            break socket;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    };
+    let mut socket = ipc(&path);
     let mode = std::fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600, "for its owner only");
-    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let mut pending = Vec::new();
     let mut next = move |socket: &mut UnixStream| -> Value {
         loop {

@@ -1,5 +1,5 @@
 //! The block access list of a block of the chain (EIP-7928), whether its header commits to one
-//! or not: the block is executed once more, in order.
+//! or not: the one that is kept, or else the block is executed once more, in order.
 
 use super::{
     proposed::ProposedBlock,
@@ -30,7 +30,8 @@ impl ChainView {
     /// None where there is no such block.
     ///
     /// # Errors
-    /// The state before it or its senders have been pruned, or the database cannot be read.
+    /// The database cannot be read, or the list is not kept and the state before the block or its
+    /// senders have been pruned.
     pub fn access_list(&self, number: u64) -> Result<Option<BlockAccessList>, ImportError> {
         let Some(before) = number.checked_sub(1) else {
             return Ok(Some(BlockAccessList::default()));
@@ -38,6 +39,12 @@ impl ChainView {
         let blocks = self.blocks()?;
         let reader = blocks.reader()?;
         let Some(hash) = reader.block_hash(number)? else { return Ok(None) };
+        match reader.access_list(BlockRef { number, hash }) {
+            Ok(Some(list)) => return Ok(Some(list.into_inner())),
+            // It can be made again.
+            Ok(None) | Err(StorageError::Decode { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
         let state = match self.before(BlockRef { number, hash }) {
             Ok(state) => state,
             Err(StorageError::UnknownBlock { .. }) => return Ok(None),
@@ -74,6 +81,9 @@ impl ChainView {
         else {
             return Ok(None);
         };
+        if let Some(list) = &proposed.access_list {
+            return Ok(Some(list.clone()));
+        }
         let block = Block { header: header.clone(), body: body.clone() };
         self.access_list_of(&state, total_difficulty, &block, senders).map(Some)
     }

@@ -44,6 +44,8 @@ pub(super) struct Attempt<'a, 's> {
     early: Vec<Option<EarlyExecution>>,
     /// Who is told of changes.
     stream: Option<&'a CommitStream>,
+    /// The access list of the block is wanted.
+    listed: bool,
     pub(super) dropped: Vec<Dropped>,
 }
 
@@ -68,14 +70,19 @@ impl<'a, 's> Attempt<'a, 's> {
         }
         let expected = guessed.then(|| expectations(accesses, &txs));
         let dropped = Vec::new();
-        let (early, stream) = (outcomes, None);
-        Self { rules, before, block, txs, positions, expected, early, stream, dropped }
+        let (early, stream, listed) = (outcomes, None, false);
+        Self { rules, before, block, txs, positions, expected, early, stream, listed, dropped }
     }
 
     /// The same with somebody who is told of changes while they are made, by executions that come
     /// to nothing too.
     pub(super) fn streaming(self, stream: Option<&'a CommitStream>) -> Self {
         Self { stream, ..self }
+    }
+
+    /// The same where the access list of the block is wanted, or only if its header commits to it.
+    pub(super) fn listing(self, listed: bool) -> Self {
+        Self { listed, ..self }
     }
 
     /// Executes what can be executed. An invalid transaction shows when it is its turn, so what
@@ -107,6 +114,7 @@ impl<'a, 's> Attempt<'a, 's> {
         Ready::new(self.rules, &self.block, &self.txs)
             .expecting(self.expected.as_ref())
             .streaming(self.stream)
+            .listing(self.listed)
     }
 
     /// Leaves out what is invalid, given what is wrong with each.

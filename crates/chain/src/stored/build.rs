@@ -30,7 +30,7 @@ use alloy_eips::{
     eip1559::BaseFeeParams,
     eip4895::{Withdrawal, Withdrawals},
     eip7685::Requests,
-    eip7928::compute_block_access_list_hash,
+    eip7928::{BlockAccessList, compute_block_access_list_hash},
 };
 use alloy_hardforks::EthereumHardforks;
 use alloy_primitives::{Address, B256, Bytes};
@@ -85,6 +85,8 @@ pub struct Proposal {
     pub requests: Requests,
     /// What it changes, the changes that it begins with included.
     pub diff: StateDiff,
+    /// What it accesses (EIP-7928), where its header commits to that or it is to be kept.
+    pub access_list: Option<BlockAccessList>,
     /// Candidates that are not in it.
     pub dropped: Vec<Dropped>,
     /// How the execution went.
@@ -182,7 +184,8 @@ impl StoredChain {
             tries: Tries { head: &snapshot, undo: &[], config: &self.trie_config },
         };
         let block = self.draft(attributes);
-        let mut attempt = Attempt::new(rules, &before, block, candidates).streaming(stream);
+        let attempt = Attempt::new(rules, &before, block, candidates);
+        let mut attempt = attempt.streaming(stream).listing(self.access_lists);
         match attributes.dev {
             true => crate::header::check_dev(rules, &attempt.block.header, parent)?,
             false => crate::header::check(rules, &attempt.block.header, parent)?,
@@ -211,6 +214,7 @@ impl StoredChain {
             receipts: result.receipts,
             requests: result.requests,
             diff,
+            access_list,
             dropped,
             stats,
             changes,
@@ -236,8 +240,8 @@ impl StoredChain {
     /// The head is not the one that it was made on, or a failure to read or write. The head is
     /// as it was then.
     pub fn adopt(&mut self, proposal: Proposal) -> Result<Block<EthTransaction>, ImportError> {
-        let Proposal { mut block, senders, receipts, diff, snapshot, parent, changes, .. } =
-            proposal;
+        let Proposal { mut block, senders, receipts, diff, access_list, .. } = proposal;
+        let (snapshot, parent, changes) = (proposal.snapshot, proposal.parent, proposal.changes);
         let present = self.changes();
         if parent != self.head.block() || !same(present.as_ref(), changes.as_ref()) {
             let hash = block.header.hash_slow();
@@ -247,6 +251,7 @@ impl StoredChain {
         let body = block.body.clone();
         let diff = hashed(&diff, self.preimages);
         let finished = Finished::of_new_block(receipts, diff, senders, body);
+        let finished = finished.with_list(access_list);
         self.trie.at(self.head.header.state_root)?;
         let update = self.trie.advance(SnapshotSource(&snapshot), finished.diff())?;
         block.header.state_root = update.root;

@@ -73,6 +73,7 @@ impl StoredChain {
             body: BlockBody { withdrawals, ..Default::default() },
             senders: Vec::new(),
             receipts: Vec::new(),
+            access_list: None,
             diff: HashedDiff::default(),
             trie: TrieUpdates::default(),
         };

@@ -6,11 +6,13 @@ use super::{
     fork::{Fork, Tools},
     genesis::GenesisBlock,
     known::{self, Aside, Branch, Known, Node},
+    lists::remembered,
     options::ChainOptions,
     record::ChainRecord,
     source::{self, SnapshotSource},
-    state::{CodeCache, StoredState, Tries},
-    stream::{RootStreaming, streamed},
+    state::CodeCache,
+    stream::RootStreaming,
+    tally::Tally,
     view::Published,
 };
 use crate::{
@@ -59,6 +61,8 @@ pub struct StoredChain {
     fork: Option<Fork>,
     pub(super) preimages: bool,
     pub(super) streaming: RootStreaming,
+    pub(super) access_lists: bool,
+    pub(super) tally: Tally,
     pub(super) published: Arc<RwLock<Published>>,
 }
 
@@ -120,6 +124,8 @@ impl StoredChain {
             fork: None,
             preimages: options.preimages,
             streaming: options.streaming,
+            access_lists: options.access_lists,
+            tally: Tally::default(),
             published: Arc::default(),
         })
     }
@@ -287,36 +293,12 @@ impl StoredChain {
         let parent = parent.ok_or_else(|| InvalidBlock::new(Reason::UnknownParent, parent_hash))?;
         let lineage = self.known.lineage(&self.storage, Arc::clone(&parent), GENERATIONS)?;
         let txs = check_block(&self.rules, &block, &lineage)?;
-        Ok(Some(Arrival { hash, parent, block, txs, list }))
-    }
-
-    /// Makes a block on top of the head the head.
-    fn extend(&mut self, engine: &Engine, arrival: Arrival) -> Result<(), ImportError> {
-        let snapshot = self.storage.snapshot(readers(engine, &self.trie_config))?;
-        let before = StoredState {
-            values: &snapshot,
-            layers: Vec::new(),
-            ahead: None,
-            codes: &self.codes,
-            storage_only: &self.storage_only,
-            tries: Tries { head: &snapshot, undo: &[], config: &self.trie_config },
-        };
-        let rules = self.rules.for_child(arrival.parent.total_difficulty);
-        let ready = arrival.ready(rules);
-        self.trie.at(self.head.header.state_root)?;
-        let stream = self.streaming.alone(engine, arrival.block.header.gas_used);
-        let source = SnapshotSource(&snapshot);
-        let verified = streamed(&mut self.trie, source, stream, |stream| {
-            ready.streaming(stream).run(engine, &before)
-        })?;
-        ready.check_access_list(&verified)?;
-        let node = Node::new(arrival.hash, arrival.total_difficulty(), &arrival.block);
-        let senders = senders(&arrival.txs);
-        self.commit(node, Finished::new(verified, senders, arrival.block.body))
+        let remembered = remembered(&self.storage.snapshot(1)?, hash, &block.header);
+        Ok(Some(Arrival { hash, parent, block, txs, list, remembered, listed: self.access_lists }))
     }
 
     /// Computes the root of a block on top of the head, compares it, and commits.
-    fn commit(&mut self, node: Node, finished: Finished) -> Result<(), ImportError> {
+    pub(super) fn commit(&mut self, node: Node, finished: Finished) -> Result<(), ImportError> {
         let snapshot = self.storage.snapshot(self.trie_config.threads.max(1))?;
         let trie = &mut self.trie;
         trie.at(self.head.header.state_root)?;
@@ -363,7 +345,9 @@ impl StoredChain {
                     let total =
                         lineage.first().map_or(U256::ZERO, |parent| parent.total_difficulty);
                     let rules = self.rules.for_child(total);
-                    let ready = Ready::new(rules, &aside.block, &txs);
+                    let list = remembered(&self.storage.snapshot(1)?, node.hash, &node.header);
+                    let ready = Ready::new(rules, &aside.block, &txs).remembering(list.as_ref());
+                    let ready = ready.listing(self.access_lists);
                     let outcome = fork.verify(&self.tools(engine), &ready, node.hash)?;
                     let _already = aside.outcome.set(outcome);
                 }
@@ -446,6 +430,7 @@ impl StoredChain {
             codes: &self.codes,
             storage_only: &self.storage_only,
             trie: &self.trie_config,
+            tally: &self.tally,
         }
     }
 }

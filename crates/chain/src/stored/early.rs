@@ -28,6 +28,8 @@ pub struct NextBlock {
     block: Block<EthTransaction>,
     /// Contracts may send.
     dev: bool,
+    /// Its access list is wanted.
+    listed: bool,
     total_difficulty: U256,
 }
 
@@ -42,7 +44,12 @@ impl StoredChain {
     /// The block that [`StoredChain::propose`] would make with these attributes.
     pub fn next_block(&self, attributes: &BlockAttributes) -> NextBlock {
         let block = self.draft(attributes);
-        NextBlock { block, dev: attributes.dev, total_difficulty: self.head.total_difficulty }
+        NextBlock {
+            block,
+            dev: attributes.dev,
+            listed: self.access_lists,
+            total_difficulty: self.head.total_difficulty,
+        }
     }
 }
 
@@ -88,6 +95,7 @@ impl<'a> EarlyExecutor<'a> {
 
     fn ready<'t>(&'t self, txs: &'t [Tx]) -> Ready<'t> {
         let rules = self.state.rules().for_child(self.next.total_difficulty);
-        Ready::new(rules.with_contracts_sending(self.next.dev), &self.next.block, txs)
+        let ready = Ready::new(rules.with_contracts_sending(self.next.dev), &self.next.block, txs);
+        ready.listing(self.next.listed)
     }
 }

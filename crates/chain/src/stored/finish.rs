@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{ImportError, InvalidBlock, Reason, execution::Verified};
 use alloy_consensus::{BlockBody, Eip658Value, EthereumReceipt, Sealed};
+use alloy_eips::eip7928::BlockAccessList;
 use alloy_primitives::{Address, B256, Bytes};
 use warpline_executor::EthTransaction;
 use warpline_storage::{
@@ -21,6 +22,7 @@ pub(super) struct Finished {
     senders: Vec<Address>,
     receipts: Vec<StoredReceipt>,
     diff: HashedDiff,
+    access_list: Option<BlockAccessList>,
 }
 
 impl Finished {
@@ -29,8 +31,9 @@ impl Finished {
         senders: Vec<Address>,
         body: BlockBody<EthTransaction>,
     ) -> Self {
-        let Verified { receipts, roots, diff, .. } = verified;
-        Self::from_parts(stored_receipts(receipts, &roots), &diff, senders, body)
+        let Verified { receipts, roots, diff, access_list, .. } = verified;
+        let finished = Self::from_parts(stored_receipts(receipts, &roots), &diff, senders, body);
+        finished.with_list(access_list)
     }
 
     /// The same from its parts.
@@ -40,7 +43,12 @@ impl Finished {
         senders: Vec<Address>,
         body: BlockBody<EthTransaction>,
     ) -> Self {
-        Self { body, senders, receipts, diff: HashedDiff::new(diff) }
+        Self { body, senders, receipts, diff: HashedDiff::new(diff), access_list: None }
+    }
+
+    /// The same with an access list, if it is to be kept.
+    pub(super) fn with_list(self, access_list: Option<BlockAccessList>) -> Self {
+        Self { access_list, ..self }
     }
 
     pub(super) fn of_new_block(
@@ -50,7 +58,7 @@ impl Finished {
         body: BlockBody<EthTransaction>,
     ) -> Self {
         let receipts = receipts.into_iter().map(StoredReceipt::from).collect();
-        Self { body, senders, receipts, diff }
+        Self { body, senders, receipts, diff, access_list: None }
     }
 
     /// What the block changed.
@@ -60,8 +68,8 @@ impl Finished {
 
     /// From what was kept of a block beside the chain.
     pub(super) fn again(outcome: &Outcome, body: BlockBody<EthTransaction>) -> Self {
-        let Outcome { senders, receipts, hashed, .. } = outcome.clone();
-        Self { body, senders, receipts, diff: hashed }
+        let Outcome { senders, receipts, hashed, access_list, .. } = outcome.clone();
+        Self { body, senders, receipts, diff: hashed, access_list }
     }
 }
 
@@ -182,13 +190,14 @@ impl HeadTrie {
         finished: Finished,
         update: &RootUpdate,
     ) -> Result<(), ImportError> {
-        let Finished { body, senders, receipts, diff } = finished;
+        let Finished { body, senders, receipts, diff, access_list } = finished;
         let committed = storage.commit(BlockCommit {
             header: Sealed::new_unchecked(node.header.clone(), node.hash),
             total_difficulty: node.total_difficulty,
             body,
             senders,
             receipts,
+            access_list,
             trie: source::to_store(&update.updates),
             diff,
         });

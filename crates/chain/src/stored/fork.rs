@@ -11,6 +11,7 @@ use super::{
     layer::Layer,
     source::{self, SnapshotSource},
     state::{CodeCache, StoredState, Tries},
+    tally::Tally,
 };
 use crate::{Engine, ImportError, InvalidBlock, Reason, execution::Ready};
 use alloy_consensus::Header;
@@ -26,6 +27,7 @@ pub(super) struct Tools<'a> {
     pub(super) codes: &'a CodeCache,
     pub(super) storage_only: &'a Arc<AddressMap<U256>>,
     pub(super) trie: &'a TrieConfig,
+    pub(super) tally: &'a Tally,
 }
 
 /// The state after some block that is not the head, or not to become it.
@@ -109,11 +111,13 @@ impl Fork {
         };
         let verified = ready.run(tools.engine, &before)?;
         ready.check_access_list(&verified)?;
+        tools.tally.add(&verified.stats);
         let outcome = Outcome {
             senders: senders(ready.txs),
             receipts: finish::stored_receipts(verified.receipts, &verified.roots),
             hashed: HashedDiff::new(&verified.diff),
             diff: Arc::new(verified.diff),
+            access_list: verified.access_list,
         };
         let header = &ready.block.header;
         self.apply(BlockRef { number: header.number, hash }, header, &outcome)?;

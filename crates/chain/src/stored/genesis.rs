@@ -65,6 +65,7 @@ impl GenesisBlock {
             body: BlockBody { withdrawals, ..Default::default() },
             senders: Vec::new(),
             receipts: Vec::new(),
+            access_list: None,
             diff: hashed(&self.state, options.preimages),
             trie,
         })

@@ -2,8 +2,10 @@
 
 use crate::ommers::Ancestor;
 use alloy_consensus::{Block, Header};
+use alloy_eips::eip7928::BlockAccessList;
 use alloy_primitives::{Address, B256, U256, map::B256Map};
 use core::iter;
+use parking_lot::RwLock;
 use std::{
     collections::VecDeque,
     sync::{Arc, OnceLock},
@@ -15,6 +17,10 @@ use warpline_types::StateDiff;
 /// How many canonical blocks are kept to be asked about, and how far behind the head a block
 /// beside the chain may be.
 pub(crate) const KEPT: u64 = 512;
+
+/// How many blocks beside the chain are kept: a development chain may go back again and again
+/// without ever coming further.
+const MOST_ASIDE: usize = 8 * KEPT as usize;
 
 /// One block.
 #[derive(Debug, Clone)]
@@ -43,6 +49,8 @@ pub(crate) struct Outcome {
     pub(crate) receipts: Vec<StoredReceipt>,
     pub(crate) diff: Arc<StateDiff>,
     pub(crate) hashed: HashedDiff,
+    /// Where it is to be kept.
+    pub(crate) access_list: Option<BlockAccessList>,
 }
 
 impl Node {
@@ -85,12 +93,19 @@ pub(crate) struct Branch {
     pub(crate) blocks: Vec<Arc<Node>>,
 }
 
+/// Blocks beside the chain by hash, shared with those who only read.
+pub(super) type Beside = Arc<RwLock<B256Map<Arc<Node>>>>;
+
 /// Known blocks by hash.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
+    /// The canonical ones.
     nodes: B256Map<Arc<Node>>,
-    /// The canonical ones, the oldest first.
+    /// Their hashes, the oldest first.
     canonical: VecDeque<B256>,
+    beside: Beside,
+    /// Hashes of those in the order in which they came, some of which may have gone.
+    came: VecDeque<B256>,
 }
 
 impl Known {
@@ -100,10 +115,16 @@ impl Known {
         storage: &Storage,
         hash: &B256,
     ) -> Result<Option<Arc<Node>>, StorageError> {
-        match self.nodes.get(hash) {
-            Some(node) => Ok(Some(Arc::clone(node))),
+        let beside = || self.beside.read().get(hash).cloned();
+        match self.nodes.get(hash).cloned().or_else(beside) {
+            Some(node) => Ok(Some(node)),
             None => stored(storage, hash),
         }
+    }
+
+    /// The blocks beside the chain.
+    pub(super) fn beside(&self) -> Beside {
+        Arc::clone(&self.beside)
     }
 
     /// A block and its nearest ancestors, the block first.
@@ -131,15 +152,15 @@ impl Known {
         let node = Arc::new(node);
         self.canonical.push_back(node.hash);
         self.nodes.insert(node.hash, Arc::clone(&node));
+        self.beside.write().remove(&node.hash);
         while self.canonical.len() as u64 > KEPT {
             if let Some(oldest) = self.canonical.pop_front() {
                 self.nodes.remove(&oldest);
             }
         }
         if number.is_multiple_of(KEPT / 4) {
-            self.nodes.retain(|_, node| {
-                node.aside.is_none() || node.header.number.saturating_add(KEPT) > number
-            });
+            let near = |node: &Node| node.header.number.saturating_add(KEPT) > number;
+            self.beside.write().retain(|_, node| near(node));
         }
         node
     }
@@ -157,7 +178,14 @@ impl Known {
 
     /// A block beside the chain.
     pub(crate) fn put_aside(&mut self, node: Node) {
-        self.nodes.insert(node.hash, Arc::new(node));
+        let mut beside = self.beside.write();
+        self.came.push_back(node.hash);
+        beside.insert(node.hash, Arc::new(node));
+        while self.came.len() > MOST_ASIDE {
+            if let Some(first) = self.came.pop_front() {
+                beside.remove(&first);
+            }
+        }
     }
 
     /// The blocks down from `to` to where they leave the chain; none where one is not known.
@@ -220,4 +248,31 @@ pub(crate) fn stored_above(storage: &Storage, height: u64) -> Result<Vec<Node>, 
         nodes.push(Node::new(hash, total_difficulty, &block).aside(block, None));
     }
     Ok(nodes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put_aside(known: &mut Known, number: u64) -> B256 {
+        let header = Header { number, ..Header::default() };
+        let block = Block { header, body: Default::default() };
+        let hash = block.header.hash_slow();
+        known.put_aside(Node::new(hash, U256::ZERO, &block).aside(block, None));
+        hash
+    }
+
+    #[test]
+    fn of_blocks_beside_a_chain_that_goes_nowhere_the_oldest_are_forgotten() {
+        let mut known = Known::default();
+        let first = put_aside(&mut known, 0);
+        let second = put_aside(&mut known, 1);
+        for number in 2..=MOST_ASIDE as u64 {
+            put_aside(&mut known, number);
+        }
+        let beside = known.beside();
+        let beside = beside.read();
+        assert!(!beside.contains_key(&first) && beside.contains_key(&second));
+        assert_eq!((beside.len(), known.came.len()), (MOST_ASIDE, MOST_ASIDE));
+    }
 }

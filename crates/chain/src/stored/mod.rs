@@ -15,6 +15,7 @@
 //!   first of them.
 //! - `accounts`: the whole state by address.
 //! - `view`: what others read of it while it goes on; `accesses`: what its blocks touch.
+//! - `lists`: what is known of blocks that are executed again; `tally`: how often transactions are.
 //! - `verify`: the state against its tries.
 //!
 //! [`StoredChain`] ties them together. Only blocks that are valid in every respect are committed.
@@ -33,6 +34,7 @@ mod fork;
 mod genesis;
 mod known;
 mod layer;
+mod lists;
 mod options;
 mod pipeline;
 mod prefetch;
@@ -42,6 +44,7 @@ mod senders;
 mod source;
 mod state;
 mod stream;
+mod tally;
 mod verify;
 mod view;
 
@@ -59,5 +62,6 @@ pub use proposed::ProposedBlock;
 pub use record::ChainRecord;
 pub use state::{StoredDb, Unreadable};
 pub use stream::RootStreaming;
+pub use tally::Executions;
 pub use verify::{StateReport, verify_state};
-pub use view::{BlockRoots, BlockState, ChainView};
+pub use view::{BlockRoots, BlockState, ChainView, SideBlock};

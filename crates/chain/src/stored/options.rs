@@ -26,6 +26,9 @@ pub struct ChainOptions {
     pub preimages: bool,
     /// Which blocks have their root begun while they execute.
     pub streaming: RootStreaming,
+    /// Make and keep the access list (EIP-7928) of every block. Those that headers commit to are
+    /// kept anyway.
+    pub access_lists: bool,
 }
 
 impl Default for ChainOptions {
@@ -38,6 +41,7 @@ impl Default for ChainOptions {
             config: None,
             preimages: false,
             streaming: RootStreaming::Never,
+            access_lists: false,
         }
     }
 }

@@ -25,9 +25,11 @@ use super::{
     source::SnapshotSource,
     state::{CodeCache, StoredState, Tries},
     stream::{Commits, RootStreaming, follow},
+    tally::Tally,
 };
 use crate::{Engine, ImportError, Rules, execution::Ready, ommers::GENERATIONS};
 use alloy_consensus::{Block, BlockBody};
+use alloy_eips::eip7928::BlockAccessList;
 use alloy_primitives::{Address, U256, map::AddressMap};
 use std::{
     collections::VecDeque,
@@ -121,6 +123,7 @@ struct Executed {
     node: Node,
     diff: Arc<StateDiff>,
     receipts: Vec<StoredReceipt>,
+    access_list: Option<BlockAccessList>,
     senders: Vec<Address>,
     body: BlockBody<EthTransaction>,
 }
@@ -185,7 +188,7 @@ impl StoredChain {
             let txs = recover(rules, &block, senders, Recovery::InOrder);
             stages.senders += start.elapsed();
             if block.header.parent_hash == self.head.hash {
-                let ahead = Ahead { hash: at.hash, block, txs, prefetched: None };
+                let ahead = Ahead { hash: at.hash, block, txs, remembered: None, prefetched: None };
                 self.extend_in_order(engine, ahead, committed, &mut stages).map_err(failed)?;
             } else {
                 let (transactions, gas_used) =
@@ -240,6 +243,8 @@ impl StoredChain {
             storage_only: &self.storage_only,
             trie: &self.trie_config,
             streaming: self.streaming,
+            access_lists: self.access_lists,
+            tally: &self.tally,
             lineage: lineage.into(),
             layers: VecDeque::new(),
             recent: VecDeque::new(),
@@ -339,6 +344,8 @@ struct Run<'a> {
     storage_only: &'a Arc<AddressMap<U256>>,
     trie: &'a TrieConfig,
     streaming: RootStreaming,
+    access_lists: bool,
+    tally: &'a Tally,
     /// The blocks that rules ask for, the newest first.
     lineage: VecDeque<Arc<Node>>,
     /// Executed and maybe not in the database yet, the newest first.
@@ -385,7 +392,7 @@ impl Run<'_> {
         ahead: Ahead,
         stream: Option<&CommitStream>,
     ) -> Result<Executed, ImportError> {
-        let Ahead { hash, block, txs, prefetched } = ahead;
+        let Ahead { hash, block, txs, remembered, prefetched } = ahead;
         let lineage = self.lineage.make_contiguous();
         check_without_senders(self.rules, &block, lineage)?;
         let txs = txs?;
@@ -411,8 +418,10 @@ impl Run<'_> {
             tries: Tries { head: &snapshot, undo: &[], config: self.trie },
         };
         let ready = Ready::new(rules, &block, &txs).streaming(stream);
+        let ready = ready.remembering(remembered.as_ref()).listing(self.access_lists);
         let verified = ready.run(self.engine, &before)?;
         ready.check_access_list(&verified)?;
+        self.tally.add(&verified.stats);
 
         let total_difficulty = parent.saturating_add(block.header.difficulty);
         let node = Node::new(hash, total_difficulty, &block);
@@ -425,7 +434,8 @@ impl Run<'_> {
         if self.recent.len() as u64 > KEPT {
             self.recent.pop_front();
         }
-        Ok(Executed { node, diff, receipts, senders: senders(&txs), body: block.body })
+        let (senders, access_list) = (senders(&txs), verified.access_list);
+        Ok(Executed { node, diff, receipts, access_list, senders, body: block.body })
     }
 }
 
@@ -466,9 +476,10 @@ impl Last<'_> {
 
     fn finish(&mut self, executed: Executed) -> Result<(), ImportError> {
         let start = Instant::now();
-        let Executed { node, diff, receipts, senders, body } = executed;
+        let Executed { node, diff, receipts, access_list, senders, body } = executed;
         let (transactions, gas_used) = (body.transactions.len(), node.header.gas_used);
         let finished = Finished::from_parts(receipts, &diff, senders, body);
+        let finished = finished.with_list(access_list);
         let snapshot = self.storage.snapshot(self.threads)?;
         let stated = node.header.state_root;
         let update = self.trie.root(SnapshotSource(&snapshot), stated, finished.diff())?;

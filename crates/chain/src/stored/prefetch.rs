@@ -1,9 +1,11 @@
-//! The stage of reading: the accounts that a block is certain to need, in the order of their
-//! hashes, in which neighbours share pages, while an earlier block is executed.
+//! The stage of reading: the access list that a block had before, and the accounts that it is
+//! certain to need, in the order of their hashes, in which neighbours share pages, while an earlier
+//! block is executed.
 
-use super::{layer::Layer, senders::Ahead};
+use super::{layer::Layer, lists::remembered, senders::Ahead};
 use crate::body::Tx;
 use alloy_consensus::Transaction;
+use alloy_eips::eip7928::AccountChanges;
 use alloy_primitives::{
     Address, B256,
     map::{AddressMap, AddressSet},
@@ -17,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 use warpline_keccak::keccak256_each;
-use warpline_storage::{BlockRef, Snapshots, StorageError};
+use warpline_storage::{BlockRef, Snapshot, Snapshots, StorageError};
 use warpline_types::AccountState;
 
 /// Fewer transactions than this are not worth reading for.
@@ -73,9 +75,11 @@ pub(super) fn read_all(
     let mut busy = Duration::ZERO;
     for mut block in recovered {
         let start = Instant::now();
-        if let Ok(txs) = &block.txs {
-            // What cannot be read now the execution reads, or says why not.
-            block.prefetched = read(snapshots, txs).ok().flatten().map(Arc::new);
+        // What cannot be read now the execution reads, or says why not.
+        if let (Ok(txs), Ok(snapshot)) = (&block.txs, snapshots.snapshot(1)) {
+            block.remembered = remembered(&snapshot, block.hash, &block.block.header);
+            let list = block.remembered.as_deref().unwrap_or_default();
+            block.prefetched = read(&snapshot, txs, list).ok().flatten().map(Arc::new);
         }
         busy += start.elapsed();
         if ahead.send(block).is_err() {
@@ -85,18 +89,22 @@ pub(super) fn read_all(
     busy
 }
 
-/// Senders and recipients, as of the head.
-fn read(snapshots: &Snapshots, txs: &[Tx]) -> Result<Option<Prefetched>, StorageError> {
+/// Senders and recipients, and all others that are known to be needed, as of a head.
+fn read(
+    snapshot: &Snapshot,
+    txs: &[Tx],
+    list: &[AccountChanges],
+) -> Result<Option<Prefetched>, StorageError> {
     if txs.len() < WORTH_READING {
         return Ok(None);
     }
     let needed = txs.iter().flat_map(|tx| [Some(tx.tx.signer()), tx.tx.inner().to()]).flatten();
+    let needed = needed.chain(list.iter().map(|account| account.address));
     let mut seen = AddressSet::default();
     let addresses: Vec<_> = needed.filter(|address| seen.insert(*address)).collect();
     let mut wanted: Vec<(B256, Address)> =
         keccak256_each(&addresses).into_iter().zip(addresses.iter().copied()).collect();
     wanted.sort_unstable();
-    let snapshot = snapshots.snapshot(1)?;
     let read = snapshot.reader()?.accounts_in_order(&wanted)?;
     let accounts = wanted.iter().map(|(_, address)| *address).zip(read).collect();
     Ok(Some(Prefetched { at: snapshot.block(), accounts }))

@@ -6,6 +6,7 @@ use super::{
     view::{BlockState, ChainView},
 };
 use alloy_consensus::{BlockBody, Header};
+use alloy_eips::eip7928::BlockAccessList;
 use alloy_primitives::{Address, B256};
 use std::sync::Arc;
 use warpline_executor::EthTransaction;
@@ -24,6 +25,8 @@ pub struct ProposedBlock {
     pub senders: Vec<Address>,
     /// One receipt per transaction.
     pub receipts: Vec<StoredReceipt>,
+    /// What it accesses, where that was asked for.
+    pub(super) access_list: Option<BlockAccessList>,
     parent: BlockRef,
     /// What lay on top of the parent.
     changes: Option<Arc<Layer>>,
@@ -34,13 +37,14 @@ pub struct ProposedBlock {
 impl From<Proposal> for ProposedBlock {
     /// Takes a proposal, which has to be sealed, for a block that is only read.
     fn from(proposal: Proposal) -> Self {
-        let Proposal { block, senders, receipts, diff, changes, parent, .. } = proposal;
+        let Proposal { block, senders, receipts, diff, access_list, changes, parent, .. } =
+            proposal;
         let (header, body) = (block.header, block.body);
         let hash = header.hash_slow();
         let at = BlockRef { number: header.number, hash };
         let layer = Arc::new(Layer::new(at, Arc::new(diff)));
         let receipts = receipts.into_iter().map(StoredReceipt::from).collect();
-        Self { hash, header, body, senders, receipts, parent, changes, layer }
+        Self { hash, header, body, senders, receipts, access_list, parent, changes, layer }
     }
 }
 

@@ -6,6 +6,7 @@ use crate::{
     body::{self, Tx},
 };
 use alloy_consensus::{Block, transaction::Recovered};
+use alloy_eips::eip7928::BlockAccessList;
 use alloy_primitives::{Address, B256};
 use rayon::prelude::*;
 use std::{
@@ -20,6 +21,8 @@ pub(super) struct Ahead {
     pub(super) hash: B256,
     pub(super) block: Block<EthTransaction>,
     pub(super) txs: Result<Vec<Tx>, InvalidBlock>,
+    /// The access list that the block had before.
+    pub(super) remembered: Option<BlockAccessList>,
     pub(super) prefetched: Option<Arc<Prefetched>>,
 }
 
@@ -40,7 +43,8 @@ pub(super) fn recover_all<E>(
         let chain = rules.of_side(block.header.difficulty.is_zero());
         let txs = recover(chain, &block, senders, Recovery::Parallel);
         busy += start.elapsed();
-        if ahead.send(Ahead { hash, block, txs, prefetched: None }).is_err() {
+        let block = Ahead { hash, block, txs, remembered: None, prefetched: None };
+        if ahead.send(block).is_err() {
             break;
         }
         start = Instant::now();

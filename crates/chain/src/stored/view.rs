@@ -5,16 +5,18 @@
 use super::{
     chain::StoredChain,
     changes::Begun,
+    known::Beside,
     layer::Layer,
     source::{self, SnapshotSource},
     state::{CodeCache, StoredDb, StoredRoots, Tries},
 };
 use crate::{ImportError, Rules, before::Roots};
+use alloy_consensus::Block;
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256, map::AddressMap};
 use parking_lot::RwLock;
 use std::{collections::BTreeMap, sync::Arc};
-use warpline_executor::ParentState;
-use warpline_storage::{BlockRef, Snapshot, Snapshots, StateReader, StorageError};
+use warpline_executor::{EthTransaction, ParentState};
+use warpline_storage::{BlockRef, Snapshot, Snapshots, StateReader, StorageError, StoredReceipt};
 use warpline_trie::{AccountChange, MultiProof, TrieConfig};
 use warpline_types::StateDiff;
 
@@ -27,10 +29,20 @@ pub(super) struct Published {
     pub(super) begun: Begun,
 }
 
+/// A valid block that is not in the chain, or not any more.
+#[derive(Debug, Clone)]
+pub struct SideBlock {
+    /// The block.
+    pub block: Block<EthTransaction>,
+    /// Its receipts; none for a block that was in the chain once.
+    pub receipts: Option<Vec<StoredReceipt>>,
+}
+
 /// Reads a chain that somebody else moves on. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct ChainView {
     snapshots: Snapshots,
+    beside: Beside,
     rules: Arc<Rules>,
     codes: Arc<CodeCache>,
     trie: TrieConfig,
@@ -43,6 +55,7 @@ impl StoredChain {
     pub fn view(&self) -> ChainView {
         ChainView {
             snapshots: self.storage.snapshots(),
+            beside: self.known.beside(),
             rules: Arc::new(self.rules.clone()),
             codes: Arc::clone(&self.codes),
             trie: TrieConfig { threads: 1, ..self.trie_config.clone() },
@@ -85,6 +98,20 @@ impl ChainView {
     /// The database cannot be read.
     pub fn blocks(&self) -> Result<Snapshot, StorageError> {
         self.snapshots.snapshot(1)
+    }
+
+    /// Whether a valid block is known that is not in the chain: one that came beside it or has
+    /// left it in this process, and lies not far behind the head.
+    pub fn is_beside(&self, hash: &B256) -> bool {
+        self.beside.read().contains_key(hash)
+    }
+
+    /// Such a block. Its state is not kept.
+    pub fn beside(&self, hash: &B256) -> Option<SideBlock> {
+        let node = self.beside.read().get(hash).cloned()?;
+        let aside = node.aside.as_ref()?;
+        let receipts = aside.outcome.get().map(|outcome| outcome.receipts.clone());
+        Some(SideBlock { block: aside.block.clone(), receipts })
     }
 
     /// The state after the head, with the changes that the next block begins with.

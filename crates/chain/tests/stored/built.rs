@@ -184,6 +184,26 @@ fn branches_far_back_are_judged_before_and_after_a_restart() {
 }
 
 #[test]
+fn a_view_shows_the_blocks_beside_the_chain_as_long_as_they_are_not_in_it() {
+    let engine = engine();
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (mut chain, mut elsewhere) = (create(folder.path()), create(other.path()));
+    let view = chain.view();
+    let left = withdraw(&mut chain, &engine, 0);
+    let brought = withdraw(&mut elsewhere, &engine, 1);
+    let [left, brought] = [left, brought].map(|block| (block.header.hash_slow(), block));
+    assert!(!view.is_beside(&left.0) && view.beside(&brought.0).is_none());
+    // One that came beside it was executed; of one that was in it nothing but itself is at hand.
+    chain.insert(&engine, brought.1.clone()).unwrap();
+    let found = view.beside(&brought.0).unwrap();
+    assert_eq!((found.block, found.receipts.map(|of| of.len())), (brought.1, Some(0)));
+    chain.set_forkchoice(&engine, brought.0, None, None).unwrap();
+    assert!(!view.is_beside(&brought.0));
+    let found = view.beside(&left.0).unwrap();
+    assert_eq!((found.block, found.receipts), (left.1, None));
+}
+
+#[test]
 fn what_is_safe_and_finalized_outlives_a_restart_but_not_going_back_below_it() {
     let engine = engine();
     let rules = || Rules::from_config(&config()).unwrap();

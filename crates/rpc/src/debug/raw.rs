@@ -14,33 +14,33 @@ use serde_json::Value;
 use warpline_storage::StoredReceipt;
 
 pub(crate) fn register(registry: &mut Registry) {
-    registry.quick_but_pending("debug_getRawHeader", |context, args| {
+    registry.quick_but_pending("debug_getRawHeader", 1, |context, args| {
         of_block(context, args, |_, block| Ok(Bytes::from(alloy_rlp::encode(&block.header))))
     });
-    registry.quick_but_pending("debug_getRawBlock", |context, args| {
+    registry.quick_but_pending("debug_getRawBlock", 1, |context, args| {
         of_block(context, args, |_, block| {
             let block = Block { header: block.header, body: block.body };
             Ok(Bytes::from(alloy_rlp::encode(&block)))
         })
     });
-    registry.quick_but_pending("debug_getRawReceipts", |context, args| {
+    registry.quick_but_pending("debug_getRawReceipts", 1, |context, args| {
         of_block(context, args, |_, block| {
             let receipts = block.receipts()?;
             Ok(receipts.iter().map(encoded).collect::<Vec<Bytes>>())
         })
     });
-    registry.quick("debug_getRawTransaction", |context, args| {
+    registry.quick("debug_getRawTransaction", 1, |context, args| {
         let hash: Hex<B256> = args.required("transaction hash")?;
         // As in geth, what is not there is empty.
         Ok(raw_transaction(context, hash.0)?.unwrap_or_default())
     });
-    registry.slow("debug_getRawBlockAccessList", |context, args| {
+    registry.slow("debug_getRawBlockAccessList", 1, |context, args| {
         let id: BlockId = args.required("block")?;
         let list = access_list(context, id)?.ok_or_else(|| not_found(id))?;
         Ok(Bytes::from(alloy_rlp::encode(list)))
     });
     // Blocks that break a rule are refused with the reason and not kept.
-    registry.quick("debug_getBadBlocks", |_, _| Ok(Vec::<Value>::new()));
+    registry.quick("debug_getBadBlocks", 0, |_, _| Ok(Vec::<Value>::new()));
 }
 
 fn of_block<T>(
@@ -56,7 +56,9 @@ fn of_block<T>(
 fn not_found(id: BlockId) -> RpcError {
     match id {
         BlockId::Number(number) => RpcError::refused(format!("block #{number} not found")),
-        BlockId::Hash(hash) => RpcError::refused(format!("block {hash} not found")),
+        BlockId::Hash(hash) | BlockId::Canonical(hash) => {
+            RpcError::refused(format!("block {hash} not found"))
+        }
         BlockId::Tag(_) => RpcError::refused("block not found"),
     }
 }

@@ -25,7 +25,7 @@ use warpline_simulation::{
 use warpline_storage::{BlockRef, Transaction};
 
 pub(crate) fn register(registry: &mut Registry) {
-    registry.slow("debug_traceTransaction", |context, args| {
+    registry.slow("debug_traceTransaction", 2, |context, args| {
         let hash: Hex<B256> = args.required("transaction hash")?;
         let options = options(args)?;
         let (subject, index) = Subject::of_transaction(context, hash.0)?;
@@ -33,20 +33,20 @@ pub(crate) fn register(registry: &mut Registry) {
         let block = subject.block(context);
         Ok(trace_transaction(subject.parent.state.open(), &block, index, &options, &limits)?)
     });
-    registry.slow("debug_traceBlockByNumber", |context, args| {
+    registry.slow("debug_traceBlockByNumber", 2, |context, args| {
         let id = args.required("block number")?;
         traces(context, &Subject::read(context, id)?, args)
     });
-    registry.slow("debug_traceBlockByHash", |context, args| {
+    registry.slow("debug_traceBlockByHash", 2, |context, args| {
         let hash: Hex<B256> = args.required("block hash")?;
         traces(context, &Subject::read(context, BlockId::Hash(hash.0))?, args)
     });
-    registry.slow("debug_traceBlock", |context, args| {
+    registry.slow("debug_traceBlock", 2, |context, args| {
         let rlp: Bytes = args.required("block")?;
         traces(context, &Subject::decode(context, &rlp)?, args)
     });
-    registry.slow("debug_traceCall", call);
-    registry.slow("trace_transaction", |context, args| {
+    registry.slow("debug_traceCall", 3, call);
+    registry.slow("trace_transaction", 1, |context, args| {
         let hash: Hex<B256> = args.required("transaction hash")?;
         match position(context, hash.0)? {
             Some((number, index)) => {
@@ -56,7 +56,7 @@ pub(crate) fn register(registry: &mut Registry) {
             None => Ok(None),
         }
     });
-    registry.slow("trace_block", |context, args| {
+    registry.slow("trace_block", 1, |context, args| {
         let id = args.required("block")?;
         if with_block(context, id, |block| Ok(block.header.number))? == Some(0) {
             return Ok(Vec::new());
@@ -160,7 +160,7 @@ pub(crate) fn position(context: &Context, hash: B256) -> Result<Option<(u64, usi
 fn not_found(id: BlockId) -> RpcError {
     RpcError::refused(match id {
         BlockId::Number(number) => format!("block #{number} not found"),
-        BlockId::Hash(hash) => format!("block {hash:#x} not found"),
+        BlockId::Hash(hash) | BlockId::Canonical(hash) => format!("block {hash:#x} not found"),
         BlockId::Tag(_) => "block not found".to_owned(),
     })
 }

@@ -8,8 +8,8 @@ use warpline_executor::ParentState;
 use warpline_simulation::{Touched, touched};
 
 pub(crate) fn register(registry: &mut Registry) {
-    registry.slow("debug_executionWitness", witness);
-    registry.slow("debug_executionWitnessByBlockHash", witness);
+    registry.slow("debug_executionWitness", 1, witness);
+    registry.slow("debug_executionWitnessByBlockHash", 1, witness);
 }
 
 /// The format that reth and geth share.

@@ -24,8 +24,8 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 pub(super) fn register(registry: &mut Registry) {
     // Whether to dump the states of earlier blocks too, which only anvil has, is not looked at.
-    all(registry, &["anvil_dumpState", "hardhat_dumpState"], |context, _| dump(context));
-    all(registry, &["anvil_loadState", "hardhat_loadState"], |context, args| {
+    all(registry, &["anvil_dumpState", "hardhat_dumpState"], 1, |context, _| dump(context));
+    all(registry, &["anvil_loadState", "hardhat_loadState"], 1, |context, args| {
         let state: Bytes = args.required("state")?;
         load(context, &state)
     });
@@ -75,11 +75,13 @@ fn dump(context: &Context) -> Result<Bytes, RpcError> {
 
 /// What is read; everything else in it is left out.
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object with `accounts`")]
 struct State {
     accounts: BTreeMap<Address, Account>,
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object with `nonce`, `balance` and `code`")]
 struct Account {
     nonce: Flexible,
     balance: Wide,
@@ -165,7 +167,7 @@ mod tests {
         let states: [(&[u8], &str); 6] = [
             (b"", "EOF"),
             (b"{}", "missing field `accounts`"),
-            (b"[]", "struct State"),
+            (b"[]", "an object with `accounts`"),
             (b"{\"accounts\":{\"0xc0\":{}}}", "invalid"),
             (&cut[..cut.len() - 4], ""),
             (&bomb, "longer than"),

@@ -9,7 +9,7 @@ use crate::{
 use alloy_primitives::{Address, B256, U256};
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use warpline_node::{MineOptions, Mining};
 use warpline_storage::BlockRef;
 
@@ -17,7 +17,7 @@ use warpline_storage::BlockRef;
 const MOST_BLOCKS: u64 = 100_000;
 
 pub(super) fn register(registry: &mut Registry) {
-    all(registry, &["evm_mine"], |context, args| {
+    all(registry, &["evm_mine"], 1, |context, args| {
         let options: Option<MineRequest> = args.optional("options")?;
         let (timestamp, blocks) = match options {
             None => (None, 1),
@@ -29,20 +29,20 @@ pub(super) fn register(registry: &mut Registry) {
         mine(context, blocks, timestamp, None)?;
         Ok("0x0")
     });
-    all(registry, &["anvil_mine", "hardhat_mine"], |context, args| {
+    all(registry, &["anvil_mine", "hardhat_mine"], 2, |context, args| {
         let blocks: Option<Flexible> = args.optional("blocks")?;
         let interval: Option<Flexible> = args.optional("interval")?;
         mine(context, blocks.map_or(1, |count| count.0), None, interval.map(|of| of.0))
     });
-    all(registry, &["evm_setAutomine", "anvil_setAutomine"], |context, args| {
+    all(registry, &["evm_setAutomine", "anvil_setAutomine"], 1, |context, args| {
         let on: bool = args.required("enabled")?;
         context.node.set_mining(if on { Mining::Instant } else { Mining::Manual });
         Ok(true)
     });
-    all(registry, &["anvil_getAutomine", "hardhat_getAutomine"], |context, _| {
+    all(registry, &["anvil_getAutomine", "hardhat_getAutomine"], 0, |context, _| {
         Ok(context.node.mining() == Mining::Instant)
     });
-    all(registry, &["evm_setIntervalMining", "anvil_setIntervalMining"], |context, args| {
+    all(registry, &["evm_setIntervalMining", "anvil_setIntervalMining"], 1, |context, args| {
         let Interval(interval) = args.required("interval")?;
         context.node.set_mining(match interval.is_zero() {
             true => Mining::Manual,
@@ -50,17 +50,18 @@ pub(super) fn register(registry: &mut Registry) {
         });
         Ok(true)
     });
-    all(registry, &["anvil_getIntervalMining"], |context, _| {
+    all(registry, &["anvil_getIntervalMining"], 0, |context, _| {
         Ok(match context.node.mining() {
-            Mining::Interval(interval) => Some(interval.as_secs()),
+            // No whole second is still an interval.
+            Mining::Interval(interval) => Some(interval.as_secs().max(1)),
             Mining::Instant | Mining::Manual => None,
         })
     });
     headers(registry);
     going_back(registry);
-    all(registry, &["anvil_nodeInfo"], |context, _| info(context));
-    all(registry, &["anvil_metadata", "hardhat_metadata"], |context, _| metadata(context));
-    all(registry, &["anvil_setLoggingEnabled", "hardhat_setLoggingEnabled"], |_, args| {
+    all(registry, &["anvil_nodeInfo", "hardhat_nodeInfo"], 0, |context, _| info(context));
+    all(registry, &["anvil_metadata", "hardhat_metadata"], 0, |context, _| metadata(context));
+    all(registry, &["anvil_setLoggingEnabled", "hardhat_setLoggingEnabled"], 1, |_, args| {
         // What is logged is the operator's decision.
         let _enabled: bool = args.required("enabled")?;
         Ok(true)
@@ -68,30 +69,30 @@ pub(super) fn register(registry: &mut Registry) {
 }
 
 fn headers(registry: &mut Registry) {
-    all(registry, &["anvil_setCoinbase", "hardhat_setCoinbase"], |context, args| {
+    all(registry, &["anvil_setCoinbase", "hardhat_setCoinbase"], 1, |context, args| {
         let address: Hex<Address> = args.required("address")?;
         context.node.set_coinbase(address.0)?;
         Ok(true)
     });
     let names = ["anvil_setNextBlockBaseFeePerGas", "hardhat_setNextBlockBaseFeePerGas"];
-    all(registry, &names, |context, args| {
+    all(registry, &names, 1, |context, args| {
         let Flexible(fee) = args.required("baseFee")?;
         context.node.set_next_base_fee(fee)?;
         Ok(true)
     });
-    all(registry, &["evm_setBlockGasLimit", "anvil_setBlockGasLimit"], |context, args| {
+    all(registry, &["evm_setBlockGasLimit", "anvil_setBlockGasLimit"], 1, |context, args| {
         let Flexible(limit) = args.required("gasLimit")?;
         context.node.set_gas_limit(limit)?;
         Ok(true)
     });
-    all(registry, &["anvil_setMinGasPrice", "hardhat_setMinGasPrice"], |context, args| {
+    all(registry, &["anvil_setMinGasPrice", "hardhat_setMinGasPrice"], 1, |context, args| {
         let Wide(price) = args.required("gasPrice")?;
         let price = u128::try_from(price)
             .map_err(|_| RpcError::invalid_params("the price has more than 128 bits"))?;
         context.node.set_min_tip(price)?;
         Ok(true)
     });
-    all(registry, &["hardhat_setPrevRandao", "anvil_setPrevRandao"], |context, args| {
+    all(registry, &["hardhat_setPrevRandao", "anvil_setPrevRandao"], 1, |context, args| {
         let value: Hex<B256> = args.required("prevRandao")?;
         context.node.set_prev_randao(value.0)?;
         Ok(true)
@@ -99,18 +100,16 @@ fn headers(registry: &mut Registry) {
 }
 
 fn going_back(registry: &mut Registry) {
-    all(registry, &["evm_snapshot", "anvil_snapshot"], |context, _| {
+    all(registry, &["evm_snapshot", "anvil_snapshot"], 0, |context, _| {
         Ok(Quantity(context.node.snapshot()?))
     });
-    all(registry, &["evm_revert", "anvil_revert"], |context, args| {
+    all(registry, &["evm_revert", "anvil_revert"], 1, |context, args| {
         let Flexible(id) = args.required("id")?;
         Ok(context.node.revert(id)?)
     });
-    all(registry, &["anvil_reset", "hardhat_reset"], |context, args| {
-        let fork: Option<Value> = args.optional("forking")?;
-        let forks = fork.is_some_and(|fork| {
-            fork.as_object().is_some_and(|options| options.values().any(|value| !value.is_null()))
-        });
+    all(registry, &["anvil_reset", "hardhat_reset"], 1, |context, args| {
+        let options: Option<Map<String, Value>> = args.optional("options")?;
+        let forks = options.is_some_and(|of| of.values().any(|value| !value.is_null()));
         if forks {
             let words = "forking is not supported: this node does not take over other chains' state. \
                          Without parameters the chain goes back to its genesis block";
@@ -119,20 +118,20 @@ fn going_back(registry: &mut Registry) {
         context.node.reset(0)?;
         Ok(true)
     });
-    all(registry, &["anvil_dropTransaction"], |context, args| {
+    all(registry, &["anvil_dropTransaction"], 1, |context, args| {
         let hash: Hex<B256> = args.required("hash")?;
         Ok(context.node.pool().remove(&hash.0).map(|tx| tx.hash()))
     });
     // Hardhat's helpers take nothing but a boolean, which anvil does not give them.
-    all(registry, &["hardhat_dropTransaction"], |context, args| {
+    all(registry, &["hardhat_dropTransaction"], 1, |context, args| {
         let hash: Hex<B256> = args.required("hash")?;
         Ok(context.node.pool().remove(&hash.0).is_some())
     });
-    all(registry, &["anvil_dropAllTransactions"], |context, _| {
+    all(registry, &["anvil_dropAllTransactions"], 0, |context, _| {
         context.node.pool().clear();
         Ok(())
     });
-    all(registry, &["anvil_removePoolTransactions"], |context, args| {
+    all(registry, &["anvil_removePoolTransactions"], 1, |context, args| {
         let address: Hex<Address> = args.required("address")?;
         context.node.pool().remove_sender(address.0);
         Ok(())
@@ -141,7 +140,10 @@ fn going_back(registry: &mut Registry) {
 
 /// What `evm_mine` can be given.
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "neither a time of 64 bits nor an object with `timestamp` and `blocks`"
+)]
 enum MineRequest {
     Time(Flexible),
     Options { timestamp: Option<Flexible>, blocks: Option<Flexible> },
@@ -154,7 +156,7 @@ struct Interval(Duration);
 impl<'de> Deserialize<'de> for Interval {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(untagged)]
+        #[serde(untagged, expecting = "neither seconds nor the least and the most of milliseconds")]
         enum Given {
             Seconds(Flexible),
             Range(Flexible, Flexible),
@@ -180,11 +182,15 @@ fn mine(
         return Err(RpcError::invalid_params(words));
     }
     let node = &context.node;
+    let interval = interval.map(|seconds| seconds.max(1));
+    if let Some(interval) = interval.filter(|_| blocks > 1) {
+        node.check_times(blocks, interval)?;
+    }
     for index in 0..blocks {
         let mut options = MineOptions { timestamp: timestamp.filter(|_| index == 0) };
         if let Some(interval) = interval.filter(|_| index > 0) {
             let head = header_time(context, node.view().head())?;
-            options.timestamp = Some(head.saturating_add(interval.max(1)));
+            options.timestamp = Some(head.saturating_add(interval));
         }
         node.mine(&options)?;
     }

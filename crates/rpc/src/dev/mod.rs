@@ -18,13 +18,14 @@ pub(crate) fn register(registry: &mut Registry) {
     time::register(registry);
 }
 
-/// One method under several names.
+/// One method under several names, with so many parameters at most.
 fn all<R: Serialize>(
     registry: &mut Registry,
     names: &[&'static str],
+    params: usize,
     answer: impl Fn(&Context, &mut Args<'_>) -> Result<R, RpcError> + Clone + Send + Sync + 'static,
 ) {
     for name in names {
-        registry.slow(name, answer.clone());
+        registry.slow(name, params, answer.clone());
     }
 }

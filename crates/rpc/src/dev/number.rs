@@ -46,7 +46,9 @@ impl<'de> Deserialize<'de> for Wide {
                 };
                 let parsed = U256::from_str_radix(digits, radix);
                 let parsed = parsed.ok().filter(|_| !digits.is_empty());
-                parsed.map(Wide).ok_or_else(|| E::custom(format_args!("`{text}` is no number")))
+                parsed.map(Wide).ok_or_else(|| {
+                    E::custom(format_args!("`{text}` is no number of at most 256 bits"))
+                })
             }
         }
         deserializer.deserialize_any(Visitor)

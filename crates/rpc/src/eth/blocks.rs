@@ -3,13 +3,14 @@
 use crate::{
     Context, RpcError,
     args::Args,
+    context::not_kept,
     registry::Registry,
     wire::{
         BlockId, Hex, Mined, Quantity, RpcBlock, RpcHeader, RpcTransaction, Tag, Transactions,
         block_size,
     },
 };
-use alloy_consensus::{BlockBody, Header};
+use alloy_consensus::{Block, BlockBody, Header};
 use alloy_eips::eip7928::BlockAccessList;
 use alloy_primitives::{Address, B256};
 use serde::Serialize;
@@ -18,24 +19,24 @@ use serde_json::{
     value::{RawValue, to_raw_value},
 };
 use std::borrow::Cow;
-use warpline_chain::ProposedBlock;
+use warpline_chain::{ProposedBlock, SideBlock};
 use warpline_storage::{StateReader, StorageError, StoredReceipt, Transaction};
 
 pub(crate) fn register(registry: &mut Registry) {
-    registry.quick_but_pending("eth_getBlockByNumber", |context, args| {
+    registry.quick_but_pending("eth_getBlockByNumber", 2, |context, args| {
         let (id, full) = (block_number(args)?, full(args)?);
         with_block(context, id, |block| block.printed(full))
     });
-    registry.quick("eth_getBlockByHash", |context, args| {
+    registry.quick("eth_getBlockByHash", 2, |context, args| {
         let (id, full) = (block_hash(args)?, full(args)?);
         with_block(context, id, |block| block.printed(full))
     });
-    registry.quick_but_pending("eth_getHeaderByNumber", |context, args| {
+    registry.quick_but_pending("eth_getHeaderByNumber", 1, |context, args| {
         let id = block_number(args)?;
         header(context, id)
     });
-    registry.quick("eth_getHeaderByHash", |context, args| header(context, block_hash(args)?));
-    registry.slow("eth_getBlockAccessList", |context, args| {
+    registry.quick("eth_getHeaderByHash", 1, |context, args| header(context, block_hash(args)?));
+    registry.slow("eth_getBlockAccessList", 1, |context, args| {
         access_list(context, args.required("block")?)
     });
     count(registry, "eth_getBlockTransactionCountByNumber", block_number, |body| {
@@ -46,11 +47,11 @@ pub(crate) fn register(registry: &mut Registry) {
     });
     count(registry, "eth_getUncleCountByBlockNumber", block_number, |body| body.ommers.len());
     count(registry, "eth_getUncleCountByBlockHash", block_hash, |body| body.ommers.len());
-    registry.quick_but_pending("eth_getUncleByBlockNumberAndIndex", |context, args| {
+    registry.quick_but_pending("eth_getUncleByBlockNumberAndIndex", 2, |context, args| {
         let (id, index) = (block_number(args)?, index(args)?);
         with_block(context, id, |block| block.ommer(index))
     });
-    registry.quick("eth_getUncleByBlockHashAndIndex", |context, args| {
+    registry.quick("eth_getUncleByBlockHashAndIndex", 2, |context, args| {
         let (id, index) = (block_hash(args)?, index(args)?);
         with_block(context, id, |block| block.ommer(index))
     });
@@ -80,7 +81,7 @@ pub(crate) fn access_list(
 /// A block by number or tag.
 pub(crate) fn block_number(args: &mut Args<'_>) -> Result<BlockId, RpcError> {
     match args.required("block number")? {
-        BlockId::Hash(_) => {
+        BlockId::Hash(_) | BlockId::Canonical(_) => {
             Err(RpcError::invalid_params("invalid argument 0 (block number): hex number > 64 bits"))
         }
         id => Ok(id),
@@ -108,7 +109,7 @@ fn count(
     block: fn(&mut Args<'_>) -> Result<BlockId, RpcError>,
     count: fn(&BlockBody<Transaction>) -> usize,
 ) {
-    registry.quick_but_pending(name, move |context, args| {
+    registry.quick_but_pending(name, 1, move |context, args| {
         let id = block(args)?;
         with_block(context, id, |block| Ok(Quantity(count(&block.body) as u64)))
     });
@@ -126,6 +127,8 @@ pub(crate) struct FullBlock<'a> {
 enum Source<'a> {
     Chain(&'a StateReader<'a>),
     Pending(&'a ProposedBlock),
+    /// What is known of its receipts.
+    Beside(Option<Vec<StoredReceipt>>),
 }
 
 /// Calls `with` with the block, if there is one.
@@ -141,8 +144,10 @@ pub(crate) fn with_block<T>(
     }
     let blocks = context.view().blocks()?;
     let reader = blocks.reader()?;
-    let Some(number) = context.number_of(&blocks, &reader, id)? else { return Ok(None) };
-    FullBlock::read(&reader, number)?.map(with).transpose()
+    match context.number_of(&blocks, &reader, id)? {
+        Some(number) => FullBlock::read(&reader, number)?.map(with).transpose(),
+        None => FullBlock::beside(context, id).map(with).transpose(),
+    }
 }
 
 /// The header, if there is one.
@@ -155,12 +160,12 @@ fn header(context: &Context, id: BlockId) -> Result<Option<Box<RawValue>>, RpcEr
     }
     let blocks = context.view().blocks()?;
     let reader = blocks.reader()?;
-    let Some(number) = context.number_of(&blocks, &reader, id)? else { return Ok(None) };
-    let (Some(hash), Some((header, _))) = (reader.block_hash(number)?, reader.header(number)?)
-    else {
-        return Ok(None);
+    let found = match context.number_of(&blocks, &reader, id)? {
+        Some(number) => reader.block_hash(number)?.zip(reader.header(number)?.map(|(of, _)| of)),
+        None => FullBlock::beside(context, id).map(|block| (block.hash, block.header)),
     };
-    to_raw_value(&RpcHeader { hash, header: &header }).map(Some).map_err(RpcError::internal)
+    let printed = found.map(|(hash, header)| to_raw_value(&RpcHeader { hash, header: &header }));
+    printed.transpose().map_err(RpcError::internal)
 }
 
 /// A pending block, or its header: as in geth, what only a block of the chain has is null.
@@ -186,6 +191,14 @@ impl<'a> FullBlock<'a> {
         Ok(Some(Self { source: Source::Chain(reader), hash, header, body }))
     }
 
+    /// A block beside the chain.
+    fn beside(context: &Context, id: BlockId) -> Option<Self> {
+        let BlockId::Hash(hash) = id else { return None };
+        let SideBlock { block, receipts } = context.view().beside(&hash)?;
+        let Block { header, body } = block;
+        Some(Self { source: Source::Beside(receipts), hash, header, body })
+    }
+
     fn pending(block: &'a ProposedBlock) -> Self {
         let ProposedBlock { hash, header, body, .. } = block;
         let source = Source::Pending(block);
@@ -194,11 +207,12 @@ impl<'a> FullBlock<'a> {
 
     /// The senders of its transactions, whether they are kept or not.
     pub(crate) fn senders(&self) -> Result<Vec<Address>, RpcError> {
-        let reader = match self.source {
-            Source::Chain(reader) => reader,
+        let kept = match &self.source {
+            Source::Chain(reader) => reader.senders(self.header.number),
             Source::Pending(block) => return Ok(block.senders.clone()),
+            Source::Beside(_) => Ok(None),
         };
-        match reader.senders(self.header.number) {
+        match kept {
             Ok(Some(senders)) => return Ok(senders),
             Ok(None) | Err(StorageError::Pruned { .. }) => {}
             Err(error) => return Err(error.into()),
@@ -209,10 +223,13 @@ impl<'a> FullBlock<'a> {
     }
 
     /// The receipts of its transactions.
-    pub(crate) fn receipts(&self) -> Result<Vec<StoredReceipt>, StorageError> {
-        match self.source {
+    pub(crate) fn receipts(&self) -> Result<Vec<StoredReceipt>, RpcError> {
+        match &self.source {
             Source::Chain(reader) => Ok(reader.receipts(self.header.number)?.unwrap_or_default()),
             Source::Pending(block) => Ok(block.receipts.clone()),
+            Source::Beside(receipts) => {
+                receipts.clone().ok_or_else(|| not_kept("the receipts are", self.hash))
+            }
         }
     }
 
@@ -256,7 +273,9 @@ impl<'a> FullBlock<'a> {
             withdrawals: body.withdrawals.as_ref().map(|withdrawals| withdrawals.as_slice()),
         };
         match self.source {
-            Source::Chain(_) => to_raw_value(&block).map_err(RpcError::internal),
+            Source::Chain(_) | Source::Beside(_) => {
+                to_raw_value(&block).map_err(RpcError::internal)
+            }
             Source::Pending(_) => unsealed(&block),
         }
     }

@@ -21,20 +21,20 @@ use warpline_simulation::{
 use warpline_storage::BlockRef;
 
 pub(crate) fn register(registry: &mut Registry) {
-    registry.brief("eth_call", call_at_once, |context, args| {
+    registry.brief("eth_call", 4, call_at_once, |context, args| {
         let call_args = CallArgs::read(context, args)?;
         let CallArgs { request, at, .. } = &call_args;
         let (block, limits) = (at.block(context), limits(context));
         Ok(call(at.state.open(), block, request, call_args.overrides(), &limits)?)
     });
-    registry.slow("eth_estimateGas", |context, args| {
+    registry.slow("eth_estimateGas", 4, |context, args| {
         let call_args = CallArgs::read(context, args)?;
         let CallArgs { request, at, .. } = &call_args;
         let (block, limits) = (at.block(context), limits(context));
         let gas = estimate_gas(at.state.open(), block, request, call_args.overrides(), &limits)?;
         Ok(Quantity(gas))
     });
-    registry.slow("eth_createAccessList", |context, args| {
+    registry.slow("eth_createAccessList", 4, |context, args| {
         let call_args = CallArgs::read(context, args)?;
         let CallArgs { request, at, .. } = &call_args;
         let (block, limits) = (at.block(context), limits(context));

@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use warpline_chain::Rules;
 
 pub(crate) fn register(registry: &mut Registry) {
-    registry.quick("eth_config", |context, _| config(context));
-    registry.quick("eth_capabilities", |context, _| capabilities(context));
+    registry.quick("eth_config", 0, |context, _| config(context));
+    registry.quick("eth_capabilities", 0, |context, _| capabilities(context));
 }
 
 /// The rules now, those after the next fork and those after the last one that is planned.

@@ -18,7 +18,7 @@ const MAX_BLOCKS: u64 = 1024;
 const MAX_PERCENTILES: usize = 100;
 
 pub(crate) fn register(registry: &mut Registry) {
-    registry.slow("eth_feeHistory", |context, args| {
+    registry.slow("eth_feeHistory", 3, |context, args| {
         let count: Count = args.required("block count")?;
         fee_history(context, count.get(), args)
     });

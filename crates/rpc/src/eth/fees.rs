@@ -21,21 +21,21 @@ const MOST: u128 = 500_000_000_000;
 const LEAST: u128 = 2;
 
 pub(crate) fn register(registry: &mut Registry) {
-    registry.quick("eth_gasPrice", |context, _| {
+    registry.quick("eth_gasPrice", 0, |context, _| {
         let tip = context.tips.suggest(context)?;
         // Enough for the next block, and for calls, which are held against the latest.
         let next = context.node.pool().head().base_fee;
         let base_fee = head(context)?.base_fee_per_gas.unwrap_or_default().max(next);
         Ok(U256::from(tip.saturating_add(base_fee.into())))
     });
-    registry.quick("eth_maxPriorityFeePerGas", |context, _| {
+    registry.quick("eth_maxPriorityFeePerGas", 0, |context, _| {
         Ok(U256::from(context.tips.suggest(context)?))
     });
-    registry.quick("eth_baseFee", |context, _| {
+    registry.quick("eth_baseFee", 0, |context, _| {
         let next = context.node.pool().head();
         Ok(next.spec.is_enabled_in(SpecId::LONDON).then_some(U256::from(next.base_fee)))
     });
-    registry.quick("eth_blobBaseFee", |context, _| {
+    registry.quick("eth_blobBaseFee", 0, |context, _| {
         let head = head(context)?;
         Ok(blob_base_fee(context, &head).map(U256::from))
     });

@@ -18,7 +18,7 @@ use warpline_executor::ParentState;
 use warpline_simulation::{Call, Overrides, SimulationError, UnsignedTransaction, estimate_gas};
 
 pub(super) fn register(registry: &mut Registry) {
-    registry.slow("eth_fillTransaction", |context, args| {
+    registry.slow("eth_fillTransaction", 1, |context, args| {
         let unsigned = filled(context, args.required("transaction")?)?;
         let signature = Signature::new(U256::ZERO, U256::ZERO, false);
         Ok(RpcFilled {
@@ -64,7 +64,10 @@ pub(crate) fn filled(
     }
     let call: Result<Call, SimulationError<Unreadable>> =
         Call::fill(&request, 0, dynamic, chain_id);
-    Ok(UnsignedTransaction::new(&call?, chain_id))
+    let mut call = call?;
+    // Calls have a limit; what is signed is what was asked for.
+    call.gas_limit = request.gas.unwrap_or(call.gas_limit);
+    Ok(UnsignedTransaction::new(&call, chain_id))
 }
 
 /// Fills in fees. Tells whether there is a base fee.

@@ -27,23 +27,23 @@ const FORGOTTEN: Duration = Duration::from_secs(5 * 60);
 const MAX_FILTERS: usize = 10_000;
 
 pub(crate) fn register(registry: &mut Registry) {
-    registry.quick("eth_newFilter", |context, args| {
+    registry.quick("eth_newFilter", 1, |context, args| {
         let query: LogQuery = args.required("filter")?;
         check(&query)?;
         let listener = context.feed.log_listener();
         let seen = context.feed.advance(context.view())?;
         context.filters.add(Kind::Logs { query, seen, _listener: listener })
     });
-    registry.quick("eth_newBlockFilter", |context, _| {
+    registry.quick("eth_newBlockFilter", 0, |context, _| {
         let seen = context.feed.advance(context.view())?;
         context.filters.add(Kind::Blocks { seen })
     });
-    registry.quick("eth_newPendingTransactionFilter", |context, args| {
+    registry.quick("eth_newPendingTransactionFilter", 1, |context, args| {
         let full = args.optional("full transactions")?.unwrap_or_default();
         context.filters.add(Kind::Pending { events: context.node.new_pending(), full })
     });
-    registry.slow("eth_getFilterChanges", changes);
-    registry.slow("eth_getFilterLogs", |context, args| {
+    registry.slow("eth_getFilterChanges", 1, changes);
+    registry.slow("eth_getFilterLogs", 1, |context, args| {
         let id: String = args.required("filter id")?;
         let query = context.filters.with(&id, |kind| match kind {
             Kind::Logs { query, .. } => Ok(query.clone()),
@@ -51,7 +51,7 @@ pub(crate) fn register(registry: &mut Registry) {
         })?;
         super::logs::printed(&query_logs(context, &query)?)
     });
-    registry.quick("eth_uninstallFilter", |context, args| {
+    registry.quick("eth_uninstallFilter", 1, |context, args| {
         let id: String = args.required("filter id")?;
         Ok(context.filters.remove(&id))
     });
@@ -110,7 +110,7 @@ impl Filters {
         self.forget(Instant::now());
         let mut filters = self.0.lock();
         if filters.len() >= MAX_FILTERS {
-            return Err(RpcError::refused(format!("too many filters (max {MAX_FILTERS})")));
+            return Err(RpcError::limit_exceeded(format!("too many filters (max {MAX_FILTERS})")));
         }
         let id = HexIds::text();
         let filter = Filter { kind: Mutex::new(kind), asked: Mutex::new(Instant::now()) };
@@ -238,6 +238,7 @@ fn bounds(query: &LogQuery) -> (u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::LIMIT_EXCEEDED;
 
     #[test]
     fn a_filter_that_nobody_asks_is_forgotten_after_five_minutes() {
@@ -266,7 +267,11 @@ mod tests {
         for _ in 1..MAX_FILTERS {
             add().unwrap();
         }
-        assert_eq!(add().unwrap_err().to_string(), "too many filters (max 10000)");
+        let refused = add().unwrap_err();
+        assert_eq!(
+            (refused.code, refused.to_string().as_str()),
+            (LIMIT_EXCEEDED, "too many filters (max 10000)")
+        );
         assert!(filters.remove(&first));
         assert!(add().is_ok());
     }

@@ -5,6 +5,7 @@ use super::LogCache;
 use crate::{
     Context, RpcError,
     args::Args,
+    context::not_kept,
     error::TIMEOUT,
     registry::{BRIEFLY, Registry},
     wire::{BlockId, LogFilter, LogPlace, LogQuery, Range, RpcLog, Tag},
@@ -21,7 +22,7 @@ pub(crate) fn register(registry: &mut Registry) {
         let found = query_logs_within(context, &query, Some(BRIEFLY))?;
         found.map(|found| printed(&found)).transpose()
     };
-    registry.brief("eth_getLogs", briefly, |context, args| {
+    registry.brief("eth_getLogs", 1, briefly, |context, args| {
         let query: LogQuery = args.required("filter")?;
         printed(&query_logs(context, &query)?)
     });
@@ -58,8 +59,11 @@ fn query_logs_within(
     let mut search = Search::new(context, &query.filter);
     let (from, to) = match query.range {
         Range::Block(hash) => {
-            let number = reader.block_number(&hash)?;
-            let number = number.ok_or_else(|| RpcError::refused("unknown block"))?;
+            let unknown = || match context.view().is_beside(&hash) {
+                true => not_kept("the logs are", hash),
+                false => RpcError::refused("unknown block"),
+            };
+            let number = reader.block_number(&hash)?.ok_or_else(unknown)?;
             (number, number)
         }
         Range::Blocks { from, to } => bounds(context, &blocks, &reader, from, to)?,
@@ -91,7 +95,9 @@ fn bounds(
     }
     let number = |id: Option<BlockId>| match id.unwrap_or_default() {
         BlockId::Number(number) => Ok(number),
-        BlockId::Hash(_) => Err(RpcError::invalid_params("hex number > 64 bits")),
+        BlockId::Hash(_) | BlockId::Canonical(_) => {
+            Err(RpcError::invalid_params("hex number > 64 bits"))
+        }
         tag => Ok(context.number_of(blocks, reader, tag)?.unwrap_or_default()),
     };
     let (from, to) = (number(from)?, number(to)?);

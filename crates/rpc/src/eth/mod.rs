@@ -29,13 +29,13 @@ pub(crate) use state::account;
 pub(crate) use transactions::raw as raw_transaction;
 
 pub(crate) fn register(registry: &mut Registry) {
-    registry.quick("eth_chainId", |context, _| Ok(Quantity(context.view().rules().chain_id())));
-    registry.quick("eth_blockNumber", |context, _| Ok(Quantity(context.view().head().number)));
+    registry.quick("eth_chainId", 0, |context, _| Ok(Quantity(context.view().rules().chain_id())));
+    registry.quick("eth_blockNumber", 0, |context, _| Ok(Quantity(context.view().head().number)));
     // Blocks come from whoever runs this node: it has all there are.
-    registry.quick("eth_syncing", |_, _| Ok(false));
-    registry.quick("eth_protocolVersion", |_, _| Ok(Quantity(68)));
-    registry.quick("eth_hashrate", |_, _| Ok(Quantity(0)));
-    registry.quick("eth_mining", |_, _| Ok(false));
+    registry.quick("eth_syncing", 0, |_, _| Ok(false));
+    registry.quick("eth_protocolVersion", 0, |_, _| Ok(Quantity(68)));
+    registry.quick("eth_hashrate", 0, |_, _| Ok(Quantity(0)));
+    registry.quick("eth_mining", 0, |_, _| Ok(false));
     blocks::register(registry);
     call::register(registry);
     config::register(registry);

@@ -12,12 +12,12 @@ use serde::Serialize;
 use warpline_trie::ProvenAccount;
 
 pub(crate) fn register(registry: &mut Registry) {
-    registry.slow("eth_getProof", |context, args| {
+    registry.slow("eth_getProof", 3, |context, args| {
         let address: Hex<Address> = args.required("address")?;
         let keys: Vec<StorageKey> = args.required("storage keys")?;
         prove(context, *address, &keys, args)
     });
-    registry.slow("eth_getAccount", |context, args| {
+    registry.slow("eth_getAccount", 2, |context, args| {
         let address: Hex<Address> = args.required("address")?;
         let proof = prove(context, *address, &[], args)?;
         let exists = !proof.storage_hash.is_zero();

@@ -13,11 +13,11 @@ use alloy_primitives::B256;
 use serde_json::value::{RawValue, to_raw_value};
 
 pub(crate) fn register(registry: &mut Registry) {
-    registry.quick("eth_getTransactionReceipt", |context, args| {
+    registry.quick("eth_getTransactionReceipt", 1, |context, args| {
         let hash: Hex<B256> = args.required("transaction hash")?;
         of_transaction(context, hash.0)
     });
-    registry.quick_but_pending("eth_getBlockReceipts", |context, args| {
+    registry.quick_but_pending("eth_getBlockReceipts", 1, |context, args| {
         let id: BlockId = args.required("block")?;
         of_block(context, id)
     });

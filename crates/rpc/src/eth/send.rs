@@ -7,7 +7,7 @@ use core::time::Duration;
 use serde_json::json;
 use tokio::sync::oneshot;
 use warpline_node::{Mining, NodeError};
-use warpline_txpool::{Added, Origin, PoolError};
+use warpline_txpool::{Added, IntakeError, Origin, PoolError};
 
 /// How long an answer may wait for the block while blocks are made at once, so that whoever looks
 /// for the receipt next finds it.
@@ -22,7 +22,7 @@ const SYNC_MOST: Duration = Duration::from_secs(60);
 
 pub(super) fn register(registry: &mut Registry) {
     let raw = |args: &mut Args<'_>| args.required::<Bytes>("input");
-    registry.waiting("eth_sendRawTransaction", raw, async |context, raw| {
+    registry.waiting("eth_sendRawTransaction", 1, raw, async |context, raw| {
         let added = taken_in(&context, raw).await?;
         if is_soon_mined(&context, &added) {
             context.node.mined(&added.hash, FOR_THE_BLOCK).await;
@@ -31,7 +31,7 @@ pub(super) fn register(registry: &mut Registry) {
     });
     let raw =
         |args: &mut Args<'_>| Ok((args.required::<Bytes>("input")?, args.optional("timeout")?));
-    registry.waiting("eth_sendRawTransactionSync", raw, async |context, (raw, timeout)| {
+    registry.waiting("eth_sendRawTransactionSync", 2, raw, async |context, (raw, timeout)| {
         let wait = timeout.map_or(SYNC_DEFAULT, Duration::from_millis).min(SYNC_MOST);
         let hash = taken_in(&context, raw).await?.hash;
         if context.node.mined(&hash, wait).await
@@ -77,6 +77,7 @@ impl From<PoolError> for RpcError {
     fn from(error: PoolError) -> Self {
         match error {
             PoolError::Accounts(error) => Self::internal(error),
+            PoolError::Full => Self::limit_exceeded(error),
             error => Self::refused(error),
         }
     }
@@ -88,6 +89,10 @@ impl From<NodeError> for RpcError {
             NodeError::Pool(error) => (*error).into(),
             NodeError::Chain(error) => (*error).into(),
             NodeError::Storage(error) => error.into(),
+            NodeError::Intake(IntakeError::Busy) => Self::limit_exceeded(error),
+            NodeError::Timestamp { .. }
+            | NodeError::TimeTooFar { .. }
+            | NodeError::GasLimit { .. } => Self::invalid_params(error),
             error => Self::refused(error),
         }
     }

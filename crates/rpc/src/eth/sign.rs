@@ -5,7 +5,7 @@ use super::{
     fill::filled,
     send::{added, settled},
 };
-use crate::{Context, RpcError, registry::Registry, wire::Hex};
+use crate::{Context, RpcError, args::in_words, registry::Registry, wire::Hex};
 use alloy_consensus::{
     EthereumTypedTransaction, SignableTransaction, TxEip4844, transaction::Recovered,
 };
@@ -24,33 +24,34 @@ use warpline_txpool::{Origin, decode};
 
 pub(super) fn register(registry: &mut Registry) {
     for name in ["eth_accounts", "eth_requestAccounts", "personal_listAccounts"] {
-        registry
-            .quick(name, |context, _| Ok(context.node.accounts().addresses().collect::<Vec<_>>()));
+        registry.quick(name, 0, |context, _| {
+            Ok(context.node.accounts().addresses().collect::<Vec<_>>())
+        });
     }
-    registry.slow("eth_coinbase", |context, _| Ok(context.node.coinbase()?));
-    registry.slow("eth_sign", |context, args| {
+    registry.slow("eth_coinbase", 0, |context, _| Ok(context.node.coinbase()?));
+    registry.slow("eth_sign", 2, |context, args| {
         let address: Hex<Address> = args.required("address")?;
         let message: Bytes = args.required("data")?;
         sign_message(context, &address, &message)
     });
-    registry.slow("personal_sign", |context, args| {
+    registry.slow("personal_sign", 3, |context, args| {
         let message: Bytes = args.required("data")?;
         let address: Hex<Address> = args.required("address")?;
         sign_message(context, &address, &message)
     });
-    registry.quick("personal_ecRecover", |_, args| {
+    registry.quick("personal_ecRecover", 2, |_, args| {
         let message: Bytes = args.required("data")?;
         let signature: Bytes = args.required("signature")?;
         signer_of(&message, &signature)
     });
     for name in ["eth_signTypedData", "eth_signTypedData_v4"] {
-        registry.slow(name, |context, args| {
+        registry.slow(name, 2, |context, args| {
             let address: Hex<Address> = args.required("address")?;
             let data: Value = args.required("typedData")?;
             sign_typed(context, &address, data)
         });
     }
-    registry.slow("eth_signTransaction", |context, args| {
+    registry.slow("eth_signTransaction", 1, |context, args| {
         let request: TransactionRequest = args.required("transaction")?;
         let from = sender(&request)?;
         let signer = key(context, &from)?;
@@ -66,8 +67,9 @@ pub(super) fn register(registry: &mut Registry) {
             },
         })
     });
-    registry
-        .slow("eth_sendTransaction", |context, args| send(context, args.required("transaction")?));
+    registry.slow("eth_sendTransaction", 1, |context, args| {
+        send(context, args.required("transaction")?)
+    });
 }
 
 /// A signed transaction.
@@ -101,13 +103,14 @@ fn signer_of(message: &[u8], signature: &[u8]) -> Result<Address, RpcError> {
 
 /// Signs structured data (EIP-712), which some callers send as text.
 fn sign_typed(context: &Context, address: &Address, data: Value) -> Result<Bytes, RpcError> {
-    let wrong =
-        |error: &dyn core::fmt::Display| RpcError::invalid_params(format!("typedData: {error}"));
+    let wrong = |error: &dyn core::fmt::Display| {
+        RpcError::invalid_params(format!("invalid argument 1 (typedData): {error}"))
+    };
     let data: TypedData = match data {
         Value::String(text) => serde_json::from_str(&text),
         data => serde_json::from_value(data),
     }
-    .map_err(|error| wrong(&error))?;
+    .map_err(|error| wrong(&in_words(&error)))?;
     let hash = data.eip712_signing_hash().map_err(|error| wrong(&error))?;
     let signature = key(context, address)?.sign_hash_sync(&hash);
     Ok(signature.map_err(RpcError::internal)?.as_bytes().into())

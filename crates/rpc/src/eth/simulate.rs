@@ -22,7 +22,7 @@ use warpline_simulation::{
 use warpline_types::StateDiff;
 
 pub(crate) fn register(registry: &mut Registry) {
-    registry.slow("eth_simulateV1", simulate_v1);
+    registry.slow("eth_simulateV1", 2, simulate_v1);
 }
 
 /// Roots of the tries in the database.

@@ -18,27 +18,27 @@ use warpline_executor::ParentState;
 pub(super) const MAX_SLOTS: usize = 1024;
 
 pub(crate) fn register(registry: &mut Registry) {
-    registry.quick_but_pending("eth_getBalance", |context, args| {
+    registry.quick_but_pending("eth_getBalance", 2, |context, args| {
         let state = of_account(context, args)?;
         Ok(account(&state.0, state.1)?.map_or(U256::ZERO, |account| account.balance))
     });
-    registry.quick("eth_getTransactionCount", |context, args| {
+    registry.quick("eth_getTransactionCount", 2, |context, args| {
         let address: Hex<Address> = args.required("address")?;
         Ok(Quantity(context.nonce(*address, args.optional("block")?)?))
     });
-    registry.quick_but_pending("eth_getCode", |context, args| {
+    registry.quick_but_pending("eth_getCode", 2, |context, args| {
         let (state, address) = of_account(context, args)?;
         code(&mut state.open(), address)
     });
-    registry.quick_but_pending("eth_getStorageAt", |context, args| {
+    registry.quick_but_pending("eth_getStorageAt", 3, |context, args| {
         let address: Hex<Address> = args.required("address")?;
         let key: StorageKey = args.required("storage key")?;
         let state = context.state(args.optional("block")?)?;
         let value = state.open().storage(*address, key.slot).map_err(unreadable)?;
         Ok(B256::from(value))
     });
-    registry.quick_but_pending("eth_getStorageValues", storage_values);
-    registry.quick_but_pending("eth_getAccountInfo", |context, args| {
+    registry.quick_but_pending("eth_getStorageValues", 2, storage_values);
+    registry.quick_but_pending("eth_getAccountInfo", 2, |context, args| {
         let (state, address) = of_account(context, args)?;
         let account = account(&state, address)?.unwrap_or_default();
         let code = code(&mut state.open(), address)?;

@@ -15,7 +15,7 @@ use std::borrow::Cow;
 use warpline_storage::{StateReader, StorageError, Transaction};
 
 pub(crate) fn register(registry: &mut Registry) {
-    registry.quick("eth_getTransactionByHash", |context, args| {
+    registry.quick("eth_getTransactionByHash", 1, |context, args| {
         let hash: Hex<B256> = args.required("transaction hash")?;
         // What leaves the pool in between is in a block then.
         if let Some(waiting) = context.node.pool().get(&hash.0)
@@ -25,21 +25,21 @@ pub(crate) fn register(registry: &mut Registry) {
         }
         to_raw_value(&by_hash(context, hash.0)?).map_err(RpcError::internal)
     });
-    registry.quick_but_pending("eth_getTransactionByBlockNumberAndIndex", |context, args| {
+    registry.quick_but_pending("eth_getTransactionByBlockNumberAndIndex", 2, |context, args| {
         at_index(context, block_number(args)?, index(args)?)
     });
-    registry.quick("eth_getTransactionByBlockHashAndIndex", |context, args| {
+    registry.quick("eth_getTransactionByBlockHashAndIndex", 2, |context, args| {
         at_index(context, block_hash(args)?, index(args)?)
     });
-    registry.quick("eth_getRawTransactionByHash", |context, args| {
+    registry.quick("eth_getRawTransactionByHash", 1, |context, args| {
         let hash: Hex<B256> = args.required("transaction hash")?;
         raw(context, hash.0)
     });
-    registry.quick_but_pending("eth_getRawTransactionByBlockNumberAndIndex", |context, args| {
+    registry.quick_but_pending("eth_getRawTransactionByBlockNumberAndIndex", 2, |context, args| {
         let found = at_index(context, block_number(args)?, index(args)?)?;
         Ok(found.map(|found| encoded(&found.transaction)))
     });
-    registry.quick("eth_getRawTransactionByBlockHashAndIndex", |context, args| {
+    registry.quick("eth_getRawTransactionByBlockHashAndIndex", 2, |context, args| {
         let found = at_index(context, block_hash(args)?, index(args)?)?;
         Ok(found.map(|found| encoded(&found.transaction)))
     });
@@ -95,20 +95,19 @@ pub(crate) fn at_index(
     block: BlockId,
     index: usize,
 ) -> Result<Option<RpcTransaction<'static>>, RpcError> {
-    if block == BlockId::Tag(Tag::Pending) {
-        let found = with_block(context, block, |block| {
-            let from = block.senders()?.get(index).copied();
-            let found = from.and_then(|from| block.transaction(index, from));
-            Ok(found.map(RpcTransaction::into_owned))
-        });
-        return found.map(Option::flatten);
+    if block != BlockId::Tag(Tag::Pending) {
+        let blocks = context.view().blocks()?;
+        let reader = blocks.reader()?;
+        if let Some(number) = context.number_of(&blocks, &reader, block)? {
+            return read(&reader, number, index);
+        }
     }
-    let blocks = context.view().blocks()?;
-    let reader = blocks.reader()?;
-    match context.number_of(&blocks, &reader, block)? {
-        Some(number) => read(&reader, number, index),
-        None => Ok(None),
-    }
+    let found = with_block(context, block, |block| {
+        let from = block.senders()?.get(index).copied();
+        let found = from.and_then(|from| block.transaction(index, from));
+        Ok(found.map(RpcTransaction::into_owned))
+    });
+    found.map(Option::flatten)
 }
 
 fn read(

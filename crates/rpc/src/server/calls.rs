@@ -76,6 +76,11 @@ fn id(text: &str) -> Id<'_> {
     serde_json::from_str::<InvalidRequest<'_>>(text).map_or(Id::Null, |invalid| invalid.id)
 }
 
+/// What somebody is told who has as many subscriptions as one connection may have.
+pub(super) fn too_many_subscriptions(max: u32) -> RpcError {
+    RpcError::limit_exceeded(format!("too many subscriptions (max {max})"))
+}
+
 /// Calls methods for one connection.
 #[derive(Debug, Clone)]
 pub(super) struct Calls {
@@ -120,9 +125,7 @@ impl RpcServiceT for Calls {
                     return now(MethodResponse::error(id, ErrorObjectOwned::from(error)));
                 };
                 let Some(permit) = subscriptions.acquire() else {
-                    let max = subscriptions.max();
-                    let words = format!("too many subscriptions (max {max})");
-                    let error = RpcError::refused(words);
+                    let error = too_many_subscriptions(subscriptions.max());
                     return now(MethodResponse::error(id, ErrorObjectOwned::from(error)));
                 };
                 let state = SubscriptionState {

@@ -3,6 +3,7 @@
 
 use super::{
     Apis, ServerConfig, ServerError,
+    calls::too_many_subscriptions,
     meter::{self, MethodMeter},
 };
 use crate::{
@@ -18,7 +19,7 @@ use jsonrpsee::{
         middleware::{Batch, BatchEntry, Notification, RpcServiceT},
         server::{BatchResponseBuilder, MethodResponse, Methods},
     },
-    types::{ErrorObjectOwned, Id, Request},
+    types::{ErrorObjectOwned, Id, Request, error::TOO_MANY_SUBSCRIPTIONS_CODE},
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -53,6 +54,7 @@ pub(super) struct Dispatcher {
     methods: HashMap<&'static str, Method>,
     batch_requests: usize,
     batch_response: usize,
+    subscriptions: u32,
 }
 
 impl Dispatcher {
@@ -81,6 +83,7 @@ impl Dispatcher {
             methods: methods.method_names().map(method).collect(),
             batch_requests: config.limits.batch_requests,
             batch_response: config.limits.batch_response,
+            subscriptions: config.limits.subscriptions,
         })
     }
 
@@ -207,11 +210,15 @@ where
                 None => answer.await,
                 Some(limit) => match tokio::time::timeout(limit, answer).await {
                     Ok(response) => response,
-                    Err(_) => refusal(id, RpcError::new(TIMEOUT, "request timed out")),
+                    Err(_) => refusal(id.clone(), RpcError::new(TIMEOUT, "request timed out")),
                 },
             };
             if let Some(method) = dispatcher.methods.get(name.as_ref()) {
                 method.meter.answered(response.is_error(), start.elapsed());
+            }
+            // jsonrpsee has a code of its own for it.
+            if response.as_error_code() == Some(TOO_MANY_SUBSCRIPTIONS_CODE) {
+                return refusal(id, too_many_subscriptions(dispatcher.subscriptions));
             }
             response
         }

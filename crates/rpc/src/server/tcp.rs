@@ -7,14 +7,18 @@ use super::{
     http::{GateLayer, compression, cors},
     meter::{self, Connection},
 };
-use crate::subscriptions::HexIds;
+use crate::{RpcError, subscriptions::HexIds};
 use core::time::Duration;
 use jsonrpsee::{
-    core::{middleware::RpcServiceBuilder, server::Methods},
+    core::{
+        middleware::RpcServiceBuilder,
+        server::{MethodResponse, Methods},
+    },
     server::{
         BatchRequestConfig, ConnectionId, PingConfig, ServerConfig as JsonRpcConfig, StopHandle,
         serve_with_graceful_shutdown,
     },
+    types::{ErrorObjectOwned, Id},
 };
 use std::{net::SocketAddr, sync::Arc};
 use tokio::{
@@ -89,7 +93,7 @@ impl Server {
                     continue;
                 };
                 let Ok(permit) = Arc::clone(&server.connections).try_acquire_owned() else {
-                    turn_away(&stream);
+                    turn_away(&stream, server.limits.connections);
                     meter::turned_away("tcp");
                     continue;
                 };
@@ -146,8 +150,14 @@ fn patient(stream: TcpStream) -> core::pin::Pin<Box<TimeoutStream<TcpStream>>> {
 }
 
 /// Tells a client that there are too many, if it listens.
-fn turn_away(stream: &TcpStream) {
-    let answer =
-        b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-    let _unheard = stream.try_write(answer);
+fn turn_away(stream: &TcpStream, max: u32) {
+    let error = RpcError::limit_exceeded(format!("too many connections (max {max})"));
+    let error = MethodResponse::error(Id::Null, ErrorObjectOwned::from(error));
+    let body = error.as_ref();
+    let answer = format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let _unheard = stream.try_write(answer.as_bytes());
 }

@@ -22,8 +22,8 @@ use warpline_predictor::{
 use warpline_simulation::call_transaction;
 
 pub(super) fn register(registry: &mut Registry) {
-    registry.slow("warp_predictAccessList", predict);
-    registry.quick("warp_predictorStatistics", |context, _| {
+    registry.slow("warp_predictAccessList", 2, predict);
+    registry.quick("warp_predictorStatistics", 0, |context, _| {
         Ok(Statistics::from(predictor(context)?.stats()))
     });
 }

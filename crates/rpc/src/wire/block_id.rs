@@ -29,12 +29,15 @@ impl Tag {
 }
 
 /// Which block is meant. Deserializes from `"latest"`, `"0x1f"`, a hash of 32 bytes,
-/// `{"blockNumber": …}` and `{"blockHash": …, "requireCanonical": …}`.
+/// `{"blockNumber": …}` and `{"blockHash": …, "requireCanonical": …}` (EIP-1898).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BlockId {
     Tag(Tag),
     Number(u64),
+    /// In the chain or beside it.
     Hash(B256),
+    /// In the chain, or else an error.
+    Canonical(B256),
 }
 
 impl Default for BlockId {
@@ -80,9 +83,14 @@ impl<'de> Deserialize<'de> for BlockId {
                         "cannot specify both BlockHash and BlockNumber, choose one or the other",
                     )),
                     (Some(number), None) => match number {
-                        BlockId::Hash(_) => Err(de::Error::custom("hex number > 64 bits")),
+                        BlockId::Hash(_) | BlockId::Canonical(_) => {
+                            Err(de::Error::custom("hex number > 64 bits"))
+                        }
                         number => Ok(number),
                     },
+                    (None, Some(hash)) if object.require_canonical => {
+                        Ok(BlockId::Canonical(hash.0))
+                    }
                     (None, Some(hash)) => Ok(BlockId::Hash(hash.0)),
                     (None, None) => Err(de::Error::custom("blockHash or blockNumber is needed")),
                 }
@@ -92,15 +100,14 @@ impl<'de> Deserialize<'de> for BlockId {
     }
 }
 
-/// The object of EIP-1898. Whether the block has to be canonical makes no difference: no other
-/// has a state here.
+/// The object of EIP-1898.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Object {
     block_number: Option<BlockId>,
     block_hash: Option<Hex<B256>>,
-    #[serde(default, rename = "requireCanonical")]
-    _require_canonical: bool,
+    #[serde(default)]
+    require_canonical: bool,
 }
 
 #[cfg(test)]
@@ -118,8 +125,11 @@ mod tests {
         assert_eq!(read("\"0x1f\""), Ok(BlockId::Number(31)));
         assert_eq!(read(&format!("\"{hash}\"")), Ok(BlockId::Hash(hash)));
         assert_eq!(read("{\"blockNumber\":\"0x1\"}"), Ok(BlockId::Number(1)));
-        let object = format!("{{\"blockHash\":\"{hash}\",\"requireCanonical\":true}}");
-        assert_eq!(read(&object), Ok(BlockId::Hash(hash)));
+        for (canonical, id) in [(true, BlockId::Canonical(hash)), (false, BlockId::Hash(hash))] {
+            let object = format!("{{\"blockHash\":\"{hash}\",\"requireCanonical\":{canonical}}}");
+            assert_eq!(read(&object), Ok(id));
+        }
+        assert_eq!(read(&format!("{{\"blockHash\":\"{hash}\"}}")), Ok(BlockId::Hash(hash)));
     }
 
     #[test]

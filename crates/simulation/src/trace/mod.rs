@@ -119,7 +119,8 @@ fn trace_in<DB: Database>(
 }
 
 /// The calls within transactions of a block, as Parity lists them: of all transactions, or of the
-/// one with an index.
+/// one with an index. The gas of the outermost call, that it has and that it uses, is without what
+/// a transaction costs before its first instruction.
 ///
 /// # Errors
 /// Too little time, or a state that cannot be read.
@@ -147,9 +148,7 @@ pub fn flat_traces<DB: Database>(
             base_fee: block.header.base_fee_per_gas,
             ..TransactionInfo::default()
         };
-        let builder = inspector.into_parity_builder();
-        let builder = builder.with_transaction_gas_used(result.result.tx_gas_used());
-        traces.extend(builder.into_localized_transaction_traces_iter(info));
+        traces.extend(inspector.into_parity_builder().into_localized_transaction_traces_iter(info));
         replay.commit(result);
     }
     Ok(traces)

@@ -3,8 +3,9 @@
 use crate::{Overlay, OverlayError, SimulationError};
 use alloy_evm::{Database, EvmEnv};
 use alloy_primitives::{Address, B256, Log, U256};
-use alloy_rpc_types_trace::geth::{
-    GethDebugTracerConfig, GethDebugTracingOptions, GethTrace, StructLog,
+use alloy_rpc_types_trace::{
+    geth::{GethDebugTracerConfig, GethDebugTracingOptions, GethTrace, StructLog},
+    parity::TraceOutput,
 };
 use core::cell::RefCell;
 use revm::{
@@ -74,7 +75,26 @@ impl Recorder {
         if let GethTrace::Default(frame) = &mut trace {
             frame.struct_logs.iter_mut().for_each(leave_out_nothing);
         }
+        complete_gas(&mut trace, result.result.tx_gas_used());
         Ok(trace)
+    }
+}
+
+/// In geth's list of calls the outermost one has the gas of the whole transaction, of which
+/// revm-inspectors puts the limit and not what was used.
+fn complete_gas(trace: &mut GethTrace, used: u64) {
+    match trace {
+        GethTrace::FlatCallTracer(calls) => {
+            match calls.first_mut().and_then(|call| call.trace.result.as_mut()) {
+                Some(TraceOutput::Call(output)) => output.gas_used = used,
+                Some(TraceOutput::Create(output)) => output.gas_used = used,
+                None => {}
+            }
+        }
+        GethTrace::MuxTracer(frame) => {
+            frame.0.values_mut().for_each(|trace| complete_gas(trace, used));
+        }
+        _ => {}
     }
 }
 

@@ -192,7 +192,13 @@ fn every_tracer_of_geth_has_its_own_output() {
     assert_eq!(diff["post"][&contract]["storage"][slot(1)], slot(5));
     assert_eq!(of("noopTracer", Value::Null), json!({}));
     assert_eq!(of("4byteTracer", Value::Null), json!({}));
-    assert_eq!(of("flatCallTracer", Value::Null)[0]["type"], "call");
+    let flat = &of("flatCallTracer", Value::Null)[0];
+    assert_eq!(flat["type"], "call");
+    // Both with what a transaction costs before its first instruction, as in geth.
+    let whole = (&flat["action"]["gas"], &flat["result"]["gasUsed"]);
+    assert_eq!(whole, (&calls["gas"], &calls["gasUsed"]));
+    let mux = of("muxTracer", json!({ "flatCallTracer": null }));
+    assert_eq!(mux["flatCallTracer"][0]["result"]["gasUsed"], calls["gasUsed"]);
     let both = of("muxTracer", json!({ "callTracer": null, "noopTracer": null }));
     assert_eq!(both["callTracer"]["type"], "CALL");
 }

@@ -5,6 +5,7 @@
 //! LEB128 ("varint") where it is not. Every value has exactly one encoding; anything else is a
 //! [`DecodeError`], never a panic.
 
+mod access_list;
 mod account;
 mod block;
 mod history;
@@ -12,6 +13,7 @@ mod receipt;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use access_list::{decode_access_list, encode_access_list};
 pub(crate) use account::{
     decode_account, decode_account_change, decode_slot, encode_account, encode_account_change,
     encode_slot,
@@ -167,16 +169,17 @@ pub(crate) fn decode_block_key(key: &[u8]) -> Result<u64, DecodeError> {
     input.end().map(|()| number)
 }
 
-/// The key of a block's changes to the storage of an account.
-pub(crate) fn storage_change_key(number: u64, account: &B256) -> [u8; 40] {
+/// The key of what belongs to a block number and a hash: a block's changes to the storage of an
+/// account, or the access list of one of the blocks of that number.
+pub(crate) fn numbered_key(number: u64, hash: &B256) -> [u8; 40] {
     let mut key = [0; 40];
     key[..8].copy_from_slice(&number.to_be_bytes());
-    key[8..].copy_from_slice(account.as_slice());
+    key[8..].copy_from_slice(hash.as_slice());
     key
 }
 
-/// Block number and account back from such a key.
-pub(crate) fn decode_storage_change_key(key: &[u8]) -> Result<(u64, B256), DecodeError> {
+/// Block number and hash back from such a key.
+pub(crate) fn decode_numbered_key(key: &[u8]) -> Result<(u64, B256), DecodeError> {
     let mut input = Input(key);
     let decoded = (u64::from_be_bytes(input.array()?), input.hash()?);
     input.end().map(|()| decoded)

@@ -5,7 +5,13 @@ use crate::{StoredAccount, StoredReceipt, Transaction};
 use alloy_consensus::{
     BlockBody, Eip658Value, Header, Receipt, SignableTransaction, TxEip1559, TxLegacy, TxType,
 };
-use alloy_eips::eip4895::{Withdrawal, Withdrawals};
+use alloy_eips::{
+    eip4895::{Withdrawal, Withdrawals},
+    eip7928::{
+        AccountChanges, BalanceChange, BlockAccessIndex, BlockAccessList, CodeChange, NonceChange,
+        SlotChanges, StorageChange, compute_block_access_list_hash,
+    },
+};
 use alloy_primitives::{Address, KECCAK256_EMPTY, Log, LogData, Signature, hex};
 use proptest::prelude::*;
 use warpline_types::AccountState;
@@ -88,6 +94,31 @@ fn body() -> impl Strategy<Value = BlockBody<Transaction>> {
         })
 }
 
+fn access_list() -> impl Strategy<Value = BlockAccessList> {
+    fn many<T: core::fmt::Debug>(one: impl Strategy<Value = T>) -> impl Strategy<Value = Vec<T>> {
+        prop::collection::vec(one, 0..3)
+    }
+    let at = || any::<u32>().prop_map(|index| BlockAccessIndex::new(index.into()));
+    let change = (at(), word()).prop_map(|(at, value)| StorageChange::new(at, value));
+    let slot = (word(), many(change)).prop_map(|(slot, changes)| SlotChanges::new(slot, changes));
+    let balance = (at(), word()).prop_map(|(at, balance)| BalanceChange::new(at, balance));
+    let nonce = (at(), any::<u64>()).prop_map(|(at, nonce)| NonceChange::new(at, nonce));
+    let code = (at(), prop::collection::vec(any::<u8>(), 0..80))
+        .prop_map(|(at, code)| CodeChange::new(at, code.into()));
+    let fields =
+        (any::<[u8; 20]>(), many(slot), many(word()), many(balance), many(nonce), many(code));
+    let account =
+        fields.prop_map(|(address, slots, reads, balances, nonces, codes)| AccountChanges {
+            address: Address::from(address),
+            storage_changes: slots,
+            storage_reads: reads,
+            balance_changes: balances,
+            nonce_changes: nonces,
+            code_changes: codes,
+        });
+    prop::collection::vec(account, 0..5)
+}
+
 fn encoded_account(account: &StoredAccount) -> Vec<u8> {
     let mut out = Vec::new();
     encode_account(&mut out, account);
@@ -156,10 +187,26 @@ proptest! {
     }
 
     #[test]
+    fn access_lists_come_back_with_their_hash(list in access_list()) {
+        let back = decode_access_list(&encode_access_list(&list)).expect("it is a list");
+        prop_assert_eq!(back.seal(), compute_block_access_list_hash(&list));
+        prop_assert_eq!(back.into_inner(), list);
+    }
+
+    #[test]
+    fn a_damaged_access_list_is_none(list in access_list(), at: prop::sample::Index, bit in 0..8) {
+        let mut out = encode_access_list(&list);
+        let at = at.index(out.len());
+        out[at] ^= 1u8 << bit;
+        prop_assert!(decode_access_list(&out).is_err());
+        prop_assert!(decode_access_list(&out[..at]).is_err());
+    }
+
+    #[test]
     fn keys_and_positions_come_back(number: u64, index: u64, account in hash()) {
         prop_assert_eq!(decode_block_key(&block_key(number)), Ok(number));
-        let key = storage_change_key(number, &account);
-        prop_assert_eq!(decode_storage_change_key(&key), Ok((number, account)));
+        let key = numbered_key(number, &account);
+        prop_assert_eq!(decode_numbered_key(&key), Ok((number, account)));
         prop_assert_eq!(decode_position(&encode_position(number, index)), Ok((number, index)));
     }
 
@@ -191,7 +238,7 @@ proptest! {
             prop_assert_eq!(&encode_position(number, index), &bytes);
         }
         let _no_panic = (decode_account_change(&bytes).is_ok(), decode_header(&bytes).is_ok(),
-            decode_body(&bytes).is_ok(), decode_senders(&bytes).is_ok(),
+            decode_body(&bytes).is_ok(), decode_senders(&bytes).is_ok(), decode_access_list(&bytes).is_ok(),
             body_transaction(&bytes, 0).is_ok());
     }
 
@@ -237,7 +284,7 @@ fn the_bytes_of_every_value_stay_as_they_are() {
     encode_shard(&mut out, &[5, 6, 300]);
     assert_eq!(hex::encode(&out), "0501a602");
     assert_eq!(hex::encode(encode_position(300, 7)), "ac0207");
-    assert_eq!(hex::encode(storage_change_key(1, &key)), format!("0000000000000001{aa}"));
+    assert_eq!(hex::encode(numbered_key(1, &key)), format!("0000000000000001{aa}"));
     assert_eq!(
         hex::encode(encode_senders(&[Address::repeat_byte(2)])),
         format!("01{}", "02".repeat(20))
@@ -258,6 +305,13 @@ fn the_bytes_of_every_value_stay_as_they_are() {
     let expected =
         format!("01 0201 88a401 01 {} 01{aa} 020102 0202{aa} 88a401 00", "03".repeat(20));
     assert_eq!(hex::encode(encode_receipts(&receipts)), expected.replace(' ', ""));
+
+    let mut account = AccountChanges::new(Address::repeat_byte(4));
+    account.storage_reads = vec![U256::from(5)];
+    account.nonce_changes = vec![NonceChange::new(BlockAccessIndex::new(1), 7)];
+    let list = hex::encode(encode_access_list(&[account]));
+    assert_eq!(list[..2], *"01");
+    assert_eq!(list[66..], format!("dfde94{}c0c105c0c3c20107c0", "04".repeat(20)));
 
     let tx = TxLegacy { nonce: 1, ..Default::default() };
     let tx = Transaction::Legacy(tx.into_signed(Signature::test_signature()));

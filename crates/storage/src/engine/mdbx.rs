@@ -63,8 +63,11 @@ impl core::fmt::Debug for Engine {
     }
 }
 
+/// None of a table that a database does not have yet.
+type Handles = [Option<Database>; Table::ALL.len()];
+
 struct Tables {
-    handles: [Database; Table::ALL.len()],
+    handles: Handles,
     path: PathBuf,
     max_size: u64,
     max_readers: u64,
@@ -127,7 +130,7 @@ impl Engine {
     /// Opens the file in a folder and makes missing tables, unless for reading only.
     pub(crate) fn open(folder: &Path, options: &EngineOptions) -> Result<Self, OpenFailure> {
         let mut tables = Tables {
-            handles: [Database::freelist_db(); Table::ALL.len()],
+            handles: [None; Table::ALL.len()],
             path: folder.to_owned(),
             max_size: options.max_size as u64,
             max_readers: options.max_readers,
@@ -145,7 +148,7 @@ impl Engine {
     fn open_env(
         folder: &Path,
         options: &EngineOptions,
-    ) -> Result<(Environment, [Database; Table::ALL.len()]), MdbxError> {
+    ) -> Result<(Environment, Handles), MdbxError> {
         let sync_mode = match options.flush_after {
             None => SyncMode::Durable,
             Some(_) => SyncMode::SafeNoSync,
@@ -182,7 +185,10 @@ impl Engine {
         }
         let handles = if options.read_only {
             let tx = env.begin_ro_unsync()?;
-            let handles = open_tables(|table| tx.open_db(Some(table.name())))?;
+            let handles = open_tables(|table| match tx.open_db(Some(table.name())) {
+                Err(MdbxError::NotFound) if table.came_later() => Ok(None),
+                opened => opened.map(Some),
+            })?;
             tx.commit()?;
             handles
         } else {
@@ -190,7 +196,7 @@ impl Engine {
             let handles = open_tables(|table| {
                 let many = DatabaseFlags::DUP_SORT;
                 let flags = if table.is_dup_sorted() { many } else { DatabaseFlags::empty() };
-                tx.create_db(Some(table.name()), flags)
+                tx.create_db(Some(table.name()), flags).map(Some)
             })?;
             tx.commit()?;
             handles
@@ -259,9 +265,9 @@ impl Engine {
 }
 
 fn open_tables(
-    mut open: impl FnMut(Table) -> Result<Database, MdbxError>,
-) -> Result<[Database; Table::ALL.len()], MdbxError> {
-    let mut handles = [Database::freelist_db(); Table::ALL.len()];
+    mut open: impl FnMut(Table) -> Result<Option<Database>, MdbxError>,
+) -> Result<Handles, MdbxError> {
+    let mut handles = [None; Table::ALL.len()];
     for table in Table::ALL {
         handles[table as usize] = open(table)?;
     }
@@ -269,7 +275,7 @@ fn open_tables(
 }
 
 impl Tables {
-    fn handle(&self, table: Table) -> Database {
+    fn handle(&self, table: Table) -> Option<Database> {
         self.handles[table as usize]
     }
 
@@ -335,7 +341,8 @@ pub(crate) type WriteTx = Tx<Rw>;
 impl<K: TransactionKind> Tx<K> {
     /// Entries of a table and the bytes of its pages.
     pub(crate) fn size_of(&self, table: Table) -> Result<(u64, u64), StorageError> {
-        let stat = self.tx.db_stat(&self.tables.handle(table));
+        let Some(handle) = self.tables.handle(table) else { return Ok((0, 0)) };
+        let stat = self.tx.db_stat(&handle);
         let stat = stat.map_err(|e| self.tables.error(table, e))?;
         let pages = stat.branch_pages() + stat.leaf_pages() + stat.overflow_pages();
         Ok((stat.entries() as u64, pages as u64 * u64::from(stat.page_size())))
@@ -358,7 +365,8 @@ impl<K: TransactionKind> Read for Tx<K> {
     type Cursor<'a> = Cursor<'a, K>;
 
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Slice<'_>>, StorageError> {
-        let handle = self.tables.handle(table).dbi();
+        let Some(handle) = self.tables.handle(table) else { return Ok(None) };
+        let handle = handle.dbi();
         let found = if K::IS_READ_ONLY {
             self.tx.get(handle, key)
         } else {
@@ -368,7 +376,8 @@ impl<K: TransactionKind> Read for Tx<K> {
     }
 
     fn cursor(&self, table: Table) -> Result<Cursor<'_, K>, StorageError> {
-        let raw = self.tx.cursor(self.tables.handle(table));
+        let handle = self.tables.handle(table).ok_or(MdbxError::NotFound);
+        let raw = handle.and_then(|handle| self.tx.cursor(handle));
         let raw = raw.map_err(|e| self.tables.error(table, e))?;
         Ok(Cursor { raw, table, tables: &self.tables })
     }

@@ -1,7 +1,14 @@
 //! Headers and what is stored by block.
 
 use super::{Check, Stop};
-use crate::{BlockRef, Table, codec::block_key, meta, tables};
+use crate::{
+    BlockRef, Table,
+    codec::{block_key, decode_access_list, decode_numbered_key},
+    engine::{Read, Walk},
+    meta,
+    prune::LISTS_ASIDE,
+    tables,
+};
 use alloy_primitives::{B256, U256};
 
 /// Heights without gaps, hashes that are those of the headers, parents that are there, and the
@@ -96,4 +103,37 @@ fn receipts(check: &mut Check<'_>, number: u64, count: usize) -> Result<(), Stop
     let ascends =
         receipts.is_sorted_by_key(|receipt| receipt.receipt.cumulative_gas_used) && gas == used;
     check.expect(ascends || number == 0, Table::Receipts, &key, "not the gas of the header")
+}
+
+/// Lists that are whole, with the hash that the header of their block commits to if it does, of
+/// blocks of the chain or of late.
+pub(super) fn access_lists(check: &mut Check<'_>) -> Result<(), Stop> {
+    let table = Table::BlockAccessLists;
+    let mut cursor = check.tx.cursor(table)?;
+    while let Some((key, value)) = cursor.next()? {
+        let (number, hash) = match decode_numbered_key(&key) {
+            Ok(key) => key,
+            Err(error) => {
+                check.report(table, &key, error)?;
+                continue;
+            }
+        };
+        let list_hash = match decode_access_list(&value) {
+            Ok(list) => list.seal(),
+            Err(error) => {
+                check.report(table, &key, error)?;
+                continue;
+            }
+        };
+        if tables::block_hash(check.tx, number)? == Some(hash) {
+            let header = tables::header(check.tx, number)?;
+            let stated = header.and_then(|(header, _)| header.block_access_list_hash);
+            let same = stated.is_none_or(|stated| stated == list_hash);
+            check.expect(same, table, &key, "not the hash that the header commits to")?;
+        } else {
+            let late = number.saturating_add(LISTS_ASIDE) > check.head;
+            check.expect(late, table, &key, "the block is not in the chain and long past")?;
+        }
+    }
+    Ok(())
 }

@@ -3,7 +3,7 @@
 use super::{Check, Stop};
 use crate::{
     Table,
-    codec::storage_change_key,
+    codec::numbered_key,
     engine::{Read, Walk},
     history::{account_change, decode, for_account_changes, for_slot_changes},
     tables,
@@ -29,7 +29,7 @@ pub(super) fn accounts(check: &mut Check<'_>) -> Result<(), Stop> {
 pub(super) fn storages(check: &mut Check<'_>) -> Result<(), Stop> {
     let indexed = shards(check, Table::StoragesHistory, 64, |check, key, block| {
         let (account, slot) = key.split_at(32);
-        let key = storage_change_key(block, &B256::from_slice(account));
+        let key = numbered_key(block, &B256::from_slice(account));
         let slot = B256::from_slice(slot);
         Ok(tables::value_with_prefix(check.tx, Table::StorageChangeSets, &key, &slot)?.is_some())
     })?;

@@ -1,9 +1,9 @@
-//! Headers, bodies, senders, receipts, and where to find them.
+//! Headers, bodies, senders, receipts, access lists, and where to find them.
 
 use crate::{
     BlockCommit, StorageError, Table,
-    codec::{self, block_key},
-    engine::{Change, WriteTx},
+    codec::{self, block_key, numbered_key},
+    engine::{Change, Read, WriteTx},
 };
 
 /// Appends the records of consecutive blocks that follow all others.
@@ -22,8 +22,21 @@ pub(super) fn write(tx: &WriteTx, blocks: &[&BlockCommit]) -> Result<(), Storage
         append(Table::TransactionSenders, &codec::encode_senders(&block.senders))?;
         append(Table::Receipts, &codec::encode_receipts(&block.receipts))?;
         tx.writer(Table::HeaderNumbers)?.put(block.header.seal().as_slice(), &key)?;
+        access_list(tx, block)?;
     }
     lookup(tx, blocks)
+}
+
+/// The list, in the place of one that is there already and is another.
+fn access_list(tx: &WriteTx, block: &BlockCommit) -> Result<(), StorageError> {
+    let Some(list) = &block.access_list else { return Ok(()) };
+    let table = Table::BlockAccessLists;
+    let key = numbered_key(block.header.number, &block.header.seal());
+    let list = codec::encode_access_list(list);
+    if tx.get(table, &key)?.is_some_and(|known| *known == *list) {
+        return Ok(());
+    }
+    tx.writer(table)?.put(&key, &list)
 }
 
 /// Where each transaction is. The hashes are sorted, so that those that fall on one page meet.

@@ -4,6 +4,7 @@ use alloy_consensus::{
     BlockBody, Header, Receipt, Sealable, SignableTransaction, TxLegacy, TxType,
     constants::EMPTY_ROOT_HASH,
 };
+use alloy_eips::eip7928::{AccountChanges, BlockAccessList};
 use alloy_primitives::{
     Address, B256, Bytes, KECCAK256_EMPTY, Log, LogData, Signature, U256, keccak256,
 };
@@ -35,6 +36,8 @@ pub(crate) struct Chain {
     pub(crate) blocks: Vec<BlockCommit>,
     pub(crate) states: Vec<State>,
     pub(crate) finality: Finality,
+    /// The number of the highest block there ever was.
+    pub(crate) highest: u64,
     rng: StdRng,
 }
 
@@ -53,6 +56,7 @@ impl Chain {
             blocks: Vec::new(),
             states: Vec::new(),
             finality: Finality::default(),
+            highest: 0,
             rng: StdRng::seed_from_u64(seed),
         };
         chain.grow();
@@ -105,13 +109,26 @@ impl Chain {
             header: header.seal_slow(),
             senders: transactions.iter().map(|_| address(number)).collect(),
             receipts: (0..count).map(|index| receipt(number, index)).collect(),
+            access_list: self.access_list(number),
             body: BlockBody { transactions, ..Default::default() },
             diff: HashedDiff::new(&diff),
             trie,
         };
+        self.highest = self.highest.max(number);
         self.blocks.push(commit.clone());
         self.states.push(state);
         commit
+    }
+
+    /// Some blocks have one.
+    fn access_list(&mut self, number: u64) -> Option<BlockAccessList> {
+        let mut account = |index| {
+            let mut account = AccountChanges::new(address(index));
+            let slots = self.rng.random_range(0..200);
+            account.storage_reads = (0..slots).map(U256::from).collect();
+            account
+        };
+        (!number.is_multiple_of(3)).then(|| (0..number % 5).map(&mut account).collect())
     }
 
     fn transactions(&mut self, number: u64) -> Vec<Transaction> {

@@ -37,6 +37,7 @@ fn block(number: u64, parent: B256) -> BlockCommit {
         body: BlockBody::default(),
         senders: Vec::new(),
         receipts: Vec::new(),
+        access_list: None,
         diff: HashedDiff::new(&diff),
         trie: TrieUpdates::default(),
     }

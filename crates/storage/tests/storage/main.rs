@@ -6,6 +6,7 @@ mod chain;
 mod crash;
 mod failures;
 mod large;
+mod lists;
 mod model;
 mod opening;
 mod readers;

@@ -1,7 +1,8 @@
 //! Random sequences of everything a storage can do, held against the model after each step.
 
-use crate::chain::{
-    ADDRESSES, Chain, SLOTS, State, address, hashed_slot, storage_root, trie_changes,
+use crate::{
+    chain::{ADDRESSES, Chain, SLOTS, State, address, hashed_slot, storage_root, trie_changes},
+    lists::check_lists,
 };
 use alloy_primitives::{B256, U256, keccak256};
 use proptest::prelude::*;
@@ -62,6 +63,7 @@ proptest! {
 
 fn run(seed: u64, options: StorageOptions, steps: &[Step]) {
     let folder = tempfile::tempdir().expect("a folder");
+    let keep = options.prune.access_lists;
     let mut chain = Chain::new(seed);
     let mut storage =
         Storage::create(folder.path(), options.clone(), 1, chain.genesis()).expect("a database");
@@ -74,7 +76,7 @@ fn run(seed: u64, options: StorageOptions, steps: &[Step]) {
                 }
             }
             Step::Flush => storage.flush().expect("there is room"),
-            Step::Unwind(depth) => unwind(&storage, &mut chain, u64::from(*depth)),
+            Step::Unwind(depth) => unwind(&storage, keep, &mut chain, u64::from(*depth)),
             Step::Finalize(depth) => finalize(&storage, &mut chain, u64::from(*depth)),
             Step::Reopen => storage = reopen(storage, folder.path(), &options),
             Step::ReadPast => check_past(&storage, &chain),
@@ -87,7 +89,7 @@ fn run(seed: u64, options: StorageOptions, steps: &[Step]) {
     check_head(&storage, &chain);
     check_past(&storage, &chain);
     assert_eq!(storage.verify(10, |_| {}).expect("it can be read"), []);
-    check_blocks(&storage, &chain);
+    check_blocks(&storage, keep, &chain);
 }
 
 /// The safe block may be the head, which is hardly ever in the file yet.
@@ -114,7 +116,7 @@ fn reopen(storage: Storage, path: &Path, options: &StorageOptions) -> Storage {
     storage
 }
 
-fn unwind(storage: &Storage, chain: &mut Chain, depth: u64) {
+pub(crate) fn unwind(storage: &Storage, keep: Option<u64>, chain: &mut Chain, depth: u64) {
     let to = chain.head().number.saturating_sub(depth);
     let (from, target) = (chain.states.last().unwrap().clone(), &chain.states[to as usize]);
     let unwound = storage.unwind(to, |unwound, view| {
@@ -125,7 +127,9 @@ fn unwind(storage: &Storage, chain: &mut Chain, depth: u64) {
     match unwound {
         Ok(block) => {
             assert_eq!(block.number, to);
+            let gone = chain.blocks[to as usize + 1..].to_vec();
             chain.unwind(to);
+            check_lists(storage, keep, &gone, chain.highest);
             assert_eq!(storage.verify(10, |_| {}).expect("it can be read"), []);
         }
         Err(StorageError::Pruned { earliest, .. }) => assert!(earliest > to),
@@ -273,7 +277,8 @@ fn check_past(storage: &Storage, chain: &Chain) {
 }
 
 /// Every record of every block.
-fn check_blocks(storage: &Storage, chain: &Chain) {
+fn check_blocks(storage: &Storage, keep: Option<u64>, chain: &Chain) {
+    check_lists(storage, keep, &chain.blocks, chain.highest);
     let snapshot = storage.snapshot(1).unwrap();
     let reader = snapshot.reader().unwrap();
     for block in &chain.blocks {

@@ -1,7 +1,9 @@
 //! Opening what should not open: always a clear error, never damage.
 
 use crate::{chain::Chain, model::options};
+use alloy_consensus::Sealed;
 use alloy_primitives::B256;
+use signet_libmdbx::{Environment, Mode, SyncMode, WriteFlags};
 use std::{
     env, fs,
     io::{BufRead, BufReader, Write},
@@ -9,7 +11,9 @@ use std::{
     path::Path,
     process::{Child, Command, Stdio},
 };
-use warpline_storage::{GenesisLoader, Identity, OpenError, Storage, StorageError};
+use warpline_storage::{
+    BlockCommit, GenesisLoader, Identity, OpenError, Storage, StorageError, Table,
+};
 
 const DATA: &str = "mdbx.dat";
 
@@ -46,6 +50,54 @@ fn a_database_is_not_made_over_another() {
     let again = Storage::create(folder.path(), options(), 7, chain.genesis());
     assert!(matches!(again, Err(OpenError::Exists(_))));
     assert_eq!(open(folder.path()).unwrap().head(), chain.head());
+}
+
+/// Copies all tables but the one that databases of the same version used not to have.
+fn make_older(folder: &Path) {
+    let older = tempfile::tempdir().unwrap();
+    let mut writing = Environment::builder();
+    writing.set_max_dbs(32).set_flags(Mode::ReadWrite { sync_mode: SyncMode::Durable }.into());
+    let (from, to) = (writing.open(folder).unwrap(), writing.open(older.path()).unwrap());
+    let (read, write) = (from.begin_ro_unsync().unwrap(), to.begin_rw_unsync().unwrap());
+    for table in Table::ALL.into_iter().filter(|table| *table != Table::BlockAccessLists) {
+        let table = Some(table.name());
+        let source = read.open_db(table).unwrap();
+        let copy = write.create_db(table, source.flags()).unwrap();
+        let mut entries = read.cursor(source).unwrap();
+        while let Some((key, value)) = entries.next::<Vec<u8>, Vec<u8>>().unwrap() {
+            write.put(copy, key, value, WriteFlags::empty()).unwrap();
+        }
+    }
+    write.commit().unwrap();
+    drop((read, from, to));
+    fs::copy(older.path().join(DATA), folder.join(DATA)).unwrap();
+}
+
+#[test]
+fn an_older_database_has_no_access_lists_and_gets_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut chain, _) = database(folder.path());
+    make_older(folder.path());
+    let reading = Storage::open_read_only(folder.path(), options(), None).unwrap();
+    assert_eq!(reading.head(), chain.head());
+    let list = |storage: &Storage, block: &BlockCommit| {
+        let snapshot = storage.snapshot(1).unwrap();
+        snapshot.reader().unwrap().access_list(block.block()).unwrap()
+    };
+    assert_eq!(list(&reading, &chain.blocks[4]), None);
+    let tables = reading.stats().unwrap().tables;
+    let lists = tables.iter().find(|table| table.table == Table::BlockAccessLists).unwrap();
+    assert_eq!((lists.entries, lists.bytes), (0, 0));
+    drop(reading);
+
+    let storage = open(folder.path()).unwrap();
+    assert_eq!(list(&storage, &chain.blocks[4]), None);
+    let block = chain.grow();
+    storage.commit(block.clone()).unwrap();
+    storage.flush().unwrap();
+    assert!(block.access_list.is_some());
+    assert_eq!(list(&storage, &block).map(Sealed::into_inner), block.access_list);
+    assert_eq!(storage.verify(10, |_| {}).unwrap(), []);
 }
 
 #[test]
