@@ -96,6 +96,11 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "DIR", requires = "database")]
     datadir: Option<PathBuf>,
 
+    /// With --pipeline: also with the state root of every block begun while the block executes, and
+    /// blocks that are made one after the other, without and with that
+    #[arg(long, requires = "pipeline")]
+    streaming: bool,
+
     /// With --pipeline: leave the databases, for `export`, `import` and `db`
     #[arg(long, requires = "pipeline")]
     keep: bool,

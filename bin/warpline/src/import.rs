@@ -9,6 +9,7 @@ use crate::{
     json,
     limits::{THREADS, up_to},
     network::ChainArg,
+    root_stream::RootStreamArgs,
     stop::Stop,
 };
 use clap::{Args, ValueEnum};
@@ -81,6 +82,9 @@ pub(crate) struct ImportArgs {
     #[arg(long, value_name = "MB")]
     cache: Option<u64>,
 
+    #[command(flatten)]
+    root_stream: RootStreamArgs,
+
     /// Seconds between lines of progress where standard error is no terminal; 0 for a line per
     /// block.
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
@@ -123,8 +127,9 @@ impl ImportArgs {
         };
         let storage = StorageOptions { durability, prune: self.prune, ..Default::default() };
         let trie = TrieConfig { threads: threads.max(1), ..TrieConfig::default() };
-        let access_lists = self.access_lists;
-        let options = ChainOptions { storage, trie, access_lists, ..ChainOptions::default() };
+        let (access_lists, streaming) = (self.access_lists, self.root_stream.streaming());
+        let options =
+            ChainOptions { storage, trie, access_lists, streaming, ..ChainOptions::default() };
         match self.cache {
             Some(megabytes) => with_cache(options, megabytes.saturating_mul(1 << 20)),
             None => options,

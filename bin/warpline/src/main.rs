@@ -18,6 +18,7 @@ mod network;
 mod node;
 mod predict;
 mod replay;
+mod root_stream;
 mod statetest;
 mod stop;
 mod txtest;

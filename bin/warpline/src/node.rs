@@ -13,6 +13,7 @@ use crate::{
     datadir::{self, DatadirArgs},
     limits::{THREADS, up_to},
     network::ChainArg,
+    root_stream::RootStreamArgs,
 };
 use clap::Args;
 use dev::DevArgs;
@@ -71,6 +72,9 @@ pub(crate) struct NodeArgs {
     /// not execute the block again then. Lists that headers commit to are kept anyway.
     #[arg(long)]
     access_lists: bool,
+
+    #[command(flatten)]
+    root_stream: RootStreamArgs,
 
     #[command(flatten)]
     rpc: RpcArgs,
@@ -179,6 +183,7 @@ impl NodeArgs {
             trie,
             preimages: self.dev.dev,
             access_lists: self.access_lists,
+            streaming: self.root_stream.streaming(),
             ..ChainOptions::default()
         };
         let network = self.chain.as_ref().map(ChainArg::network).transpose()?;

@@ -34,8 +34,8 @@ use revm::{
 use std::iter;
 use warpline_chainspec::ChainSpec;
 use warpline_executor::{
-    BlockInput, EarlyOutcome, EthReceiptBuilder, EthTransaction, ExecStats, ExecuteError,
-    Expectations, Guidance, UnreachedEvmFactory,
+    BlockInput, CommitStream, EarlyOutcome, EthReceiptBuilder, EthTransaction, ExecStats,
+    ExecuteError, Expectations, Guidance, UnreachedEvmFactory,
 };
 use warpline_keccak::keccak256_each;
 use warpline_merger::first_list_difference;
@@ -79,6 +79,8 @@ pub(crate) struct Ready<'a> {
     remembered: Option<&'a BlockAccessList>,
     /// What the transactions are expected to touch.
     expected: Option<&'a Expectations>,
+    /// Who is told of changes while the block executes.
+    stream: Option<&'a CommitStream>,
     /// The list is wanted even where no header commits to one.
     listed: bool,
 }
@@ -95,8 +97,8 @@ impl<'a> Ready<'a> {
         block: &'a Block<EthTransaction>,
         txs: &'a [Tx],
     ) -> Self {
-        let (supplied, remembered) = (None, None);
-        Self { rules, block, txs, supplied, remembered, expected: None, listed: false }
+        let (supplied, remembered, expected) = (None, None, None);
+        Self { rules, block, txs, supplied, remembered, expected, stream: None, listed: false }
     }
 
     /// The same block with the block access list that it came with, if it did.
@@ -120,12 +122,18 @@ impl<'a> Ready<'a> {
         Self { expected, ..self }
     }
 
+    /// The same block, with somebody who is told of changes while it executes.
+    pub(crate) const fn streaming(self, stream: Option<&'a CommitStream>) -> Self {
+        Self { stream, ..self }
+    }
+
     fn guidance(&self) -> Guidance<'a> {
         let demanded = self.rules.access_lists(self.block.header.timestamp);
         Guidance {
             expected: self.expected,
             access_list: self.supplied.or(self.remembered),
             list_accesses: self.listed || demanded,
+            stream: self.stream,
             ..Guidance::default()
         }
     }

@@ -36,8 +36,8 @@ pub use stored::{
     AccountEdit, AccountsError, BlockAttributes, BlockRoots, BlockState, Candidate, ChainOptions,
     ChainRecord, ChainView, Changes, Dropped, DumpedAccount, EarlyExecution, EarlyExecutor,
     Executions, GenesisBlock, HashedGenesis, Imported, Incoming, NextBlock, Progress, Proposal,
-    ProposedBlock, SideBlock, Stages, StateReport, Stopped, StoredChain, StoredDb, Unreadable,
-    genesis_header, verify_state,
+    ProposedBlock, RootStreaming, SideBlock, Stages, StateReport, Stopped, StoredChain, StoredDb,
+    Unreadable, genesis_header, verify_state,
 };
 pub use transaction::{StatelessTransaction, check_transaction};
 pub use tree::{BlockTree, Head};

@@ -6,8 +6,8 @@ use alloy_primitives::{B256, keccak256};
 use std::{collections::BTreeMap, path::Path};
 use tempfile::TempDir;
 use warpline_chain::{
-    BlockTree, ChainOptions, Engine, HashedGenesis, ImportError, InvalidBlock, MemoryState, Rules,
-    StoredChain, verify_state,
+    BlockTree, ChainOptions, Engine, HashedGenesis, ImportError, InvalidBlock, MemoryState,
+    RootStreaming, Rules, StoredChain, verify_state,
 };
 use warpline_executor::EthTransaction;
 use warpline_storage::{CacheSizes, Durability, HashedState, StorageOptions};
@@ -115,7 +115,8 @@ fn judged<T>(imported: Result<T, ImportError>) -> Result<Result<(), InvalidBlock
     }
 }
 
-/// A small database, with pages small enough for small tries to have nodes.
+/// A small database, with pages small enough for small tries to have nodes, and roots begun while
+/// blocks execute.
 fn options() -> ChainOptions {
     let storage = StorageOptions {
         durability: Durability::Periodic {
@@ -129,7 +130,8 @@ fn options() -> ChainOptions {
         ..StorageOptions::default()
     };
     let trie = TrieConfig { page_limit: 3, ..TrieConfig::default() };
-    ChainOptions { storage, trie, code_cache: 1 << 20, ..ChainOptions::default() }
+    let streaming = RootStreaming::Always;
+    ChainOptions { storage, trie, code_cache: 1 << 20, streaming, ..ChainOptions::default() }
 }
 
 fn hashed(state: &MemoryState) -> HashedGenesis {

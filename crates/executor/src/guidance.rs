@@ -1,7 +1,7 @@
 //! What is known or guessed of a block before it is executed, what it is used for, and what to
-//! note besides.
+//! note and tell besides.
 
-use crate::Expectations;
+use crate::{CommitStream, Expectations};
 use alloy_eips::eip7928::BlockAccessList;
 
 /// Guidance for the execution of one block. It decides how much time the execution takes, never
@@ -17,6 +17,8 @@ pub struct Guidance<'a> {
     pub access_list: Option<&'a BlockAccessList>,
     /// Produce the block's access list ([`BlockOutput::access_list`](crate::BlockOutput)).
     pub list_accesses: bool,
+    /// Who is told of changes while the block executes.
+    pub stream: Option<&'a CommitStream>,
 }
 
 /// What expectations are used for. Each can be switched off by itself, which is how its worth is

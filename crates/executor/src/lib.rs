@@ -16,6 +16,7 @@ mod input;
 mod parallel;
 mod sequential;
 mod stateless;
+mod stream;
 mod unreached;
 
 pub use blame::ParentReadError;
@@ -30,4 +31,5 @@ pub use parallel::{
 };
 pub use sequential::{SequentialOutput, execute_sequential, execute_sequential_listed};
 pub use stateless::{IntrinsicGas, check_stateless};
+pub use stream::{CommitStream, CommittedValue};
 pub use unreached::{UnreachedEvm, UnreachedEvmFactory, UnreachedRules};

@@ -135,7 +135,7 @@ impl Producer {
         let attributes = self.attributes(&ProposeOptions::default());
         let best = self.best(&attributes);
         let candidates = self.candidates(&best, &attributes);
-        let mut proposal = self.chain.propose(&self.engine, &attributes, candidates)?;
+        let mut proposal = self.chain.propose_next(&self.engine, &attributes, candidates)?;
         let (execution, stats) = (start.elapsed(), proposal.stats);
         let dropped = core::mem::take(&mut proposal.dropped);
         let mined: Vec<_> = proposal

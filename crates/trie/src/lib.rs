@@ -2,7 +2,8 @@
 //!
 //! [`StateTrie`] holds the Merkle-Patricia trie of a state (Yellow Paper, appendix D) across
 //! blocks: stage what a block changes, ask for the root, write the [`TrieUpdates`] in the same
-//! commit as the flat state. It reads through [`TrieSource`] and knows nothing of where nodes are
+//! commit as the flat state; what a block is going to change can be told as it executes
+//! ([`StateTrie::foresee`]). It reads through [`TrieSource`] and knows nothing of where nodes are
 //! stored; [`MemoryState`] is the one that needs no disk. [`rebuild`] does without stored nodes,
 //! [`StateTrie::prove`] and [`StateTrie::witness`] collect nodes for others. [`ordered_root`] is the
 //! root of a list, as headers have it.
@@ -41,6 +42,7 @@ mod accounts;
 mod changes;
 mod encode;
 mod error;
+mod foreseen;
 mod load;
 mod memory;
 mod ordered;

@@ -77,6 +77,15 @@ impl Log {
         self.wiped.append(&mut later.wiped);
         self.storages.append(&mut later.storages);
     }
+
+    /// Forgets accounts, in ascending order of their keys, that are as they were before. Nodes of
+    /// their storage may be others in memory, so these stay.
+    pub(crate) fn forget(&mut self, accounts: &[B256]) {
+        if !accounts.is_empty() {
+            self.accounts.retain(|(account, _)| accounts.binary_search(account).is_err());
+            self.wiped.retain(|account| accounts.binary_search(account).is_err());
+        }
+    }
 }
 
 /// Buffers of one thread.

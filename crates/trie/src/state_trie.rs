@@ -4,6 +4,7 @@ use crate::{
     accounts::Accounts,
     changes::{AccountChange, normalize},
     error::TrieError,
+    foreseen::Foreseen,
     pass::{Extent, Log, Pass, Scratch},
     path::Path,
     plan::Planned,
@@ -55,8 +56,8 @@ pub struct RootUpdate {
 
 /// State root, storage roots and proofs of a state that changes block by block.
 ///
-/// Changes are staged, in as many batches as is convenient, while the block executes; the root is
-/// asked for at the end. Everything that was touched stays in memory until
+/// Changes are staged, in as many batches as is convenient; the root is asked for at the end.
+/// Those that a block makes while it still executes can be [foreseen](Self::foresee). Everything that was touched stays in memory until
 /// [`persisted`](Self::persisted) reports it stored and the memory limit asks for it, so the
 /// source may lag any number of blocks behind.
 ///
@@ -71,6 +72,8 @@ pub struct StateTrie {
     staged: Vec<AccountChange>,
     /// Staged changes up to here were prefetched.
     prefetched: usize,
+    /// Applied without having been staged.
+    foreseen: Foreseen,
     log: Log,
     /// Buffers for hashing, kept for their memory.
     planned: Vec<Planned>,
@@ -100,6 +103,7 @@ impl StateTrie {
             top: Slot::root(root),
             staged: Vec::new(),
             prefetched: 0,
+            foreseen: Foreseen::default(),
             log: Log::default(),
             planned: Vec::new(),
             root,
@@ -130,6 +134,34 @@ impl StateTrie {
     /// earlier ones; changes of one account take effect in the order of being staged.
     pub fn stage(&mut self, changes: impl IntoIterator<Item = AccountChange>) {
         self.staged.extend(changes);
+    }
+
+    /// Works on changes that the next staged ones probably contain: fetches what they concern,
+    /// applies them and hashes the small subtries. It saves time where they do, and decides
+    /// nothing: what the next call that applies staged changes finds beside these is as it was
+    /// before. Where other changes are staged or applied already, or memory is at its limit,
+    /// nothing happens.
+    ///
+    /// The first value of a key is worked on, further ones are left to the end, and so is what
+    /// takes storage away.
+    ///
+    /// # Errors
+    /// What is concerned cannot be read. Nothing is lost by that.
+    pub fn foresee<S: TrieSource>(
+        &mut self,
+        source: &S,
+        changes: Vec<AccountChange>,
+    ) -> Result<(), TrieError> {
+        let others = self.top.dirty && self.foreseen.is_empty();
+        if others || !self.staged.is_empty() || self.resident > self.config.memory_limit {
+            return Ok(());
+        }
+        let changes = normalize(changes);
+        self.run(source, Extent::Load, &changes)?;
+        let (top, foreseen) = (&mut self.top, &mut self.foreseen);
+        let changes = changes.into_iter().filter_map(|change| foreseen.note(top, change));
+        let changes: Vec<_> = changes.collect();
+        self.run(source, Extent::Pages, &changes)
     }
 
     /// Reads what the staged changes will need, and changes nothing.
@@ -167,9 +199,24 @@ impl StateTrie {
     fn apply<S: TrieSource>(&mut self, source: &S, extent: Extent) -> Result<(), TrieError> {
         let changes = normalize(std::mem::take(&mut self.staged));
         self.prefetched = 0;
+        let (back, untouched) = match self.foreseen.beside(&changes) {
+            Ok(back) => back,
+            Err(error) => {
+                self.staged = changes;
+                return Err(error);
+            }
+        };
+        let changes = match back.is_empty() {
+            true => changes,
+            false => normalize(back.into_iter().chain(changes).collect()),
+        };
         let result = self.run(source, extent, &changes);
-        if result.is_err() {
-            self.staged = changes;
+        match &result {
+            Ok(()) => {
+                self.foreseen.clear();
+                self.log.forget(&untouched);
+            }
+            Err(_) => self.staged = changes,
         }
         result
     }

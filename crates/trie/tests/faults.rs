@@ -155,6 +155,31 @@ fn a_trie_whose_reads_fail_continues_where_it_was() {
 }
 
 #[test]
+fn what_was_foreseen_in_part_makes_no_difference() {
+    let (state, root) = COMMITTED.clone();
+    let certain: Vec<_> = (0..120).map(|n| account(n * 3, n % 5)).collect();
+    let mut plain = StateTrie::open(config(1), root).unwrap();
+    plain.stage(certain.clone());
+    let expected = plain.root(&state).unwrap();
+    let mut failures = 0;
+    for reads in 0..70 {
+        let mut trie = StateTrie::open(config(1 + reads % 2), root).unwrap();
+        let foreseen = trie.foresee(&Failing::after(&state, reads), block());
+        failures += usize::from(foreseen.is_err());
+        let mut foreseen = certain[60..].to_vec();
+        foreseen.extend(block());
+        let _in_part = trie.foresee(&Failing::after(&state, reads / 2), foreseen);
+        trie.stage(certain.clone());
+        if reads % 3 == 0 {
+            let _in_part = trie.root(&Failing::after(&state, reads / 4));
+        }
+        let update = trie.root(&state).unwrap();
+        assert_eq!(update.root, expected.root, "{reads} reads");
+    }
+    assert!(failures > 20, "{failures} failures");
+}
+
+#[test]
 fn failing_proofs_and_rebuilds_say_so() {
     let (state, root) = committed(&config(1));
     for reads in 0..60 {

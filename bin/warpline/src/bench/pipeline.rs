@@ -6,9 +6,9 @@
 
 use super::{BenchArgs, Job};
 use crate::json;
-use alloy_consensus::transaction::Recovered;
+use alloy_consensus::{Header, transaction::Recovered};
 use alloy_genesis::Genesis;
-use alloy_primitives::{B256, U256, keccak256};
+use alloy_primitives::{Address, B256, U256, keccak256};
 use eyre::WrapErr;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -20,27 +20,58 @@ use std::{
     time::{Duration, Instant},
 };
 use warpline_chain::{
-    BlockAttributes, ChainOptions, Engine, HashedGenesis, Incoming, Rules, StoredChain,
-    genesis_header,
+    BlockAttributes, Candidate, ChainOptions, Engine, HashedGenesis, Incoming, RootStreaming,
+    Rules, StoredChain, genesis_header,
 };
-use warpline_executor::ParallelConfig;
+use warpline_executor::{EthTransaction, ParallelConfig};
 use warpline_trie::TrieConfig;
 use warpline_types::AccountState;
 use warpline_workload::{BlockSpec, WorkloadBlock, generate};
 
-/// One way to import a chain.
+/// One way to get a chain into a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Variant {
-    parallel: bool,
+    mode: Mode,
     known_senders: bool,
+    /// Roots are begun while blocks execute.
+    streamed: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// Imported, one stage at a time.
+    InOrder,
+    /// Imported, with overlapping stages.
+    Parallel,
+    /// Made of transactions, in parallel, each block when the one before is the head.
+    Made,
 }
 
 const VARIANTS: [Variant; 4] = [
-    Variant { parallel: false, known_senders: true },
-    Variant { parallel: true, known_senders: true },
-    Variant { parallel: false, known_senders: false },
-    Variant { parallel: true, known_senders: false },
+    Variant { mode: Mode::InOrder, known_senders: true, streamed: false },
+    Variant { mode: Mode::Parallel, known_senders: true, streamed: false },
+    Variant { mode: Mode::InOrder, known_senders: false, streamed: false },
+    Variant { mode: Mode::Parallel, known_senders: false, streamed: false },
 ];
+
+/// What `--streaming` adds.
+const STREAMING: [Variant; 3] = [
+    Variant { mode: Mode::Parallel, known_senders: true, streamed: true },
+    Variant { mode: Mode::Made, known_senders: true, streamed: false },
+    Variant { mode: Mode::Made, known_senders: true, streamed: true },
+];
+
+impl Variant {
+    const fn name(&self) -> &'static str {
+        match (self.mode, self.streamed) {
+            (Mode::InOrder, _) => "in order",
+            (Mode::Parallel, false) => "parallel",
+            (Mode::Parallel, true) => "parallel, streamed",
+            (Mode::Made, false) => "made",
+            (Mode::Made, true) => "made, streamed",
+        }
+    }
+}
 
 /// The figures of one variant: medians over the runs.
 #[derive(Debug, Clone, Serialize)]
@@ -61,7 +92,8 @@ struct Row {
     stages_ms: StagesMs,
 }
 
-/// How long each stage was busy. In parallel mode they overlap.
+/// How long each stage was busy. In parallel mode they overlap. Of blocks that are made the root
+/// has the time from the execution to the next block.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct StagesMs {
@@ -95,7 +127,9 @@ pub(super) fn measure(args: &BenchArgs, jobs: &[Job]) -> eyre::Result<ExitCode> 
     let engines =
         [Engine::Sequential, Engine::parallel(parallel).wrap_err("starting the threads")?];
     let runs = args.runs.get();
-    let progress = ProgressBar::new((jobs.len() * runs * VARIANTS.len()) as u64);
+    let added: &[Variant] = if args.streaming { &STREAMING } else { &[] };
+    let variants = [&VARIANTS, added].concat();
+    let progress = ProgressBar::new((jobs.len() * runs * variants.len()) as u64);
     progress
         .set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} runs, {eta} left: {msg}")?);
 
@@ -111,15 +145,15 @@ pub(super) fn measure(args: &BenchArgs, jobs: &[Job]) -> eyre::Result<ExitCode> 
         let chain = prepare(path, job, args, &engines[1], threads)
             .wrap_err_with(|| format!("workload `{}`", job.workload))?;
         progress.set_message(job.label());
-        let mut timed: [Vec<Timed>; 4] = Default::default();
+        let mut timed = vec![Vec::new(); variants.len()];
         for _ in 0..runs {
-            for (variant, timed) in VARIANTS.iter().zip(&mut timed) {
-                let engine = &engines[usize::from(variant.parallel)];
+            for (variant, timed) in variants.iter().zip(&mut timed) {
+                let engine = &engines[usize::from(variant.mode != Mode::InOrder)];
                 timed.push(run(path, *variant, &chain, engine, threads)?);
                 progress.inc(1);
             }
         }
-        rows.extend(summarize(job, &chain, &timed));
+        rows.extend(summarize(job, &chain, &variants, &timed));
         if args.keep {
             kept.push(format!("{}: --datadir {}", job.label(), folder.keep().display()));
         }
@@ -159,17 +193,7 @@ fn prepare(
         .collect();
     let mut blocks = Vec::with_capacity(args.blocks.get());
     for txs in signed.chunks(size) {
-        let attributes = BlockAttributes {
-            timestamp,
-            beneficiary: header.beneficiary,
-            prev_randao: header.mix_hash,
-            extra_data: header.extra_data.clone(),
-            gas_limit,
-            base_fee_per_gas: None,
-            dev: false,
-            withdrawals: Vec::new(),
-            parent_beacon_block_root: header.parent_beacon_block_root.unwrap_or_default(),
-        };
+        let attributes = attributes(&Header { timestamp, gas_limit, ..header.clone() });
         let senders = txs.iter().map(Recovered::signer).collect();
         let block = chain.build(engine, attributes, txs.to_vec())?;
         blocks.push(Incoming { block, senders: Some(senders) });
@@ -237,9 +261,14 @@ fn run(
     engine: &Engine,
     threads: usize,
 ) -> eyre::Result<Timed> {
-    let threads = if variant.parallel { threads } else { 1 };
-    let mut chain = StoredChain::open(path, options(threads), prepared.rules.clone(), None)?;
+    let threads = if variant.mode == Mode::InOrder { 1 } else { threads };
+    let streaming = if variant.streamed { RootStreaming::Always } else { RootStreaming::Never };
+    let options = ChainOptions { streaming, ..options(threads) };
+    let mut chain = StoredChain::open(path, options, prepared.rules.clone(), None)?;
     chain.unwind(0)?;
+    if variant.mode == Mode::Made {
+        return make(chain, prepared, engine);
+    }
     let blocks = prepared.blocks.iter().map(|incoming| Incoming {
         block: incoming.block.clone(),
         senders: incoming.senders.clone().filter(|_| variant.known_senders),
@@ -262,6 +291,54 @@ fn run(
     Ok(Timed { wall, stages })
 }
 
+/// Makes the blocks of the chain again, one after the other.
+fn make(mut chain: StoredChain, prepared: &Prepared, engine: &Engine) -> eyre::Result<Timed> {
+    let made = prepared.blocks.iter().map(|Incoming { block, senders }| {
+        let txs = block.body.transactions.iter().zip(senders.iter().flatten());
+        let candidate = |(tx, sender): (&EthTransaction, &Address)| {
+            Candidate::from(Recovered::new_unchecked(tx.clone(), *sender))
+        };
+        (attributes(&block.header), txs.map(candidate).collect::<Vec<_>>())
+    });
+    let blocks: Vec<_> = made.collect();
+    let written = chain.storage().time_writing();
+    let mut stages = StagesMs::default();
+    let start = Instant::now();
+    for (attributes, candidates) in blocks {
+        let start = Instant::now();
+        let proposal = chain.propose_next(engine, &attributes, candidates)?;
+        stages.execution += ms(start.elapsed());
+        let start = Instant::now();
+        chain.adopt(proposal)?;
+        stages.root += ms(start.elapsed());
+    }
+    let wall = start.elapsed();
+    chain.flush()?;
+    stages.write = ms(chain.storage().time_writing() - written);
+    let same = prepared
+        .blocks
+        .last()
+        .is_none_or(|last| last.block.header.hash_slow() == chain.head().hash);
+    eyre::ensure!(same, "the blocks made are others");
+    chain.shutdown()?;
+    Ok(Timed { wall, stages })
+}
+
+/// What the producer of a block of the chain decides.
+fn attributes(header: &Header) -> BlockAttributes {
+    BlockAttributes {
+        timestamp: header.timestamp,
+        beneficiary: header.beneficiary,
+        prev_randao: header.mix_hash,
+        extra_data: header.extra_data.clone(),
+        gas_limit: header.gas_limit,
+        base_fee_per_gas: None,
+        dev: false,
+        withdrawals: Vec::new(),
+        parent_beacon_block_root: header.parent_beacon_block_root.unwrap_or_default(),
+    }
+}
+
 pub(super) fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
@@ -273,19 +350,19 @@ pub(super) fn median(values: impl Iterator<Item = f64>) -> f64 {
     low.zip(high).map_or(0.0, |(low, high)| f64::midpoint(*low, *high))
 }
 
-fn summarize(job: &Job, chain: &Prepared, timed: &[Vec<Timed>; 4]) -> Vec<Row> {
+fn summarize(job: &Job, chain: &Prepared, variants: &[Variant], timed: &[Vec<Timed>]) -> Vec<Row> {
     let transactions = chain.blocks.iter().map(|b| b.block.body.transactions.len()).sum();
     let gas_used = chain.blocks.iter().map(|b| b.block.header.gas_used).sum();
     let wall = |timed: &[Timed]| median(timed.iter().map(|timed| ms(timed.wall)));
     let row = |at: usize| {
-        let (variant, runs) = (VARIANTS[at], &timed[at]);
-        let in_order = Variant { parallel: false, ..variant };
-        let base = VARIANTS.iter().position(|other| *other == in_order).unwrap_or(at);
+        let (variant, runs) = (variants[at], &timed[at]);
+        let in_order = Variant { mode: Mode::InOrder, streamed: false, ..variant };
+        let base = variants.iter().position(|other| *other == in_order).unwrap_or(at);
         let stage = |of: fn(&StagesMs) -> f64| median(runs.iter().map(|timed| of(&timed.stages)));
         let wall_ms = wall(runs);
         Row {
             workload: job.label(),
-            mode: if variant.parallel { "parallel" } else { "in order" },
+            mode: variant.name(),
             senders: if variant.known_senders { "known" } else { "recovered" },
             blocks: chain.blocks.len(),
             transactions,
@@ -305,14 +382,14 @@ fn summarize(job: &Job, chain: &Prepared, timed: &[Vec<Timed>; 4]) -> Vec<Row> {
             },
         }
     };
-    (0..VARIANTS.len()).map(row).collect()
+    (0..variants.len()).map(row).collect()
 }
 
 /// For people. Stages are in percent of the wall time.
 fn table(rows: &[Row]) -> String {
     use core::fmt::Write as _;
     let mut text = format!(
-        "{:<22} {:<9} {:<9} {:>9} {:>9} {:>10} {:>8} {:>8} {:>8} {:>7} {:>7} {:>7} {:>7} {:>7}\n",
+        "{:<22} {:<18} {:<9} {:>9} {:>9} {:>10} {:>8} {:>8} {:>8} {:>7} {:>7} {:>7} {:>7} {:>7}\n",
         "workload",
         "mode",
         "senders",
@@ -333,7 +410,7 @@ fn table(rows: &[Row]) -> String {
         let stages = &row.stages_ms;
         let _infallible = writeln!(
             text,
-            "{:<22} {:<9} {:<9} {:>9} {:>9} {:>10.0} {:>8.0} {:>8.2} {:>8} {:>7} {:>7} {:>7} {:>7} \
+            "{:<22} {:<18} {:<9} {:>9} {:>9} {:>10.0} {:>8.0} {:>8.2} {:>8} {:>7} {:>7} {:>7} {:>7} \
              {:>7}",
             row.workload,
             row.mode,

@@ -5,7 +5,7 @@ use crate::{
     Engine, Executed, ImportError, InvalidBlock, body::Tx, execution::Ready, rules::BlockRules,
 };
 use alloy_consensus::{Block, EthereumReceipt, Transaction, transaction::Recovered};
-use warpline_executor::{EthTransaction, Expectations};
+use warpline_executor::{CommitStream, EthTransaction, Expectations};
 use warpline_types::ExpectedAccesses;
 
 /// A transaction that a block may have, with what is known of it before it is executed there.
@@ -42,6 +42,8 @@ pub(super) struct Attempt<'a, 's> {
     expected: Option<Expectations>,
     /// What they came to before, for the first time that the block is executed.
     early: Vec<Option<EarlyExecution>>,
+    /// Who is told of changes.
+    stream: Option<&'a CommitStream>,
     /// The access list of the block is wanted.
     listed: bool,
     pub(super) dropped: Vec<Dropped>,
@@ -68,8 +70,14 @@ impl<'a, 's> Attempt<'a, 's> {
         }
         let expected = guessed.then(|| expectations(accesses, &txs));
         let dropped = Vec::new();
-        let (early, listed) = (outcomes, false);
-        Self { rules, before, block, txs, positions, expected, early, listed, dropped }
+        let (early, stream, listed) = (outcomes, None, false);
+        Self { rules, before, block, txs, positions, expected, early, stream, listed, dropped }
+    }
+
+    /// The same with somebody who is told of changes while they are made, by executions that come
+    /// to nothing too.
+    pub(super) fn streaming(self, stream: Option<&'a CommitStream>) -> Self {
+        Self { stream, ..self }
     }
 
     /// The same where the access list of the block is wanted, or only if its header commits to it.
@@ -105,6 +113,7 @@ impl<'a, 's> Attempt<'a, 's> {
     fn ready(&self) -> Ready<'_> {
         Ready::new(self.rules, &self.block, &self.txs)
             .expecting(self.expected.as_ref())
+            .streaming(self.stream)
             .listing(self.listed)
     }
 

@@ -8,12 +8,13 @@ use super::{
     attempt::{Attempt, Candidate},
     chain::{StoredChain, readers, senders},
     changes::combined,
-    finish::Finished,
+    finish::{Finished, HeadTrie},
     genesis::hashed,
     known::Node,
     layer::Layer,
     source::SnapshotSource,
     state::{StoredRoots, StoredState, Tries},
+    stream::streamed,
 };
 use crate::{
     Engine, Executed, ImportError, InvalidBlock, Reason,
@@ -34,7 +35,7 @@ use alloy_eips::{
 use alloy_hardforks::EthereumHardforks;
 use alloy_primitives::{Address, B256, Bytes};
 use std::sync::Arc;
-use warpline_executor::{EthTransaction, ExecStats};
+use warpline_executor::{CommitStream, EthTransaction, ExecStats};
 use warpline_storage::{BlockRef, Snapshot};
 use warpline_types::StateDiff;
 
@@ -109,7 +110,7 @@ impl StoredChain {
         transactions: Vec<Recovered<EthTransaction>>,
     ) -> Result<Block<EthTransaction>, ImportError> {
         let candidates = transactions.into_iter().map(Candidate::from).collect();
-        let proposal = self.propose(engine, &attributes, candidates)?;
+        let proposal = self.propose_next(engine, &attributes, candidates)?;
         match proposal.dropped.into_iter().next() {
             Some(Dropped { index, error }) => {
                 Err(InvalidBlock { transaction: Some(index), ..error }.into())
@@ -129,6 +130,43 @@ impl StoredChain {
         attributes: &BlockAttributes,
         candidates: Vec<Candidate>,
     ) -> Result<Proposal, ImportError> {
+        self.propose_streaming(engine, attributes, candidates, None)
+    }
+
+    /// The same for a proposal that is going to be adopted, whose root is begun while it executes
+    /// where [`RootStreaming`](crate::RootStreaming) says so.
+    ///
+    /// # Errors
+    /// As [`StoredChain::propose`].
+    pub fn propose_next(
+        &mut self,
+        engine: &Engine,
+        attributes: &BlockAttributes,
+        candidates: Vec<Candidate>,
+    ) -> Result<Proposal, ImportError> {
+        let limits = candidates.iter().map(|candidate| candidate.transaction.gas_limit());
+        let gas = limits.fold(0, u64::saturating_add).min(attributes.gas_limit);
+        let Some(stream) = self.streaming.alone(engine, gas) else {
+            return self.propose(engine, attributes, candidates);
+        };
+        self.trie.at(self.head.header.state_root)?;
+        let snapshot = self.storage.snapshot(self.trie_config.threads.max(1))?;
+        let mut trie = core::mem::replace(&mut self.trie, HeadTrie::new(self.trie_config.clone()));
+        let source = SnapshotSource(&snapshot);
+        let proposal = streamed(&mut trie, source, Some(stream), |stream| {
+            self.propose_streaming(engine, attributes, candidates, stream)
+        });
+        self.trie = trie;
+        proposal
+    }
+
+    fn propose_streaming(
+        &self,
+        engine: &Engine,
+        attributes: &BlockAttributes,
+        candidates: Vec<Candidate>,
+        stream: Option<&CommitStream>,
+    ) -> Result<Proposal, ImportError> {
         let parent = &self.head.header;
         let rules = self.rules.for_child(self.head.total_difficulty);
         if !rules.merged {
@@ -147,7 +185,7 @@ impl StoredChain {
         };
         let block = self.draft(attributes);
         let attempt = Attempt::new(rules, &before, block, candidates);
-        let mut attempt = attempt.listing(self.access_lists);
+        let mut attempt = attempt.streaming(stream).listing(self.access_lists);
         match attributes.dev {
             true => crate::header::check_dev(rules, &attempt.block.header, parent)?,
             false => crate::header::check(rules, &attempt.block.header, parent)?,

@@ -10,7 +10,8 @@ use super::{
     options::ChainOptions,
     record::ChainRecord,
     source::{self, SnapshotSource},
-    state::{CodeCache, StoredState, Tries},
+    state::CodeCache,
+    stream::RootStreaming,
     tally::Tally,
     view::Published,
 };
@@ -59,6 +60,7 @@ pub struct StoredChain {
     pub(super) head: Arc<Node>,
     fork: Option<Fork>,
     pub(super) preimages: bool,
+    pub(super) streaming: RootStreaming,
     pub(super) access_lists: bool,
     pub(super) tally: Tally,
     pub(super) published: Arc<RwLock<Published>>,
@@ -121,6 +123,7 @@ impl StoredChain {
             head,
             fork: None,
             preimages: options.preimages,
+            streaming: options.streaming,
             access_lists: options.access_lists,
             tally: Tally::default(),
             published: Arc::default(),
@@ -294,29 +297,8 @@ impl StoredChain {
         Ok(Some(Arrival { hash, parent, block, txs, list, remembered, listed: self.access_lists }))
     }
 
-    /// Makes a block on top of the head the head.
-    fn extend(&mut self, engine: &Engine, arrival: Arrival) -> Result<(), ImportError> {
-        let snapshot = self.storage.snapshot(readers(engine, &self.trie_config))?;
-        let before = StoredState {
-            values: &snapshot,
-            layers: Vec::new(),
-            ahead: None,
-            codes: &self.codes,
-            storage_only: &self.storage_only,
-            tries: Tries { head: &snapshot, undo: &[], config: &self.trie_config },
-        };
-        let rules = self.rules.for_child(arrival.parent.total_difficulty);
-        let ready = arrival.ready(rules);
-        let verified = ready.run(engine, &before)?;
-        ready.check_access_list(&verified)?;
-        self.tally.add(&verified.stats);
-        let node = Node::new(arrival.hash, arrival.total_difficulty(), &arrival.block);
-        let senders = senders(&arrival.txs);
-        self.commit(node, Finished::new(verified, senders, arrival.block.body))
-    }
-
     /// Computes the root of a block on top of the head, compares it, and commits.
-    fn commit(&mut self, node: Node, finished: Finished) -> Result<(), ImportError> {
+    pub(super) fn commit(&mut self, node: Node, finished: Finished) -> Result<(), ImportError> {
         let snapshot = self.storage.snapshot(self.trie_config.threads.max(1))?;
         let trie = &mut self.trie;
         trie.at(self.head.header.state_root)?;

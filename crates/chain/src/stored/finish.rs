@@ -12,7 +12,7 @@ use warpline_executor::EthTransaction;
 use warpline_storage::{
     BlockCommit, HashedDiff, Storage, StorageError, StoredReceipt, Table, TrieUpdates,
 };
-use warpline_trie::{AccountChange, RootUpdate, StateTrie, TrieConfig};
+use warpline_trie::{AccountChange, RootUpdate, StateTrie, TrieConfig, TrieError};
 use warpline_types::StateDiff;
 
 /// All that a block leaves behind but its root.
@@ -115,6 +115,19 @@ impl HeadTrie {
     /// What it holds may not be what the database has.
     pub(super) fn forget(&mut self) {
         self.trie = None;
+    }
+
+    /// Works on what a block on top of the head has changed so far. Its root does not depend on
+    /// it, nor does that of any other.
+    pub(super) fn foresee(
+        &mut self,
+        source: SnapshotSource<'_>,
+        changes: Vec<AccountChange>,
+    ) -> Result<(), TrieError> {
+        match &mut self.trie {
+            Some(trie) => trie.foresee(&source, changes),
+            None => Ok(()),
+        }
     }
 
     /// Computes the root of a block on top of the head, compares it, and hands the block to the

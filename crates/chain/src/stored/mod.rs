@@ -5,7 +5,8 @@
 //! - `state`: the state that a block executes on; `layer`: blocks that it lies under.
 //! - `source`: what the trie reads and wants written.
 //! - `known`: the blocks at hand, canonical and not; `arrival`: one on its way there.
-//! - `finish`: root and commit of a block that was executed.
+//! - `finish`: root and commit of a block that was executed; `stream`: work for the root before
+//!   it is.
 //! - `fork`: validation beside the chain, at any depth, without touching the database.
 //! - `build`: new blocks; `attempt`: what goes into them; `proposed`: those that are only read;
 //!   `early`: transactions executed before there is a block; `changes`: what development chains
@@ -42,6 +43,7 @@ mod record;
 mod senders;
 mod source;
 mod state;
+mod stream;
 mod tally;
 mod verify;
 mod view;
@@ -59,6 +61,7 @@ pub use pipeline::{Incoming, Progress, Stages, Stopped};
 pub use proposed::ProposedBlock;
 pub use record::ChainRecord;
 pub use state::{StoredDb, Unreadable};
+pub use stream::RootStreaming;
 pub use tally::Executions;
 pub use verify::{StateReport, verify_state};
 pub use view::{BlockRoots, BlockState, ChainView, SideBlock};

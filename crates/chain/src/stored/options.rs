@@ -1,5 +1,6 @@
 //! How a chain in a database works.
 
+use super::stream::RootStreaming;
 use alloy_genesis::ChainConfig;
 use alloy_primitives::{U256, map::AddressMap};
 use warpline_storage::StorageOptions;
@@ -23,6 +24,8 @@ pub struct ChainOptions {
     /// Keep the addresses and slots of the genesis block and of blocks built here, so that
     /// [`BlockState::accounts`](crate::BlockState::accounts) can name them.
     pub preimages: bool,
+    /// Which blocks have their root begun while they execute.
+    pub streaming: RootStreaming,
     /// Make and keep the access list (EIP-7928) of every block. Those that headers commit to are
     /// kept anyway.
     pub access_lists: bool,
@@ -37,6 +40,7 @@ impl Default for ChainOptions {
             storage_only: AddressMap::default(),
             config: None,
             preimages: false,
+            streaming: RootStreaming::Never,
             access_lists: false,
         }
     }

@@ -9,6 +9,9 @@
 //! | root and commit | its own, with the trie's | block n |
 //! | writing | the database's | blocks up to n−1, as one commit |
 //!
+//! Where [`RootStreaming`] says so, the stage of roots begins with block n+1 when it has nothing else
+//! to do, while that executes.
+//!
 //! A block that is found invalid, whatever the stage, ends the run; those before it are committed
 //! and nothing that was done for those after it has left the memory.
 
@@ -21,6 +24,7 @@ use super::{
     senders::{Ahead, Recovery, recover, recover_all},
     source::SnapshotSource,
     state::{CodeCache, StoredState, Tries},
+    stream::{Commits, RootStreaming, follow},
     tally::Tally,
 };
 use crate::{Engine, ImportError, Rules, execution::Ready, ommers::GENERATIONS};
@@ -36,7 +40,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use warpline_executor::EthTransaction;
+use warpline_executor::{CommitStream, EthTransaction};
 use warpline_storage::{BlockRef, Storage, StoredReceipt};
 use warpline_trie::TrieConfig;
 use warpline_types::StateDiff;
@@ -47,7 +51,7 @@ const RECOVERED: usize = 4;
 /// Blocks that wait with their accounts.
 const READ: usize = 1;
 
-/// Blocks that wait executed for their root.
+/// Blocks that wait executed for their root. Each may come in two parts.
 const EXECUTED: usize = 2;
 
 /// A block to import.
@@ -105,6 +109,14 @@ pub enum Stopped<E> {
 
 /// A block that could not be imported, and why.
 type Failed = (BlockRef, Box<ImportError>);
+
+/// What the executing stage hands over.
+enum Job {
+    /// What a block has changed so far, while it executes.
+    Begun(Commits),
+    /// A block that was executed.
+    Done(Executed),
+}
 
 /// A block that was executed.
 struct Executed {
@@ -200,7 +212,7 @@ impl StoredChain {
     ) -> Result<(), ImportError> {
         let start = Instant::now();
         let mut run = self.run(engine)?;
-        let executed = run.execute(ahead)?;
+        let executed = run.execute(ahead, None)?;
         let node = executed.node.clone();
         stages.execution += start.elapsed();
         self.trie.at(self.head.header.state_root)?;
@@ -230,6 +242,7 @@ impl StoredChain {
             codes: &self.codes,
             storage_only: &self.storage_only,
             trie: &self.trie_config,
+            streaming: self.streaming,
             access_lists: self.access_lists,
             tally: &self.tally,
             lineage: lineage.into(),
@@ -292,7 +305,7 @@ impl StoredChain {
             commit: Duration::ZERO,
         };
         let (left, finished) = thread::scope(|scope| {
-            let (executed, jobs) = sync_channel(EXECUTED);
+            let (executed, jobs) = sync_channel(2 * EXECUTED);
             // Moved in, so that its end is the end of the queue.
             let finisher = scope.spawn(|| {
                 let jobs = jobs;
@@ -330,6 +343,7 @@ struct Run<'a> {
     codes: &'a CodeCache,
     storage_only: &'a Arc<AddressMap<U256>>,
     trie: &'a TrieConfig,
+    streaming: RootStreaming,
     access_lists: bool,
     tally: &'a Tally,
     /// The blocks that rules ask for, the newest first.
@@ -346,7 +360,7 @@ impl Run<'_> {
         &mut self,
         first: Ahead,
         incoming: &Receiver<Ahead>,
-        executed: &SyncSender<Executed>,
+        executed: &SyncSender<Job>,
     ) -> Result<Option<Ahead>, Failed> {
         let mut next = Some(first);
         while let Some(ahead) = next {
@@ -356,9 +370,15 @@ impl Run<'_> {
             }
             let block = BlockRef { number: ahead.block.header.number, hash: ahead.hash };
             let start = Instant::now();
-            let done = self.execute(ahead).map_err(|error| (block, Box::new(error)))?;
+            let stream = self.streaming.in_a_row(self.engine, ahead.block.header.gas_used);
+            let stream = stream.and_then(|(stream, commits)| {
+                executed.send(Job::Begun(commits)).is_ok().then_some(stream)
+            });
+            let done = self.execute(ahead, stream.as_ref());
+            drop(stream);
+            let done = done.map_err(|error| (block, Box::new(error)))?;
             self.busy += start.elapsed();
-            if executed.send(done).is_err() {
+            if executed.send(Job::Done(done)).is_err() {
                 // The next stage has failed and says why.
                 return Ok(None);
             }
@@ -367,7 +387,11 @@ impl Run<'_> {
         Ok(None)
     }
 
-    fn execute(&mut self, ahead: Ahead) -> Result<Executed, ImportError> {
+    fn execute(
+        &mut self,
+        ahead: Ahead,
+        stream: Option<&CommitStream>,
+    ) -> Result<Executed, ImportError> {
         let Ahead { hash, block, txs, remembered, prefetched } = ahead;
         let lineage = self.lineage.make_contiguous();
         check_without_senders(self.rules, &block, lineage)?;
@@ -393,7 +417,7 @@ impl Run<'_> {
             storage_only: self.storage_only,
             tries: Tries { head: &snapshot, undo: &[], config: self.trie },
         };
-        let ready = Ready::new(rules, &block, &txs);
+        let ready = Ready::new(rules, &block, &txs).streaming(stream);
         let ready = ready.remembering(remembered.as_ref()).listing(self.access_lists);
         let verified = ready.run(self.engine, &before)?;
         ready.check_access_list(&verified)?;
@@ -427,12 +451,27 @@ struct Last<'a> {
 
 impl Last<'_> {
     /// Ends with the first failure.
-    fn finish_all(&mut self, jobs: &Receiver<Executed>) -> Result<(), Failed> {
-        for executed in jobs {
+    fn finish_all(&mut self, jobs: &Receiver<Job>) -> Result<(), Failed> {
+        for job in jobs {
+            let executed = match job {
+                Job::Done(executed) => executed,
+                Job::Begun(commits) => {
+                    self.begin(commits);
+                    continue;
+                }
+            };
             let block = executed.node.block();
             self.finish(executed).map_err(|error| (block, Box::new(error)))?;
         }
         Ok(())
+    }
+
+    /// Works for the root of a block until it is executed. All before it are in the database.
+    fn begin(&mut self, commits: Commits) {
+        // Where nothing can be read, the end of the block says so.
+        if let Ok(snapshot) = self.storage.snapshot(self.threads) {
+            self.root += follow(self.trie, SnapshotSource(&snapshot), &commits);
+        }
     }
 
     fn finish(&mut self, executed: Executed) -> Result<(), ImportError> {

@@ -17,10 +17,10 @@ pub(crate) type Block = alloy_consensus::Block<EthTransaction>;
 
 pub(crate) const CHAIN_ID: u64 = 1337;
 pub(crate) const GAS_LIMIT: u64 = 30_000_000;
-const USERS: u64 = 300;
-const ETHER: u64 = 1_000_000_000_000_000_000;
+pub(crate) const USERS: u64 = 300;
+pub(crate) const ETHER: u64 = 1_000_000_000_000_000_000;
 
-fn user(index: u64) -> Address {
+pub(crate) fn user(index: u64) -> Address {
     Address::from_word(keccak256(index.to_be_bytes()))
 }
 
@@ -59,7 +59,7 @@ fn create(path: &Path) -> StoredChain {
     StoredChain::create_large(path, options(), rules, header, state).unwrap()
 }
 
-fn engine() -> Engine {
+pub(crate) fn engine() -> Engine {
     let config = ParallelConfig { threads: 2, min_gas: 0, ..ParallelConfig::default() };
     Engine::parallel(config).unwrap()
 }

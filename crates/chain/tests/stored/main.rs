@@ -5,3 +5,4 @@
 mod built;
 mod lists;
 mod published;
+mod streamed;

@@ -11,8 +11,8 @@ use std::{
     sync::Mutex,
 };
 use warpline_chain::{
-    ChainOptions, Engine, GenesisBlock, Imported, Incoming, Reason, Rules, Stopped, StoredChain,
-    verify_state,
+    ChainOptions, Engine, GenesisBlock, Imported, Incoming, Reason, RootStreaming, Rules, Stopped,
+    StoredChain, verify_state,
 };
 use warpline_executor::ParallelConfig;
 use warpline_storage::BlockRef;
@@ -52,10 +52,11 @@ fn engines() -> [Engine; 2] {
     [Engine::Sequential, Engine::parallel(config).unwrap()]
 }
 
-/// Small pages, so that a small state has nodes.
+/// Small pages, so that a small state has nodes; roots begun while blocks execute, where that is
+/// not in order.
 fn options() -> ChainOptions {
     let trie = TrieConfig { page_limit: 2, threads: 2, ..TrieConfig::default() };
-    ChainOptions { trie, ..ChainOptions::default() }
+    ChainOptions { trie, streaming: RootStreaming::Always, ..ChainOptions::default() }
 }
 
 fn create(path: &Path, chain: &Published) -> StoredChain {

@@ -14,6 +14,7 @@ use crate::{
         speculate::{Outcome, Shared, Speculator, Waited},
         validate::{Envelope, Scratch, validate},
     },
+    stream::{CommitStream, StreamWriter},
 };
 use alloy_consensus::Transaction;
 use alloy_evm::{
@@ -83,6 +84,7 @@ where
     let beneficiary = input.env.block_env.beneficiary();
     let speculative = helpers > 0 || rehearsal.is_some();
     let slots = if speculative { input.txs.len() } else { 0 };
+    let stream = guidance.stream.filter(|stream| stream.wants(helpers + 1));
     let foretold = guidance.access_list.filter(|_| speculative).map(Foretold::new);
     let shared = Shared {
         factory,
@@ -111,8 +113,9 @@ where
             let summons = (helpers > 0).then_some(summons);
             let front = || {
                 let failed = FailedRead::default();
+                let timings = config.timings;
                 let mut front =
-                    Front::<_, _, _, S>::new(&shared, &failed, speculative, config.timings);
+                    Front::<_, _, _, S>::new(&shared, &failed, speculative, stream, timings);
                 front.summons = summons;
                 front.rehearsal = rehearsal;
                 front.early = early;
@@ -202,16 +205,18 @@ where
     for<'t> &'t T: ExecutableTxParts<<F::EvmFactory as EvmFactory>::Tx, F::Transaction>,
 {
     /// `speculative`: somebody runs transactions ahead and wants to see what is committed.
+    /// `stream`: so does somebody else.
     fn new(
         shared: &'s Shared<'s, 'a, F, P, T>,
         failed: &'s FailedRead,
         speculative: bool,
+        stream: Option<&'s CommitStream>,
         timings: bool,
     ) -> Self {
         let input = shared.input;
         let shown = speculative && shared.foretold.is_none();
         let memory = shown.then_some(shared.memory);
-        let sink = PublishSink::new(memory, shared.beneficiary);
+        let sink = PublishSink::new(memory, shared.beneficiary, stream.map(StreamWriter::new));
         let mut state = CanonicalState::new(NotedDb::new(shared.parent.open(), failed), sink);
         state.reserve(input.txs.len());
         if shared.list_accesses {

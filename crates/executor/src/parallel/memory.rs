@@ -1,6 +1,7 @@
 //! What speculating transactions see of each other: the multi-version memory over accounts,
 //! storage slots and storage resets.
 
+use crate::stream::StreamWriter;
 use alloy_primitives::{Address, B256, U256};
 use core::sync::atomic::{AtomicBool, Ordering};
 use revm::state::AccountInfo;
@@ -94,7 +95,7 @@ impl Memory {
     }
 }
 
-/// Shows what the front commits to the speculating transactions.
+/// Shows what the front commits to the speculating transactions, and to others who want to know.
 #[derive(Debug)]
 pub(crate) struct PublishSink<'a> {
     /// `None` while nobody speculates.
@@ -106,12 +107,18 @@ pub(crate) struct PublishSink<'a> {
     group: u32,
     /// Whether [`Memory::publish`] has shown the storage of this version already.
     shown: bool,
+    stream: Option<StreamWriter<'a>>,
 }
 
 impl<'a> PublishSink<'a> {
-    pub(crate) const fn new(memory: Option<&'a Memory>, beneficiary: Address) -> Self {
+    pub(crate) const fn new(
+        memory: Option<&'a Memory>,
+        beneficiary: Address,
+        stream: Option<StreamWriter<'a>>,
+    ) -> Self {
         let (version, group) = (0, u32::MAX);
-        Self { memory, beneficiary, beneficiary_shown: None, version, group, shown: false }
+        let (beneficiary_shown, shown) = (None, false);
+        Self { memory, beneficiary, beneficiary_shown, version, group, shown, stream }
     }
 
     /// What is committed from now on belongs to this version.
@@ -133,6 +140,11 @@ impl<'a> PublishSink<'a> {
 
 impl CommitSink for PublishSink<'_> {
     fn account(&mut self, address: Address, info: Option<&AccountInfo>, plain: bool) {
+        if let Some(stream) = &mut self.stream
+            && address != self.beneficiary
+        {
+            stream.account(address, info);
+        }
         let Some(memory) = self.memory else { return };
         if plain {
             return;
@@ -156,6 +168,9 @@ impl CommitSink for PublishSink<'_> {
     }
 
     fn slot(&mut self, address: Address, slot: U256, value: U256) {
+        if let Some(stream) = &mut self.stream {
+            stream.slot(address, slot, value);
+        }
         if let Some(memory) = self.storage_memory() {
             memory.slots.commit((address, slot), self.version, self.group, value);
         }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod foreseen;
 mod model;
 mod proofs;
 mod stateless;
@@ -27,6 +28,10 @@ enum Meanwhile {
 /// One block, and what happens around it.
 #[derive(Clone, Debug)]
 struct Block {
+    /// What is foreseen and does not come true, but by chance.
+    wrong: Vec<Vec<Op>>,
+    /// How many of the batches are foreseen as well.
+    right: usize,
     batches: Vec<(Vec<Op>, Meanwhile)>,
     /// How many blocks may be left uncommitted afterwards.
     lag: usize,
@@ -55,8 +60,14 @@ fn history(most_blocks: usize, most_ops: usize) -> impl Strategy<Value = History
     let meanwhile =
         prop_oneof![Just(Meanwhile::Nothing), Just(Meanwhile::Prefetch), Just(Meanwhile::Advance)];
     let batch = (vec(op(300, 200), 0..most_ops), meanwhile);
-    let block = (vec(batch, 1..4), 0usize..4, prop::bool::weighted(0.15))
-        .prop_map(|(batches, lag, reopen)| Block { batches, lag, reopen });
+    let wrong = prop_oneof![
+        2 => Just(Vec::new()),
+        1 => vec(vec(op(300, 200), 0..most_ops / 2), 1..3),
+    ];
+    let surroundings = (0usize..4, prop::bool::weighted(0.15));
+    let block = (wrong, 0usize..4, vec(batch, 1..4), surroundings).prop_map(
+        |(wrong, right, batches, (lag, reopen))| Block { wrong, right, batches, lag, reopen },
+    );
     (config(), vec(block, 1..most_blocks)).prop_map(|(config, blocks)| History { config, blocks })
 }
 
@@ -81,6 +92,12 @@ impl Bench {
     }
 
     fn execute(&mut self, block: &Block) {
+        if !block.wrong.is_empty() {
+            self.foresee(&block.wrong);
+            self.commit(block.right);
+        }
+        let right = block.batches.iter().take(block.right);
+        self.foresee(&right.map(|(ops, _)| ops.clone()).collect::<Vec<_>>());
         let mut all = Vec::new();
         for (ops, meanwhile) in &block.batches {
             let changes: Vec<_> = ops.iter().map(|op| self.model.apply(op)).collect();
@@ -98,6 +115,15 @@ impl Bench {
             self.commit(0);
             let root = self.trie.current_root();
             self.trie = StateTrie::open(self.config.clone(), root).unwrap();
+        }
+    }
+
+    /// Foresees what may or may not be done next.
+    fn foresee(&mut self, batches: &[Vec<Op>]) {
+        let mut model = self.model.clone();
+        for ops in batches {
+            let changes = ops.iter().map(|op| model.apply(op)).collect();
+            self.trie.foresee(&self.state, changes).unwrap();
         }
     }
 
@@ -179,6 +205,7 @@ proptest! {
         }
         for target in past.into_iter().rev() {
             let changes = bench.model.changes_to(&target);
+            bench.foresee(&history.blocks[0].wrong);
             bench.model = target;
             bench.trie.stage(changes.clone());
             bench.finish(changes);
@@ -215,7 +242,8 @@ fn a_large_trie_with_real_limits_matches() {
             };
             let ops: Vec<_> = (0..if round == 0 { 20_000 } else { 2_000 }).map(ops).collect();
             let batches = ops.chunks(700).map(|ops| (ops.to_vec(), Meanwhile::Advance)).collect();
-            bench.execute(&Block { batches, lag: 1, reopen: round == 3 });
+            let (wrong, right) = (vec![ops[..300].to_vec()], usize::from(round % 2));
+            bench.execute(&Block { wrong, right, batches, lag: 1, reopen: round == 3 });
         }
         bench.check_stored();
         assert!(bench.state.storage_nodes.len() > 50 && bench.state.account_nodes.len() > 100);
@@ -233,6 +261,8 @@ fn memory_returns_to_its_limit_once_blocks_are_stored() {
         slots: vec![(account, 1)],
     };
     let block = |accounts: std::ops::Range<u16>, lag| Block {
+        wrong: vec![],
+        right: 0,
         batches: vec![(accounts.map(op).collect(), Meanwhile::Nothing)],
         lag,
         reopen: false,
