@@ -66,7 +66,7 @@ fn what_is_signed_is_for_this_chain_alone() {
 fn an_account_that_is_impersonated_is_among_the_accounts() {
     let (_dir, node) = start();
     let mut client = node.client();
-    let mut accounts = || -> Vec<String> {
+    let accounts = || -> Vec<String> {
         let mut client = node.client();
         serde_json::from_value(result(&mut client, "eth_accounts", json!([]))).unwrap()
     };

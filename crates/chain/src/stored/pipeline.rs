@@ -115,7 +115,7 @@ enum Job {
     /// What a block has changed so far, while it executes.
     Begun(Commits),
     /// A block that was executed.
-    Done(Executed),
+    Done(Box<Executed>),
 }
 
 /// A block that was executed.
@@ -378,7 +378,7 @@ impl Run<'_> {
             drop(stream);
             let done = done.map_err(|error| (block, Box::new(error)))?;
             self.busy += start.elapsed();
-            if executed.send(Job::Done(done)).is_err() {
+            if executed.send(Job::Done(Box::new(done))).is_err() {
                 // The next stage has failed and says why.
                 return Ok(None);
             }
@@ -454,7 +454,7 @@ impl Last<'_> {
     fn finish_all(&mut self, jobs: &Receiver<Job>) -> Result<(), Failed> {
         for job in jobs {
             let executed = match job {
-                Job::Done(executed) => executed,
+                Job::Done(executed) => *executed,
                 Job::Begun(commits) => {
                     self.begin(commits);
                     continue;
