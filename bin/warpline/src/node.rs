@@ -232,6 +232,9 @@ async fn serve(
     if let Some(path) = server.ipc() {
         listening(&path.display().to_string());
     }
+    if let Some(address) = server.http().filter(|_| args.dev.dev && !args.log.is_json()) {
+        args.dev.print_next(keys, &format!("http://{address}"));
+    }
     if let Some(address) = metrics {
         args.log.say("metrics at", &format!("http://{address}/metrics"));
     }

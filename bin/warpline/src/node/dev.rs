@@ -100,4 +100,18 @@ impl DevArgs {
         }
         eprintln!("\nMnemonic: {}", self.mnemonic);
     }
+
+    /// Says what to do with it next.
+    pub(crate) fn print_next(&self, keys: &DevAccounts, url: &str) {
+        let Some(first) = keys.signers().first() else { return };
+        let address = first.address();
+        eprintln!(
+            "\nNext: in MetaMask add a custom network with RPC URL {url}, chain id {} and",
+            self.chain_id
+        );
+        eprintln!("symbol ETH, and import one of the keys above; or, with Foundry:\n");
+        eprintln!("  cast balance {address} --rpc-url {url}");
+        eprintln!("  forge create src/Contract.sol:Contract --rpc-url {url} --broadcast \\");
+        eprintln!("    --private-key {}\n", first.to_bytes());
+    }
 }
