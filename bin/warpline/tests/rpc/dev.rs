@@ -323,7 +323,7 @@ fn a_block_on_demand_has_to_be_later_than_its_parent() {
 #[test]
 fn blocks_at_intervals_go_on_when_automine_is_switched_off() {
     let mut chain = Chain::start();
-    chain.result("evm_setIntervalMining", json!([50]));
+    chain.result("evm_setIntervalMining", json!([[40, 60]]));
     chain.result("evm_setAutomine", json!([false]));
     let (before, end) = (chain.number("number"), Instant::now() + Duration::from_secs(20));
     while chain.number("number") == before {

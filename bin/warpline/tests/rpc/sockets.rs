@@ -167,7 +167,7 @@ fn the_ipc_socket_takes_requests_without_anything_in_between() {
 
 #[test]
 fn a_subscription_in_a_batch_is_answered_once() {
-    let (_dir, node) = small(&["--ws", "--http.api", "eth"]);
+    let (_dir, node) = small(&[]);
     let mut socket = open(&node, None).unwrap();
     let ask = |id: u64, method: &str, params: Value| json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
     let batch = [ask(7, "eth_subscribe", json!(["newHeads"])), ask(8, "eth_chainId", json!([]))];
