@@ -83,6 +83,17 @@ fn a_call_that_takes_too_long_is_given_up() {
 }
 
 #[test]
+fn a_request_that_takes_too_long_is_answered() {
+    let flags = ["--rpc.gascap", "0", "--rpc.evmtimeout", "3", "--rpc.timeout", "0.2"];
+    let (_dir, _node, mut client) = start(&flags);
+    let start = Instant::now();
+    let answer = client.call("eth_call", json!(call(LOOP)));
+    assert_eq!(refused(&answer), (-32002, "request timed out"));
+    let took = start.elapsed();
+    assert!((Duration::from_millis(200)..Duration::from_secs(3)).contains(&took), "{took:?}");
+}
+
+#[test]
 fn logs_are_looked_for_in_so_many_blocks_and_come_in_such_numbers() {
     let flags = ["--rpc.rangelimit", "3", "--rpc.max-logs-per-response", "4"];
     let (_dir, _node, mut client) = start(&flags);

@@ -40,4 +40,5 @@ mod schema;
 mod senders;
 mod side;
 mod sockets;
+mod traces;
 mod warp;

@@ -81,3 +81,18 @@ fn an_account_that_is_impersonated_is_among_the_accounts() {
     }
     assert_eq!(accounts(), before);
 }
+
+#[test]
+fn what_waits_in_the_operators_name_waits_still_after_a_restart() {
+    let (dir, node) = start();
+    let payment = json!([{ "from": SENDER, "to": PAID, "value": "0x1" }]);
+    let hash = result(&mut node.client(), "eth_sendTransaction", payment);
+    node.terminate();
+    let node = Node::start(dir.path(), &["--dev", "--no-mining"]);
+    let mut client = node.client();
+    let waiting = result(&mut client, "eth_getTransactionByHash", json!([hash]));
+    assert!(waiting["hash"] == hash && waiting["blockHash"].is_null(), "{waiting}");
+    result(&mut client, "evm_mine", json!([]));
+    let receipt = result(&mut client, "eth_getTransactionReceipt", json!([hash]));
+    assert_eq!(receipt["status"], "0x1");
+}
