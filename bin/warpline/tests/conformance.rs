@@ -77,12 +77,12 @@ fn assert_pass(command: &str, some: [&str; 2], at_least: usize) {
 
 #[test]
 fn a_sample_of_the_state_tests() {
-    assert_pass("statetest", ["--sample", "10"], 15_000);
+    assert_pass("statetest", ["--sample", "16"], 8_000);
 }
 
 #[test]
 fn a_sample_of_the_blockchain_and_engine_tests() {
-    assert_pass("blocktest", ["--sample", "10"], 9_000);
+    assert_pass("blocktest", ["--sample", "16"], 5_000);
 }
 
 #[test]
