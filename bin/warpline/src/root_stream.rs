@@ -10,7 +10,7 @@ pub(crate) struct RootStreamArgs {
     /// Which blocks have their state root begun while they execute in parallel: `auto` for those
     /// that come one by one and leave a core idle, `always` for all, those of an import included,
     /// or `never`.
-    #[arg(long = "root.stream", value_name = "WHEN", value_enum, default_value = "auto")]
+    #[arg(long = "root.stream", value_name = "WHEN", value_enum, default_value = "never")]
     when: When,
 }
 
