@@ -120,4 +120,12 @@ impl Client {
             serde_json::json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
         self.post(request.to_string().as_bytes()).json()
     }
+
+    /// The result of a method that is not refused.
+    #[track_caller]
+    pub(crate) fn result(&mut self, method: &str, params: Value) -> Value {
+        let answer = self.call(method, params);
+        assert!(answer.get("error").is_none(), "{method}: {answer}");
+        answer.get("result").unwrap_or_else(|| panic!("{method}: {answer}")).clone()
+    }
 }

@@ -30,9 +30,7 @@ impl Chain {
 
     #[track_caller]
     fn result(&self, method: &str, params: Value) -> Value {
-        let answer = self.node.client().call(method, params);
-        assert!(answer.get("error").is_none(), "{method}: {answer}");
-        answer["result"].clone()
+        self.node.client().result(method, params)
     }
 }
 

@@ -25,9 +25,7 @@ impl Chain {
 
     #[track_caller]
     fn result(&mut self, method: &str, params: Value) -> Value {
-        let answer = self.client.call(method, params);
-        assert!(answer.get("error").is_none(), "{method}: {answer}");
-        answer.get("result").unwrap_or_else(|| panic!("{method}: {answer}")).clone()
+        self.client.result(method, params)
     }
 }
 

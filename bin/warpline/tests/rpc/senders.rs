@@ -1,7 +1,7 @@
 //! Accounts in whose name the node sends.
 
 use crate::{client::Client, node::Node};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::{collections::BTreeSet, thread};
 
 const GUEST: &str = "0x00000000000000000000000000000000000cdcdc";
@@ -16,13 +16,6 @@ fn start() -> (tempfile::TempDir, Node) {
     (dir, node)
 }
 
-#[track_caller]
-fn result(client: &mut Client, method: &str, params: Value) -> Value {
-    let answer = client.call(method, params);
-    assert!(answer.get("error").is_none(), "{method}: {answer}");
-    answer["result"].clone()
-}
-
 #[test]
 fn whoever_sends_at_once_in_one_name_gets_nonces_of_their_own() {
     const CALLERS: usize = 8;
@@ -30,7 +23,7 @@ fn whoever_sends_at_once_in_one_name_gets_nonces_of_their_own() {
     let (_dir, node) = start();
     let send = |client: &mut Client| {
         let payment = json!([{ "from": SENDER, "to": PAID, "value": "0x1" }]);
-        result(client, "eth_sendTransaction", payment).as_str().unwrap().to_owned()
+        client.result("eth_sendTransaction", payment).as_str().unwrap().to_owned()
     };
     let caller = || {
         let mut client = node.client();
@@ -42,8 +35,8 @@ fn whoever_sends_at_once_in_one_name_gets_nonces_of_their_own() {
     });
     assert_eq!(hashes.len(), CALLERS * EACH);
     let mut client = node.client();
-    result(&mut client, "evm_mine", json!([]));
-    let count = result(&mut client, "eth_getTransactionCount", json!([SENDER, "latest"]));
+    client.result("evm_mine", json!([]));
+    let count = client.result("eth_getTransactionCount", json!([SENDER, "latest"]));
     assert_eq!(count, json!(format!("{:#x}", CALLERS * EACH)));
 }
 
@@ -52,7 +45,7 @@ fn what_is_signed_is_for_this_chain_alone() {
     let (_dir, node) = start();
     let payment = json!([{ "from": SENDER, "to": PAID, "gas": "0x5208", "gasPrice": "0x77359400",
                            "nonce": "0x0", "value": "0x1" }]);
-    let signed = result(&mut node.client(), "eth_signTransaction", payment);
+    let signed = node.client().result("eth_signTransaction", payment);
     assert_eq!(
         (&signed["tx"]["type"], &signed["tx"]["chainId"]),
         (&json!("0x0"), &json!("0x7a69"))
@@ -68,16 +61,16 @@ fn an_account_that_is_impersonated_is_among_the_accounts() {
     let mut client = node.client();
     let accounts = || -> Vec<String> {
         let mut client = node.client();
-        serde_json::from_value(result(&mut client, "eth_accounts", json!([]))).unwrap()
+        serde_json::from_value(client.result("eth_accounts", json!([]))).unwrap()
     };
     let before = accounts();
     assert_eq!((before.len(), before[0].to_lowercase().as_str()), (10, SENDER));
     for address in [GUEST, SENDER] {
-        result(&mut client, "anvil_impersonateAccount", json!([address]));
+        client.result("anvil_impersonateAccount", json!([address]));
     }
     assert_eq!(accounts(), [&before[..], &[GUEST.to_owned()]].concat());
     for address in [GUEST, SENDER] {
-        result(&mut client, "anvil_stopImpersonatingAccount", json!([address]));
+        client.result("anvil_stopImpersonatingAccount", json!([address]));
     }
     assert_eq!(accounts(), before);
 }
@@ -86,13 +79,13 @@ fn an_account_that_is_impersonated_is_among_the_accounts() {
 fn what_waits_in_the_operators_name_waits_still_after_a_restart() {
     let (dir, node) = start();
     let payment = json!([{ "from": SENDER, "to": PAID, "value": "0x1" }]);
-    let hash = result(&mut node.client(), "eth_sendTransaction", payment);
+    let hash = node.client().result("eth_sendTransaction", payment);
     node.terminate();
     let node = Node::start(dir.path(), &["--dev", "--no-mining"]);
     let mut client = node.client();
-    let waiting = result(&mut client, "eth_getTransactionByHash", json!([hash]));
+    let waiting = client.result("eth_getTransactionByHash", json!([hash]));
     assert!(waiting["hash"] == hash && waiting["blockHash"].is_null(), "{waiting}");
-    result(&mut client, "evm_mine", json!([]));
-    let receipt = result(&mut client, "eth_getTransactionReceipt", json!([hash]));
+    client.result("evm_mine", json!([]));
+    let receipt = client.result("eth_getTransactionReceipt", json!([hash]));
     assert_eq!(receipt["status"], "0x1");
 }

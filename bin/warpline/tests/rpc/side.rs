@@ -16,9 +16,7 @@ struct Chain {
 impl Chain {
     #[track_caller]
     fn result(&mut self, method: &str, params: Value) -> Value {
-        let answer = self.client.call(method, params);
-        assert!(answer.get("error").is_none(), "{method}: {answer}");
-        answer["result"].clone()
+        self.client.result(method, params)
     }
 
     /// The words of a refusal for good.
