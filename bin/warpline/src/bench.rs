@@ -97,7 +97,7 @@ pub(crate) struct BenchArgs {
     datadir: Option<PathBuf>,
 
     /// With --pipeline: also with the state root of every block begun while the block executes, and
-    /// blocks that are made one after the other, without and with that
+    /// blocks that are made one after the other, as with --root.stream never, auto and always
     #[arg(long, requires = "pipeline")]
     streaming: bool,
 

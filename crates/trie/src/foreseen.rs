@@ -18,16 +18,33 @@ use warpline_types::AccountState;
 /// What was foreseen, by hashed address.
 #[derive(Debug, Default)]
 pub(crate) struct Foreseen {
-    accounts: B256Map<Before>,
+    accounts: B256Map<OfAccount>,
+    /// The tries may have other values than the foreseen ones: applying something failed half-way.
+    unsure: bool,
 }
 
-/// What one account was before.
+/// What was foreseen of one account.
 #[derive(Debug, Default)]
-struct Before {
-    /// Its fields, if other ones were foreseen; `None` within where it did not exist.
-    account: Option<Option<AccountState>>,
-    /// The slots for which other values were foreseen.
-    slots: B256Map<U256>,
+struct OfAccount {
+    /// Its fields, if other ones than those of before.
+    fields: Option<Fields>,
+    /// The slots for which other values were foreseen than those of before.
+    slots: B256Map<Value>,
+}
+
+/// An account's fields.
+#[derive(Clone, Copy, Debug)]
+struct Fields {
+    /// `None` where it did not exist.
+    before: Option<AccountState>,
+    foreseen: AccountState,
+}
+
+/// A slot's value.
+#[derive(Clone, Copy, Debug)]
+struct Value {
+    before: U256,
+    foreseen: U256,
 }
 
 impl Foreseen {
@@ -37,6 +54,12 @@ impl Foreseen {
 
     pub(crate) fn clear(&mut self) {
         self.accounts.clear();
+        self.unsure = false;
+    }
+
+    /// Takes note that applying something failed half-way.
+    pub(crate) const fn failed(&mut self) {
+        self.unsure = true;
     }
 
     /// Notes what `change` replaces, and returns what of it is to be applied: what was not
@@ -51,11 +74,14 @@ impl Foreseen {
         let mut account = top.find(&change.address);
         let now = account.as_ref().map(|account| account.flat().state);
         let known = self.accounts.get(&change.address);
-        let untouched = known.is_none_or(|before| before.account.is_none());
+        let untouched = known.is_none_or(|known| known.fields.is_none());
+        let mut fields = None;
         match (change.update, now) {
             _ if change.wipe_storage => return None,
             (AccountUpdate::Delete, _) => return None,
-            (AccountUpdate::Set(state), now) if untouched && now != Some(state) => {}
+            (AccountUpdate::Set(foreseen), before) if untouched && before != Some(foreseen) => {
+                fields = Some(Fields { before, foreseen });
+            }
             (_, Some(_)) => change.update = AccountUpdate::Keep,
             (_, None) => return None,
         }
@@ -63,23 +89,20 @@ impl Foreseen {
         let mut replaced = Vec::new();
         change.slots.retain(|slot| {
             let found = storage.as_mut().and_then(|storage| storage.find(&slot.slot));
-            let value = found.map_or(U256::ZERO, |value| *value);
-            let untouched = known.is_none_or(|before| !before.slots.contains_key(&slot.slot));
-            let applied = untouched && value != slot.value;
+            let before = found.map_or(U256::ZERO, |value| *value);
+            let untouched = known.is_none_or(|known| !known.slots.contains_key(&slot.slot));
+            let applied = untouched && before != slot.value;
             if applied {
-                replaced.push((slot.slot, value));
+                replaced.push((slot.slot, Value { before, foreseen: slot.value }));
             }
             applied
         });
-        let sets = change.update != AccountUpdate::Keep;
-        if !sets && replaced.is_empty() {
+        if fields.is_none() && replaced.is_empty() {
             return None;
         }
-        let before = self.accounts.entry(change.address).or_default();
-        if sets {
-            before.account = Some(now);
-        }
-        before.slots.extend(replaced);
+        let account = self.accounts.entry(change.address).or_default();
+        account.fields = account.fields.or(fields);
+        account.slots.extend(replaced);
         Some(change)
     }
 
@@ -91,20 +114,52 @@ impl Foreseen {
         changes: &[AccountChange],
     ) -> Result<(Vec<AccountChange>, Vec<B256>), TrieError> {
         let (mut back, mut untouched) = (Vec::new(), Vec::new());
-        for (&address, before) in &self.accounts {
+        for (&address, account) in &self.accounts {
             let change = changes.binary_search_by(|change| change.address.cmp(&address));
             let change = change.ok().map(|at| &changes[at]);
             if change.is_none() {
                 untouched.push(address);
             }
-            back.extend(before.beside(address, change)?);
+            back.extend(account.beside(address, change)?);
         }
         untouched.sort_unstable();
         Ok((back, untouched))
     }
+
+    /// Takes out of `changes`, which are certain, what the tries have already, and returns that.
+    pub(crate) fn take_done(&self, changes: &mut Vec<AccountChange>) -> Vec<AccountChange> {
+        if self.unsure || self.is_empty() {
+            return Vec::new();
+        }
+        let mut done = Vec::with_capacity(self.accounts.len().min(changes.len()));
+        changes.retain_mut(|change| {
+            let Some(account) = self.accounts.get(&change.address) else { return true };
+            done.extend(account.take_done(change));
+            change.update != AccountUpdate::Keep || !change.slots.is_empty() || change.wipe_storage
+        });
+        done
+    }
 }
 
-impl Before {
+impl OfAccount {
+    fn take_done(&self, change: &mut AccountChange) -> Option<AccountChange> {
+        if change.wipe_storage || change.update == AccountUpdate::Delete {
+            return None;
+        }
+        let fields = self.fields.map(|fields| AccountUpdate::Set(fields.foreseen));
+        let update = match fields == Some(change.update) {
+            true => std::mem::take(&mut change.update),
+            false => AccountUpdate::Keep,
+        };
+        let is_done = |slot: &mut SlotChange| {
+            self.slots.get(&slot.slot).is_some_and(|value| value.foreseen == slot.value)
+        };
+        let slots: Vec<_> = change.slots.extract_if(.., is_done).collect();
+        let none = update == AccountUpdate::Keep && slots.is_empty();
+        let address = change.address;
+        (!none).then_some(AccountChange { address, update, wipe_storage: false, slots })
+    }
+
     fn beside(
         &self,
         address: B256,
@@ -114,9 +169,9 @@ impl Before {
         if changed == AccountUpdate::Delete {
             return Ok(None);
         }
-        let update = match self.account {
-            Some(before) if changed == AccountUpdate::Keep => {
-                before.map_or(AccountUpdate::Delete, AccountUpdate::Set)
+        let update = match self.fields {
+            Some(fields) if changed == AccountUpdate::Keep => {
+                fields.before.map_or(AccountUpdate::Delete, AccountUpdate::Set)
             }
             _ => AccountUpdate::Keep,
         };
@@ -133,7 +188,7 @@ impl Before {
         };
         let slots = self.slots.iter().filter(|(slot, _)| beside(slot));
         let slots: Vec<_> =
-            slots.map(|(slot, value)| SlotChange { slot: *slot, value: *value }).collect();
+            slots.map(|(&slot, value)| SlotChange { slot, value: value.before }).collect();
         let none = update == AccountUpdate::Keep && slots.is_empty();
         Ok((!none).then_some(AccountChange { address, update, wipe_storage: false, slots }))
     }

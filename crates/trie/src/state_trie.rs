@@ -157,11 +157,15 @@ impl StateTrie {
             return Ok(());
         }
         let changes = normalize(changes);
-        self.run(source, Extent::Load, &changes)?;
+        self.run_here(source, Extent::Load, &changes)?;
         let (top, foreseen) = (&mut self.top, &mut self.foreseen);
         let changes = changes.into_iter().filter_map(|change| foreseen.note(top, change));
         let changes: Vec<_> = changes.collect();
-        self.run(source, Extent::Pages, &changes)
+        let result = self.run_here(source, Extent::Pages, &changes);
+        if result.is_err() {
+            self.foreseen.failed();
+        }
+        result
     }
 
     /// Reads what the staged changes will need, and changes nothing.
@@ -206,17 +210,21 @@ impl StateTrie {
                 return Err(error);
             }
         };
-        let changes = match back.is_empty() {
+        let mut changes = match back.is_empty() {
             true => changes,
             false => normalize(back.into_iter().chain(changes).collect()),
         };
+        let done = self.foreseen.take_done(&mut changes);
         let result = self.run(source, extent, &changes);
         match &result {
             Ok(()) => {
                 self.foreseen.clear();
                 self.log.forget(&untouched);
             }
-            Err(_) => self.staged = changes,
+            Err(_) => {
+                self.foreseen.failed();
+                self.staged = normalize(done.into_iter().chain(changes).collect());
+            }
         }
         result
     }
@@ -230,6 +238,19 @@ impl StateTrie {
         self.walk(source, extent, |top, pass, scratch| {
             pass.update((), top, Path::ROOT, changes, scratch)
         })
+    }
+
+    /// The same on the calling thread alone.
+    fn run_here<S: TrieSource>(
+        &mut self,
+        source: &S,
+        extent: Extent,
+        changes: &[AccountChange],
+    ) -> Result<(), TrieError> {
+        let threads = self.threads.take();
+        let result = self.run(source, extent, changes);
+        self.threads = threads;
+        result
     }
 
     /// Runs `walk` on this trie's threads.

@@ -180,6 +180,39 @@ fn what_was_foreseen_in_part_makes_no_difference() {
 }
 
 #[test]
+fn what_was_foreseen_is_set_again_where_a_failed_attempt_replaced_it() {
+    let (state, root) = COMMITTED.clone();
+    let foreseen: Vec<_> = (0..40).map(|n| account(n * 5, n % 4)).collect();
+    let foreseen = foreseen.into_iter().map(|change| raised(change, 1)).collect::<Vec<_>>();
+    let others: Vec<_> = (200..400).map(|n| raised(account(n, 2), 1)).collect();
+    let mut plain = StateTrie::open(config(1), root).unwrap();
+    plain.stage(foreseen.iter().chain(&others).cloned());
+    let expected = plain.root(&state).unwrap();
+    let mut failures = 0;
+    for reads in 0..60 {
+        let mut trie = StateTrie::open(config(1), root).unwrap();
+        trie.foresee(&state, foreseen.clone()).unwrap();
+        let replaced = foreseen.iter().cloned().map(|change| raised(change, 1));
+        trie.stage(replaced.chain(others.iter().cloned()));
+        failures += usize::from(trie.root(&Failing::after(&state, reads)).is_err());
+        trie.stage(foreseen.iter().chain(&others).cloned());
+        assert_eq!(trie.root(&state).unwrap().root, expected.root, "{reads} reads");
+    }
+    assert!(failures > 30, "{failures} failures");
+}
+
+/// The same with greater numbers.
+fn raised(mut change: AccountChange, by: u64) -> AccountChange {
+    if let AccountUpdate::Set(state) = &mut change.update {
+        state.nonce += by;
+    }
+    for slot in &mut change.slots {
+        slot.value += U256::from(by);
+    }
+    change
+}
+
+#[test]
 fn failing_proofs_and_rebuilds_say_so() {
     let (state, root) = committed(&config(1));
     for reads in 0..60 {

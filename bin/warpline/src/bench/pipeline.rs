@@ -33,8 +33,16 @@ use warpline_workload::{BlockSpec, WorkloadBlock, generate};
 struct Variant {
     mode: Mode,
     known_senders: bool,
-    /// Roots are begun while blocks execute.
-    streamed: bool,
+    /// Which roots are begun while blocks execute.
+    stream: Stream,
+}
+
+/// `--root.stream`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stream {
+    Never,
+    Auto,
+    Always,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,27 +56,30 @@ enum Mode {
 }
 
 const VARIANTS: [Variant; 4] = [
-    Variant { mode: Mode::InOrder, known_senders: true, streamed: false },
-    Variant { mode: Mode::Parallel, known_senders: true, streamed: false },
-    Variant { mode: Mode::InOrder, known_senders: false, streamed: false },
-    Variant { mode: Mode::Parallel, known_senders: false, streamed: false },
+    Variant { mode: Mode::InOrder, known_senders: true, stream: Stream::Never },
+    Variant { mode: Mode::Parallel, known_senders: true, stream: Stream::Never },
+    Variant { mode: Mode::InOrder, known_senders: false, stream: Stream::Never },
+    Variant { mode: Mode::Parallel, known_senders: false, stream: Stream::Never },
 ];
 
 /// What `--streaming` adds.
-const STREAMING: [Variant; 3] = [
-    Variant { mode: Mode::Parallel, known_senders: true, streamed: true },
-    Variant { mode: Mode::Made, known_senders: true, streamed: false },
-    Variant { mode: Mode::Made, known_senders: true, streamed: true },
+const STREAMING: [Variant; 4] = [
+    Variant { mode: Mode::Parallel, known_senders: true, stream: Stream::Always },
+    Variant { mode: Mode::Made, known_senders: true, stream: Stream::Never },
+    Variant { mode: Mode::Made, known_senders: true, stream: Stream::Auto },
+    Variant { mode: Mode::Made, known_senders: true, stream: Stream::Always },
 ];
 
 impl Variant {
     const fn name(&self) -> &'static str {
-        match (self.mode, self.streamed) {
+        match (self.mode, self.stream) {
             (Mode::InOrder, _) => "in order",
-            (Mode::Parallel, false) => "parallel",
-            (Mode::Parallel, true) => "parallel, streamed",
-            (Mode::Made, false) => "made",
-            (Mode::Made, true) => "made, streamed",
+            (Mode::Parallel, Stream::Never) => "parallel",
+            (Mode::Parallel, Stream::Auto) => "parallel, auto",
+            (Mode::Parallel, Stream::Always) => "parallel, always",
+            (Mode::Made, Stream::Never) => "made",
+            (Mode::Made, Stream::Auto) => "made, auto",
+            (Mode::Made, Stream::Always) => "made, always",
         }
     }
 }
@@ -121,7 +132,6 @@ struct Prepared {
 
 pub(super) fn measure(args: &BenchArgs, jobs: &[Job]) -> eyre::Result<ExitCode> {
     json::check_writable(args.json.as_deref())?;
-    let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let threads = args.threads.map_or_else(cores, NonZeroUsize::get);
     let parallel = ParallelConfig { threads, ..ParallelConfig::default() };
     let engines =
@@ -164,6 +174,10 @@ pub(super) fn measure(args: &BenchArgs, jobs: &[Job]) -> eyre::Result<ExitCode> 
     let report = serde_json::json!({ "threads": threads, "runs": runs, "pipeline": rows });
     json::write(args.json.as_deref(), &report)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
 pub(super) fn options(threads: usize) -> ChainOptions {
@@ -262,7 +276,11 @@ fn run(
     threads: usize,
 ) -> eyre::Result<Timed> {
     let threads = if variant.mode == Mode::InOrder { 1 } else { threads };
-    let streaming = if variant.streamed { RootStreaming::Always } else { RootStreaming::Never };
+    let streaming = match variant.stream {
+        Stream::Never => RootStreaming::Never,
+        Stream::Auto => RootStreaming::Spare { cores: cores() },
+        Stream::Always => RootStreaming::Always,
+    };
     let options = ChainOptions { streaming, ..options(threads) };
     let mut chain = StoredChain::open(path, options, prepared.rules.clone(), None)?;
     chain.unwind(0)?;
@@ -356,7 +374,7 @@ fn summarize(job: &Job, chain: &Prepared, variants: &[Variant], timed: &[Vec<Tim
     let wall = |timed: &[Timed]| median(timed.iter().map(|timed| ms(timed.wall)));
     let row = |at: usize| {
         let (variant, runs) = (variants[at], &timed[at]);
-        let in_order = Variant { mode: Mode::InOrder, streamed: false, ..variant };
+        let in_order = Variant { mode: Mode::InOrder, stream: Stream::Never, ..variant };
         let base = variants.iter().position(|other| *other == in_order).unwrap_or(at);
         let stage = |of: fn(&StagesMs) -> f64| median(runs.iter().map(|timed| of(&timed.stages)));
         let wall_ms = wall(runs);

@@ -59,9 +59,11 @@ impl StoredChain {
         self.trie.at(self.head.header.state_root)?;
         let stream = self.streaming.alone(engine, arrival.block.header.gas_used);
         let source = SnapshotSource(&snapshot);
-        let verified = streamed(&mut self.trie, source, stream, |stream| {
+        let (verified, begun) = streamed(&mut self.trie, source, stream, |stream| {
             ready.streaming(stream).run(engine, &before)
-        })?;
+        });
+        self.tally.add_begun(begun);
+        let verified = verified?;
         ready.check_access_list(&verified)?;
         self.tally.add(&verified.stats);
         let node = Node::new(arrival.hash, arrival.total_difficulty(), &arrival.block);

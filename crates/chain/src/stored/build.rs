@@ -153,9 +153,10 @@ impl StoredChain {
         let snapshot = self.storage.snapshot(self.trie_config.threads.max(1))?;
         let mut trie = core::mem::replace(&mut self.trie, HeadTrie::new(self.trie_config.clone()));
         let source = SnapshotSource(&snapshot);
-        let proposal = streamed(&mut trie, source, Some(stream), |stream| {
+        let (proposal, begun) = streamed(&mut trie, source, Some(stream), |stream| {
             self.propose_streaming(engine, attributes, candidates, stream)
         });
+        self.tally.add_begun(begun);
         self.trie = trie;
         proposal
     }

@@ -15,7 +15,8 @@
 //!   first of them.
 //! - `accounts`: the whole state by address.
 //! - `view`: what others read of it while it goes on; `accesses`: what its blocks touch.
-//! - `lists`: what is known of blocks that are executed again; `tally`: how often transactions are.
+//! - `lists`: what is known of blocks that are executed again; `tally`: how often transactions are,
+//!   and what the trie is given meanwhile.
 //! - `verify`: the state against its tries.
 //!
 //! [`StoredChain`] ties them together. Only blocks that are valid in every respect are committed.

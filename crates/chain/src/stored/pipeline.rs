@@ -219,6 +219,7 @@ impl StoredChain {
         let mut last = Last {
             trie: &mut self.trie,
             storage: &self.storage,
+            tally: &self.tally,
             threads: self.trie_config.threads.max(1),
             committed,
             root: Duration::ZERO,
@@ -299,6 +300,7 @@ impl StoredChain {
         let mut last = Last {
             trie: &mut trie,
             storage: &self.storage,
+            tally: &self.tally,
             threads,
             committed,
             root: Duration::ZERO,
@@ -443,6 +445,7 @@ impl Run<'_> {
 struct Last<'a> {
     trie: &'a mut HeadTrie,
     storage: &'a Storage,
+    tally: &'a Tally,
     threads: usize,
     committed: &'a (dyn Fn(Progress) + Sync),
     root: Duration,
@@ -470,7 +473,9 @@ impl Last<'_> {
     fn begin(&mut self, commits: Commits) {
         // Where nothing can be read, the end of the block says so.
         if let Ok(snapshot) = self.storage.snapshot(self.threads) {
-            self.root += follow(self.trie, SnapshotSource(&snapshot), &commits);
+            let begun = follow(self.trie, SnapshotSource(&snapshot), &commits);
+            self.tally.add_begun(begun);
+            self.root += begun.busy;
         }
     }
 

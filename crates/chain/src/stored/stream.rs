@@ -12,7 +12,7 @@ use alloy_primitives::{
 };
 use std::{
     sync::mpsc::{Receiver, TryRecvError},
-    thread,
+    thread::{self, ScopedJoinHandle},
     time::{Duration, Instant},
 };
 use warpline_executor::{CommitStream, CommittedValue};
@@ -79,36 +79,40 @@ fn stream(gas: u64) -> (CommitStream, Commits) {
     CommitStream::new(batch.clamp(4, 512) as usize, WAITING)
 }
 
+/// What was done for a root while its block executed.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Begun {
+    /// How long that took.
+    pub(super) busy: Duration,
+    /// Committed values that were worked on.
+    pub(super) values: u64,
+}
+
 /// Runs `execute` while a thread of its own works for the root, if there is a stream.
 pub(super) fn streamed<T>(
     trie: &mut HeadTrie,
     source: SnapshotSource<'_>,
     stream: Option<(CommitStream, Commits)>,
     execute: impl FnOnce(Option<&CommitStream>) -> T,
-) -> T {
-    let Some((stream, commits)) = stream else { return execute(None) };
+) -> (T, Begun) {
+    let Some((stream, commits)) = stream else { return (execute(None), Begun::default()) };
     let followed = &mut *trie;
-    let (done, panicked) = thread::scope(|scope| {
+    let (done, begun) = thread::scope(|scope| {
         let own = thread::Builder::new().name("root".to_owned());
         let follower = own.spawn_scoped(scope, move || follow(followed, source, &commits));
         let done = execute(follower.is_ok().then_some(&stream));
         drop(stream);
-        (done, follower.is_ok_and(|follower| follower.join().is_err()))
+        (done, follower.map_or(Ok(Begun::default()), ScopedJoinHandle::join))
     });
-    if panicked {
+    if begun.is_err() {
         trie.forget();
     }
-    done
+    (done, begun.unwrap_or_default())
 }
 
-/// Works for the root as long as the block executes, and says how long that took. What waits at
-/// its end comes with its changes.
-pub(super) fn follow(
-    trie: &mut HeadTrie,
-    source: SnapshotSource<'_>,
-    commits: &Commits,
-) -> Duration {
-    let mut busy = Duration::ZERO;
+/// Works for the root as long as the block executes. What waits at its end comes with its changes.
+pub(super) fn follow(trie: &mut HeadTrie, source: SnapshotSource<'_>, commits: &Commits) -> Begun {
+    let mut begun = Begun::default();
     let mut ended = AddressSet::default();
     while let Ok(first) = commits.recv() {
         let mut batches = vec![first];
@@ -116,18 +120,19 @@ pub(super) fn follow(
             match commits.try_recv() {
                 Ok(batch) => batches.push(batch),
                 Err(TryRecvError::Empty) => break,
-                Err(TryRecvError::Disconnected) => return busy,
+                Err(TryRecvError::Disconnected) => return begun,
             }
         }
         // A failure to read is that of the root, which comes next.
         let start = Instant::now();
         let foreseen = trie.foresee(source, changes(&batches, &mut ended));
-        busy += start.elapsed();
+        begun.busy += start.elapsed();
         if foreseen.is_err() {
             break;
         }
+        begun.values += batches.iter().map(|batch| batch.len() as u64).sum::<u64>();
     }
-    busy
+    begun
 }
 
 /// What happened to an account so far.

@@ -1,6 +1,6 @@
-//! How often transactions were executed.
+//! How often transactions were executed, and what was done for roots meanwhile.
 
-use super::chain::StoredChain;
+use super::{chain::StoredChain, stream::Begun};
 use core::sync::atomic::{AtomicU64, Ordering};
 use warpline_executor::ExecStats;
 
@@ -18,6 +18,7 @@ pub struct Executions {
 pub(super) struct Tally {
     all: AtomicU64,
     in_vain: AtomicU64,
+    foreseen: AtomicU64,
 }
 
 impl Tally {
@@ -27,13 +28,23 @@ impl Tally {
         self.all.fetch_add(stats.executions.max(stats.transactions), Ordering::Relaxed);
         self.in_vain.fetch_add(stats.re_executions, Ordering::Relaxed);
     }
+
+    /// The root of one more block was begun while it executed.
+    pub(super) fn add_begun(&self, begun: Begun) {
+        self.foreseen.fetch_add(begun.values, Ordering::Relaxed);
+    }
 }
 
 impl StoredChain {
     /// How often transactions of imported blocks have been executed.
     pub fn executions(&self) -> Executions {
-        let Tally { all, in_vain } = &self.tally;
+        let Tally { all, in_vain, .. } = &self.tally;
         let [all, in_vain] = [all, in_vain].map(|count| count.load(Ordering::Relaxed));
         Executions { all, in_vain }
+    }
+
+    /// Values that the trie was given while their block still executed.
+    pub fn foreseen(&self) -> u64 {
+        self.tally.foreseen.load(Ordering::Relaxed)
     }
 }

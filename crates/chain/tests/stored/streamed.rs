@@ -179,6 +179,37 @@ fn blocks_are_the_same_whether_their_roots_are_begun_early_or_not() {
     }
 }
 
+/// Who is scheduled when decides how much of a block is early, so that many get a chance.
+const ATTEMPTS: u64 = 200;
+
+#[test]
+fn the_trie_is_given_values_while_their_block_executes_where_that_is_wanted() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = engine();
+    let chain = |name: &str, streaming| create(&folder.path().join(name), streaming);
+    let (mut never, mut made) =
+        (chain("never", RootStreaming::Never), chain("made", RootStreaming::Spare { cores: 16 }));
+    let (mut users, mut txs, mut blocks) = (Users::new(), Vec::new(), Vec::new());
+    while made.foreseen() == 0 && made.head().number < ATTEMPTS {
+        let next = users.block(made.head().number);
+        blocks.push(build(&mut made, &engine, &next));
+        assert_eq!(build(&mut never, &engine, &next), blocks[blocks.len() - 1]);
+        txs.push(next);
+    }
+    assert!(made.foreseen() > 0, "nothing in {} blocks", blocks.len());
+    assert_eq!(never.foreseen(), 0);
+    let mut imported = chain("imported", RootStreaming::Always);
+    for _ in 0..ATTEMPTS {
+        imported.import_all(&engine, incoming(&txs, &blocks), &|_| {}).unwrap();
+        if imported.foreseen() > 0 {
+            break;
+        }
+        imported.unwind(0).unwrap();
+    }
+    assert!(imported.foreseen() > 0, "nothing of {} blocks", blocks.len());
+    verify(&made);
+}
+
 #[test]
 fn a_block_that_turns_out_invalid_leaves_nothing_for_the_next() {
     let folder = tempfile::tempdir().unwrap();
