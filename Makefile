@@ -87,8 +87,8 @@ conformance: ## Run the official fixtures, sequentially and in parallel (FIXTURE
 fuzz: setup ## Random blocks in parallel against sequential (FUZZ_SECONDS=600, SEED=n to repeat one)
 	BOLERO_RANDOM_TEST_TIME_MS=$(FUZZ_SECONDS)000 \
 		BOLERO_RANDOM_ITERATIONS=$(if $(SEED),1 BOLERO_RANDOM_SEED=$(SEED),1000000000) \
-		$(CARGO) test --locked --release --package warpline-executor --test fuzz \
-		-- --ignored --nocapture
+		$(CARGO) test --locked --release --package warpline-executor --test executor \
+		-- --ignored --nocapture fuzz
 
 torture: setup ## Kill processes that write a database 200 times (KILLS=1000 for more), and damage some
 	STORAGE_KILLS=$(KILLS) STORAGE_FLIPS=2000 $(CARGO) test --locked --package warpline-storage \

@@ -1,12 +1,8 @@
 //! That helpers really help, that the schedule does not show in the output, and that one
 //! executor serves several callers.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "tests fail loudly")]
-
-mod support;
-
+use crate::support::{any, conflicts, ethereum, independent, within};
 use core::time::Duration;
-use support::{any, conflicts, ethereum, independent, within};
 use warpline_testing::{
     evm::plan,
     faults::{Fault, FaultyParent},

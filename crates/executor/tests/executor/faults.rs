@@ -1,15 +1,11 @@
 //! Parents that fail, panic or are slow at their n-th read: a clean error or the right result,
 //! never a hang, and the executor stays usable.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "tests fail loudly")]
-
-mod support;
-
+use crate::support::{Case, Done, any, conflicts, eager, ethereum, independent, within};
 use alloy_primitives::{Address, B256, U256};
 use core::{convert::Infallible, mem::discriminant, time::Duration};
 use revm::{DatabaseRef, bytecode::Bytecode, primitives::hardfork::SpecId, state::AccountInfo};
 use std::{collections::BTreeSet, sync::Once};
-use support::{Case, Done, any, conflicts, eager, ethereum, independent, within};
 use warpline_executor::{Dialect, ExecuteError, ParallelExecutor, ParentState};
 use warpline_testing::{
     evm::{Factory, MemoryParent, builder::BlockBuilder, tx::Request, user},

@@ -1,12 +1,8 @@
 //! What fuzzing and review found, each under a name, on every schedule of many.
 
-#![allow(clippy::expect_used, reason = "tests")]
-
-mod support;
-
+use crate::support::{Case, eager};
 use alloy_primitives::U256;
 use revm::{context_interface::cfg::gas_params::GasId, primitives::hardfork::SpecId};
-use support::{Case, eager};
 use warpline_executor::{Dialect, ParallelConfig, ParallelExecutor};
 use warpline_testing::evm::{
     BENEFICIARY, Factory,

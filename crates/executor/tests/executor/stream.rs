@@ -1,14 +1,10 @@
 //! That what is told of changes while a block executes leads to what the block changes.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "tests fail loudly")]
-
-mod support;
-
+use crate::support::{Case, Done, any, conflicts, ethereum, independent, within};
 use alloy_primitives::{Address, U256};
 use core::time::Duration;
 use revm::context::Block;
 use std::{collections::HashMap, sync::mpsc::Receiver};
-use support::{Case, Done, any, conflicts, ethereum, independent, within};
 use warpline_executor::{CommitStream, CommittedValue, Dialect, Guidance, ParallelExecutor};
 use warpline_testing::evm::{Factory, plan};
 use warpline_types::AccountState;

@@ -1,9 +1,6 @@
 //! A factory that charges senders what Ethereum does not: a thousandth of all they have.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "tests fail loudly")]
-
-mod support;
-
+use crate::support::{prepared, within};
 use alloy_evm::{
     Database, EthEvm, EthEvmFactory, Evm, EvmEnv, EvmFactory,
     eth::{EthBlockExecutorFactory, EthEvmContext},
@@ -19,7 +16,6 @@ use revm::{
     inspector::NoOpInspector,
     primitives::hardfork::SpecId,
 };
-use support::{prepared, within};
 use warpline_executor::{BlockInput, check_drop_in};
 use warpline_testing::{
     evm::{Receipts, asm::words, builder::BlockBuilder, contracts::Contract, tx::Request, user},

@@ -1,10 +1,7 @@
 //! That expectations, right or wrong, never show in the output, and that right ones avoid
 //! conflicts.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "tests fail loudly")]
-
-mod support;
-
+use crate::support::{Case, conflicts, eager, independent, within};
 use alloy_evm::{
     EvmFactory,
     block::{BlockExecutor, BlockExecutorFactory, TxResult},
@@ -12,7 +9,6 @@ use alloy_evm::{
 use alloy_primitives::U256;
 use core::time::Duration;
 use revm::{database::State, primitives::hardfork::SpecId};
-use support::{Case, conflicts, eager, independent, within};
 use warpline_executor::{
     Expectations, Guidance, HintUses, ParallelConfig, ParallelExecutor, ParentState,
 };

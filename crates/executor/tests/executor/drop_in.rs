@@ -1,9 +1,6 @@
 //! The drop-in check passes for Ethereum's factory and finds what is wrong with others.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "tests fail loudly")]
-
-mod support;
-
+use crate::support::{prepared, within};
 use alloy_evm::{
     Database, EthEvm, EthEvmFactory, Evm, EvmEnv, EvmFactory,
     eth::{EthBlockExecutorFactory, EthEvmContext},
@@ -23,7 +20,6 @@ use revm::{
     precompile::{PrecompileId, PrecompileOutput},
     primitives::hardfork::SpecId,
 };
-use support::{prepared, within};
 use warpline_executor::{
     BlockInput, DropInError, DropInReport, ParentState, assert_drop_in, check_drop_in,
 };

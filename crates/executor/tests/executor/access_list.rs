@@ -1,16 +1,12 @@
 //! The block access list that comes of a parallel execution against the one that revm's own
 //! builder makes, entry for entry; and the list as a hint.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "tests fail loudly")]
-
-mod support;
-
+use crate::support::{Case, any, conflicts, eager, ethereum, independent};
 use alloy_eips::eip7928::{BlockAccessIndex, BlockAccessList, CodeChange, NonceChange};
 use alloy_primitives::U256;
 use proptest::{prelude::*, test_runner::RngSeed};
 use revm::primitives::hardfork::SpecId;
 use std::sync::LazyLock;
-use support::{Case, any, conflicts, eager, ethereum, independent};
 use warpline_executor::{
     AnyFactory, Dialect, Ethereum, Guidance, ParallelConfig, ParallelExecutor,
 };

@@ -1,9 +1,6 @@
 //! That outcomes from before a block are committed where they still hold, and never show.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "tests fail loudly")]
-
-mod support;
-
+use crate::support::{Case, conflicts, eager, independent};
 use alloy_primitives::{Address, B256, U256};
 use revm::{
     DatabaseRef,
@@ -11,7 +8,6 @@ use revm::{
     state::{AccountInfo, Bytecode},
 };
 use std::slice;
-use support::{Case, conflicts, eager, independent};
 use warpline_executor::{
     BlockInput, Dialect, EarlyOutcome, ExecStats, Guidance, ParallelConfig, ParallelExecutor,
 };

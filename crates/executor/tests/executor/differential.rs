@@ -2,8 +2,6 @@
 //! changes and errors, for every named scenario and for generated blocks, on any number of
 //! threads.
 
-#![allow(clippy::expect_used, reason = "tests")]
-
 use alloy_evm::block::BlockExecutionResult;
 use proptest::{prelude::*, test_runner::RngSeed};
 use revm::context::TxEnv;

@@ -6,15 +6,11 @@
 //! jittery; each in both dialects. What failed is printed as a plan, which is a regression test
 //! once it has a name.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "tests fail loudly")]
-
-#[path = "../support/mod.rs"]
-mod support;
 mod tally;
 
+use crate::support::{Case, Done, any, eager, ethereum};
 use bolero::{check, generator::*};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
-use support::{Case, Done, any, eager, ethereum};
 use tally::Tally;
 use warpline_executor::{AnyFactory, Dialect, Ethereum, ParallelConfig, ParallelExecutor};
 use warpline_testing::{

@@ -1,7 +1,5 @@
 //! What the tests of the parallel executor share.
 
-#![allow(dead_code, reason = "every test binary uses a part of it")]
-
 use alloy_eips::eip7928::BlockAccessList;
 use alloy_evm::block::BlockExecutionResult;
 use alloy_primitives::U256;
