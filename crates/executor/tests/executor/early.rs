@@ -1,6 +1,6 @@
 //! That outcomes from before a block are committed where they still hold, and never show.
 
-use crate::support::{Case, conflicts, eager, independent};
+use crate::support::{self, Case, conflicts, eager, independent};
 use alloy_primitives::{Address, B256, U256};
 use revm::{
     DatabaseRef,

@@ -1,7 +1,7 @@
 //! That expectations, right or wrong, never show in the output, and that right ones avoid
 //! conflicts.
 
-use crate::support::{Case, conflicts, eager, independent, within};
+use crate::support::{self, Case, conflicts, eager, independent, within};
 use alloy_evm::{
     EvmFactory,
     block::{BlockExecutor, BlockExecutorFactory, TxResult},

@@ -1,7 +1,7 @@
 //! That helpers really help, that the schedule does not show in the output, and that one
 //! executor serves several callers.
 
-use crate::support::{any, conflicts, ethereum, independent, within};
+use crate::support::{self, any, conflicts, ethereum, independent, within};
 use core::time::Duration;
 use warpline_testing::{
     evm::plan,
