@@ -59,9 +59,10 @@ impl<'a> Guidance<'a> {
     }
 
     /// The expectations that decide in which order transactions run. With an access list at hand
-    /// nobody has to wait for anybody.
+    /// nobody has to wait for anybody, and neither where nobody meets.
     pub(crate) fn order(&self) -> Option<&'a Expectations> {
-        self.expected.filter(|_| self.uses.order && self.access_list.is_none())
+        let in_use = self.uses.order && self.access_list.is_none();
+        self.expected.filter(|expected| in_use && !expected.is_independent())
     }
 
     /// Whether running transactions ahead is expected to be in vain.

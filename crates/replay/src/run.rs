@@ -9,6 +9,7 @@ use crate::{
 };
 use alloy_consensus::EthereumReceipt;
 use cpu_time::ProcessTime;
+use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 use serde::Serialize;
 use std::{
     hint::black_box,
@@ -171,9 +172,9 @@ impl Runner {
         let mut in_order = Times::new(repeat);
         let mut at_once: Vec<_> = variants.iter().map(|_| Times::new(repeat)).collect();
         let Some(expected) = sequential.as_ref().or(parallel.as_ref()) else { return };
-        let turns = variants.len() + 1;
+        let mut orders = Orders::new(variants.len() + 1);
         for run in 0..self.config.runs {
-            for turn in order(run, turns) {
+            for &turn in orders.next(run) {
                 let Some(variant) = variants.get(turn) else {
                     if sequential.is_some() {
                         in_order.time(|| run_sequential(block));
@@ -268,19 +269,35 @@ impl Times {
     }
 }
 
-/// The order in which `turns` executions take their turns in a run. Over a few runs everyone comes
-/// about as often after each of the others: who comes after a sequential execution finds the other
-/// cores asleep, who comes second finds warmer caches (a Williams design).
-fn order(run: usize, turns: usize) -> impl Iterator<Item = usize> {
-    let place = move |at: usize| match run % 2 {
-        0 => at,
-        _ => turns - 1 - at,
-    };
-    let zigzag = move |at: usize| match at % 2 {
-        0 => turns - at / 2,
-        _ => at.div_ceil(2),
-    };
-    (0..turns).map(move |at| (zigzag(place(at)) + run / 2) % turns)
+/// The orders in which executions take their turns, run by run.
+///
+/// Who comes after a sequential execution finds the other cores asleep, who comes second finds
+/// warmer caches, and some of it lasts for longer than one turn. So every order is as likely as any
+/// other, and each is followed by its reverse; up to three executions take all orders in turn.
+#[derive(Debug)]
+struct Orders {
+    random: StdRng,
+    last: Vec<usize>,
+}
+
+impl Orders {
+    /// Those of so many executions, the same every time.
+    fn new(turns: usize) -> Self {
+        Self { random: StdRng::seed_from_u64(0), last: (0..turns).collect() }
+    }
+
+    /// The order of a run; runs are counted from 0.
+    fn next(&mut self, run: usize) -> &[usize] {
+        match (run % 2, self.last.len()) {
+            (1, _) => self.last.reverse(),
+            (_, 0..=3) => {
+                self.last.reverse();
+                self.last.rotate_left(1);
+            }
+            _ => self.last.shuffle(&mut self.random),
+        }
+        &self.last
+    }
 }
 
 /// The median wall time in milliseconds.
@@ -397,18 +414,41 @@ fn unlisted_accounts(block: &PreparedBlock) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     #[test]
-    fn everyone_comes_as_often_after_each_of_the_others() {
-        for turns in 2..8 {
-            let mut after = vec![vec![0; turns]; turns];
-            for run in 0..2 * turns {
-                let order: Vec<_> = order(run, turns).collect();
-                order.windows(2).for_each(|pair| after[pair[0]][pair[1]] += 1);
+    fn up_to_three_executions_take_all_orders_in_turn() {
+        for (turns, all) in [(1, 1), (2, 2), (3, 6)] {
+            let mut orders = Orders::new(turns);
+            let seen: BTreeSet<Vec<usize>> =
+                (0..all).map(|run| orders.next(run).to_vec()).collect();
+            assert_eq!(seen.len(), all, "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn everyone_comes_about_as_often_so_many_turns_after_each_of_the_others() {
+        const RUNS: usize = 2000;
+        for turns in 3..8 {
+            let mut orders = Orders::new(turns);
+            let mut after = vec![vec![0; turns * turns]; turns];
+            for run in 0..RUNS {
+                let order = orders.next(run);
+                for (at, first) in order.iter().enumerate() {
+                    for (distance, later) in order[at..].iter().enumerate().skip(1) {
+                        after[distance][first * turns + later] += 1;
+                    }
+                }
             }
-            for (before, counts) in after.iter().enumerate() {
-                let others = counts.iter().enumerate().filter(|(next, _)| *next != before);
-                assert!(others.into_iter().all(|(_, count)| *count == 2), "{turns}: {after:?}");
+            for (distance, counts) in after.iter().enumerate().skip(1) {
+                let expected = RUNS * (turns - distance) / (turns * (turns - 1));
+                let others = counts.iter().enumerate().filter(|(at, _)| at % (turns + 1) != 0);
+                for (_, count) in others {
+                    assert!(
+                        count.abs_diff(expected) * 3 < expected,
+                        "{turns} {distance}: {after:?}"
+                    );
+                }
             }
         }
     }

@@ -81,6 +81,11 @@ impl Expectations {
         self.accesses
     }
 
+    /// Whether no transaction is expected to need what another one writes.
+    pub(crate) const fn is_independent(&self) -> bool {
+        self.meetings.is_empty()
+    }
+
     /// Where transaction `tx` is expected to meet earlier ones.
     #[inline]
     pub(crate) fn of(&self, tx: usize) -> &[Meeting] {
@@ -159,6 +164,8 @@ mod tests {
         assert_eq!([writers(0), writers(1), writers(2)], [vec![], vec![0], vec![1]]);
         assert_eq!([writers(3), writers(4), writers(5)], [vec![], vec![3, 1], vec![]]);
         assert_eq!(known.needs().of(4), [1, 3]);
+        assert!(!known.is_independent());
+        assert!(of([&[-1], &[2, -3], &[2, 4]]).is_independent());
     }
 
     #[test]
