@@ -428,7 +428,7 @@ mod tests {
 
     #[test]
     fn everyone_comes_about_as_often_so_many_turns_after_each_of_the_others() {
-        const RUNS: usize = 2000;
+        const RUNS: usize = 20_000;
         for turns in 3..8 {
             let mut orders = Orders::new(turns);
             let mut after = vec![vec![0; turns * turns]; turns];
