@@ -25,7 +25,8 @@ const SURE: f32 = 0.9;
 /// How likely it is that a call goes the way that the last one went.
 const SAME_AGAIN: f32 = 0.75;
 
-/// What is left of the certainty where a condition has a value that was never seen.
+/// What is left of the certainty where a condition has a value that was never seen; it does not
+/// fall further where more have. Most conditions decide what is computed, not what is touched.
 const ASTRAY: f32 = 0.7;
 
 /// What is less certain than this is left out.
@@ -69,6 +70,8 @@ pub(crate) struct Walk<'p, S> {
     depth: usize,
     pub(crate) budget: u32,
     care: Care,
+    /// A condition had a value that was never seen.
+    astray: bool,
 }
 
 /// What a slot holds after it was written.
@@ -101,6 +104,7 @@ impl<'p, S: Database> Walk<'p, S> {
             depth: 0,
             budget: BUDGET,
             care,
+            astray: false,
         }
     }
 
@@ -230,7 +234,8 @@ impl<'p, S: Database> Walk<'p, S> {
         let share = count(usual) as f32 / total.max(1) as f32;
         if value.is_some() {
             self.hint.gaps.unseen_path += 1;
-            return Some((usual, share * ASTRAY));
+            let again = core::mem::replace(&mut self.astray, true);
+            return Some((usual, if again { share } else { share * ASTRAY }));
         }
         self.hint.gaps.undecided += u32::from(share < SURE);
         // What went this way last is the best guess where nobody knows why.

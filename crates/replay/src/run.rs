@@ -431,7 +431,7 @@ mod tests {
         const RUNS: usize = 20_000;
         for turns in 3..8 {
             let mut orders = Orders::new(turns);
-            let mut after = vec![vec![0; turns * turns]; turns];
+            let mut after = vec![vec![0_usize; turns * turns]; turns];
             for run in 0..RUNS {
                 let order = orders.next(run);
                 for (at, first) in order.iter().enumerate() {

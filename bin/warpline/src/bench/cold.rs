@@ -84,7 +84,7 @@ fn measure_one(
     chain.shutdown()?;
 
     let block = PreparedBlock::new(job.label(), job.fixture()?, None)?;
-    let expected = args.hints.expect(&block, &job.taught()?);
+    let expected = args.hints.expect(&block, &job.taught(super::LESSONS)?);
     let expected = expected.as_ref().map(|known| &known.accesses);
     let sequential = execute_sequential(block.factory(), block.input(), &block.pre_state)?;
     let mut right = diff_from_bundle(&sequential.bundle);
