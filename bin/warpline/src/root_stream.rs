@@ -14,8 +14,9 @@ pub(crate) struct RootStreamArgs {
     when: When,
 }
 
+/// The values of the switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum When {
+pub(crate) enum When {
     Auto,
     Always,
     Never,
@@ -24,12 +25,19 @@ enum When {
 impl RootStreamArgs {
     /// What the chain is to do.
     pub(crate) fn streaming(self) -> RootStreaming {
-        match self.when {
-            When::Auto => RootStreaming::Spare {
+        self.when.streaming()
+    }
+}
+
+impl When {
+    /// What the chain is to do on this machine.
+    pub(crate) fn streaming(self) -> RootStreaming {
+        match self {
+            Self::Auto => RootStreaming::Spare {
                 cores: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
             },
-            When::Always => RootStreaming::Always,
-            When::Never => RootStreaming::Never,
+            Self::Always => RootStreaming::Always,
+            Self::Never => RootStreaming::Never,
         }
     }
 }

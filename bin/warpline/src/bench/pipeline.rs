@@ -5,7 +5,7 @@
 //! and imports the chain until all of it is written.
 
 use super::{BenchArgs, Job};
-use crate::json;
+use crate::{json, root_stream::When};
 use alloy_consensus::{Header, transaction::Recovered};
 use alloy_genesis::Genesis;
 use alloy_primitives::{Address, B256, U256, keccak256};
@@ -20,8 +20,8 @@ use std::{
     time::{Duration, Instant},
 };
 use warpline_chain::{
-    BlockAttributes, Candidate, ChainOptions, Engine, HashedGenesis, Incoming, RootStreaming,
-    Rules, StoredChain, genesis_header,
+    BlockAttributes, Candidate, ChainOptions, Engine, HashedGenesis, Incoming, Rules, StoredChain,
+    genesis_header,
 };
 use warpline_executor::{EthTransaction, ParallelConfig};
 use warpline_trie::TrieConfig;
@@ -34,15 +34,7 @@ struct Variant {
     mode: Mode,
     known_senders: bool,
     /// Which roots are begun while blocks execute.
-    stream: Stream,
-}
-
-/// `--root.stream`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stream {
-    Never,
-    Auto,
-    Always,
+    stream: When,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,30 +49,30 @@ enum Mode {
 }
 
 const VARIANTS: [Variant; 4] = [
-    Variant { mode: Mode::InOrder, known_senders: true, stream: Stream::Never },
-    Variant { mode: Mode::Parallel, known_senders: true, stream: Stream::Never },
-    Variant { mode: Mode::InOrder, known_senders: false, stream: Stream::Never },
-    Variant { mode: Mode::Parallel, known_senders: false, stream: Stream::Never },
+    Variant { mode: Mode::InOrder, known_senders: true, stream: When::Never },
+    Variant { mode: Mode::Parallel, known_senders: true, stream: When::Never },
+    Variant { mode: Mode::InOrder, known_senders: false, stream: When::Never },
+    Variant { mode: Mode::Parallel, known_senders: false, stream: When::Never },
 ];
 
 /// What `--streaming` adds.
 const STREAMING: [Variant; 4] = [
-    Variant { mode: Mode::Parallel, known_senders: true, stream: Stream::Always },
-    Variant { mode: Mode::Made, known_senders: true, stream: Stream::Never },
-    Variant { mode: Mode::Made, known_senders: true, stream: Stream::Auto },
-    Variant { mode: Mode::Made, known_senders: true, stream: Stream::Always },
+    Variant { mode: Mode::Parallel, known_senders: true, stream: When::Always },
+    Variant { mode: Mode::Made, known_senders: true, stream: When::Never },
+    Variant { mode: Mode::Made, known_senders: true, stream: When::Auto },
+    Variant { mode: Mode::Made, known_senders: true, stream: When::Always },
 ];
 
 impl Variant {
     const fn name(&self) -> &'static str {
         match (self.mode, self.stream) {
             (Mode::InOrder, _) => "in order",
-            (Mode::Parallel, Stream::Never) => "parallel",
-            (Mode::Parallel, Stream::Auto) => "parallel, auto",
-            (Mode::Parallel, Stream::Always) => "parallel, always",
-            (Mode::Made, Stream::Never) => "made",
-            (Mode::Made, Stream::Auto) => "made, auto",
-            (Mode::Made, Stream::Always) => "made, always",
+            (Mode::Parallel, When::Never) => "parallel",
+            (Mode::Parallel, When::Auto) => "parallel, auto",
+            (Mode::Parallel, When::Always) => "parallel, always",
+            (Mode::Made, When::Never) => "made",
+            (Mode::Made, When::Auto) => "made, auto",
+            (Mode::Made, When::Always) => "made, always",
         }
     }
 }
@@ -133,6 +125,7 @@ struct Prepared {
 
 pub(super) fn measure(args: &BenchArgs, jobs: &[Job]) -> eyre::Result<ExitCode> {
     json::check_writable(args.json.as_deref())?;
+    let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let threads = args.threads.map_or_else(cores, NonZeroUsize::get);
     let parallel = ParallelConfig { threads, ..ParallelConfig::default() };
     let engines =
@@ -175,10 +168,6 @@ pub(super) fn measure(args: &BenchArgs, jobs: &[Job]) -> eyre::Result<ExitCode> 
     let report = serde_json::json!({ "threads": threads, "runs": runs, "pipeline": rows });
     json::write(args.json.as_deref(), &report)?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
 pub(super) fn options(threads: usize) -> ChainOptions {
@@ -277,12 +266,7 @@ fn run(
     threads: usize,
 ) -> eyre::Result<Timed> {
     let threads = if variant.mode == Mode::InOrder { 1 } else { threads };
-    let streaming = match variant.stream {
-        Stream::Never => RootStreaming::Never,
-        Stream::Auto => RootStreaming::Spare { cores: cores() },
-        Stream::Always => RootStreaming::Always,
-    };
-    let options = ChainOptions { streaming, ..options(threads) };
+    let options = ChainOptions { streaming: variant.stream.streaming(), ..options(threads) };
     let mut chain = StoredChain::open(path, options, prepared.rules.clone(), None)?;
     chain.unwind(0)?;
     if variant.mode == Mode::Made {
@@ -375,7 +359,7 @@ fn summarize(job: &Job, chain: &Prepared, variants: &[Variant], timed: &[Vec<Tim
     let wall = |timed: &[Timed]| median(timed.iter().map(|timed| ms(timed.wall)));
     let row = |at: usize| {
         let (variant, runs) = (variants[at], &timed[at]);
-        let in_order = Variant { mode: Mode::InOrder, stream: Stream::Never, ..variant };
+        let in_order = Variant { mode: Mode::InOrder, stream: When::Never, ..variant };
         let base = variants.iter().position(|other| *other == in_order).unwrap_or(at);
         let stage = |of: fn(&StagesMs) -> f64| median(runs.iter().map(|timed| of(&timed.stages)));
         let wall_ms = wall(runs);
