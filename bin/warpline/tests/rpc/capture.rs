@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use std::{
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
-    sync::LazyLock,
     time::{Duration, Instant},
 };
 use warpline_fixture::{BlockFixture, StorageMap};
@@ -30,9 +29,22 @@ const ANCESTOR: &str = "0x60088060095f395ff360034303405f5500";
 /// in slot 1.
 const MAKER: &str = "0x600f8060095f395ff36132ff5f526002601e5ff060015500";
 
+thread_local! {
+    /// The chain of a test, which has a thread of its own. The node ends before its folder goes.
+    static CHAIN: (Node, tempfile::TempDir) = chain();
+}
+
+fn url() -> String {
+    CHAIN.with(|(node, _)| node.url("http"))
+}
+
+fn address() -> String {
+    CHAIN.with(|(node, _)| node.address.clone())
+}
+
 /// A development chain with contracts that are made, called and call others, in blocks of several
 /// transactions.
-static CHAIN: LazyLock<(tempfile::TempDir, Node)> = LazyLock::new(|| {
+fn chain() -> (Node, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let node = Node::start(dir.path(), &["--dev", "--no-mining"]);
     let mut client = node.client();
@@ -67,8 +79,8 @@ static CHAIN: LazyLock<(tempfile::TempDir, Node)> = LazyLock::new(|| {
     let made = send(&[deploy(7, COUNTER), call(7, &json!(address))]);
     assert_eq!(made[0], json!(format!("{address:#x}")));
     send(&[]);
-    (dir, node)
-});
+    (node, dir)
+}
 
 /// How many blocks it has.
 const BLOCKS: u64 = 6;
@@ -153,13 +165,12 @@ fn all_methods_give_the_same_state_and_fixtures_that_replay() {
     let dir = tempfile::tempdir().unwrap();
     let folder = |name: &str| dir.path().join(name);
     for method in METHODS {
-        let said =
-            captured(&CHAIN.1.url("http"), "1-latest", &folder(method), &["--method", method]);
+        let said = captured(&url(), "1-latest", &folder(method), &["--method", method]);
         assert!(said.contains(&format!("{BLOCKS} blocks captured")), "{said}");
         replay(&folder(method), BLOCKS, true);
     }
     // Without proofs, and so without state roots.
-    let plain = Proxy::start(&CHAIN.1.address, |_, request, answer| {
+    let plain = Proxy::start(&address(), |_, request, answer| {
         let method = request["method"].as_str().unwrap();
         let proves = method == "eth_getProof" || method == "debug_executionWitness";
         Reply::Answer(if proves { unknown(request) } else { answer })
@@ -189,7 +200,7 @@ fn by_default_the_first_method_that_the_endpoint_has_is_used() {
         (&["debug_executionWitness"], "debug_traceBlockByHash"),
         (&["debug_executionWitness", "debug_traceBlockByHash"], "eth_getProof"),
     ] {
-        let proxy = Proxy::start(&CHAIN.1.address, move |_, request, answer| {
+        let proxy = Proxy::start(&address(), move |_, request, answer| {
             let refused = refused.contains(&request["method"].as_str().unwrap());
             Reply::Answer(if refused { unknown(request) } else { answer })
         });
@@ -197,7 +208,7 @@ fn by_default_the_first_method_that_the_endpoint_has_is_used() {
         assert!(said.contains(&format!("1 blocks captured (1 by {used})")), "{said}");
     }
     let (code, said) = {
-        let proxy = Proxy::start(&CHAIN.1.address, |_, request, answer| {
+        let proxy = Proxy::start(&address(), |_, request, answer| {
             let wanted = request["method"] == "debug_executionWitness";
             Reply::Answer(if wanted { unknown(request) } else { answer })
         });
@@ -211,7 +222,7 @@ fn by_default_the_first_method_that_the_endpoint_has_is_used() {
 #[test]
 fn what_is_there_and_good_is_passed_over_and_what_is_damaged_is_captured_again() {
     let dir = tempfile::tempdir().unwrap();
-    let url = CHAIN.1.url("http");
+    let url = url();
     captured(&url, "1-3", dir.path(), &[]);
     let modified =
         |number| std::fs::metadata(file(dir.path(), number)).unwrap().modified().unwrap();
@@ -235,7 +246,7 @@ fn what_is_there_and_good_is_passed_over_and_what_is_damaged_is_captured_again()
 fn an_endpoint_that_fails_half_of_all_requests_is_asked_again() {
     let dir = tempfile::tempdir().unwrap();
     let limited = json!({ "code": -32005, "message": "slow down" });
-    let proxy = Proxy::start(&CHAIN.1.address, move |number, request, answer| match number % 10 {
+    let proxy = Proxy::start(&address(), move |number, request, answer| match number % 10 {
         1 => Reply::Status(503),
         3 => Reply::Nothing,
         5 => Reply::Cut(answer),
@@ -308,9 +319,8 @@ fn a_lie_is_found_and_nothing_is_written() {
     ];
     let dir = tempfile::tempdir().unwrap();
     for (method, lie, words) in lies {
-        let proxy = Proxy::start(&CHAIN.1.address, move |_, request, answer| {
-            Reply::Answer(lie(request, answer))
-        });
+        let proxy =
+            Proxy::start(&address(), move |_, request, answer| Reply::Answer(lie(request, answer)));
         let (code, said) = capture(&proxy.url, "4", dir.path(), &["--method", method]);
         assert_eq!(code, Some(1), "{words}: {said}");
         assert!(said.contains("block 4: "), "{said}");
@@ -323,7 +333,7 @@ fn a_lie_is_found_and_nothing_is_written() {
 #[test]
 fn an_endpoint_that_goes_away_ends_the_capture_which_goes_on_later() {
     let dir = tempfile::tempdir().unwrap();
-    let proxy = Proxy::start(&CHAIN.1.address, |number, _, answer| match number < 12 {
+    let proxy = Proxy::start(&address(), |number, _, answer| match number < 12 {
         true => Reply::Answer(answer),
         false => Reply::Nothing,
     });
@@ -335,7 +345,7 @@ fn an_endpoint_that_goes_away_ends_the_capture_which_goes_on_later() {
     assert!(said.contains("1 failed"), "the others are not tried: {said}");
     let there = std::fs::read_dir(dir.path()).unwrap().count();
     assert!((1..6).contains(&there), "{said}");
-    let said = captured(&CHAIN.1.url("http"), "1-6", dir.path(), &[]);
+    let said = captured(&url(), "1-6", dir.path(), &[]);
     assert!(said.contains(&format!("{there} passed over, 0 failed")), "{said}");
     replay(dir.path(), 6, true);
 }
@@ -343,7 +353,7 @@ fn an_endpoint_that_goes_away_ends_the_capture_which_goes_on_later() {
 #[test]
 fn no_more_requests_are_sent_per_second_than_allowed() {
     let dir = tempfile::tempdir().unwrap();
-    let proxy = Proxy::start(&CHAIN.1.address, |_, _, answer| Reply::Answer(answer));
+    let proxy = Proxy::start(&address(), |_, _, answer| Reply::Answer(answer));
     let start = Instant::now();
     captured(&proxy.url, "2", dir.path(), &["--rate-limit", "20", "--method", "proof"]);
     let least = Duration::from_secs_f64((proxy.requests() - 1) as f64 / 20.0);

@@ -8,14 +8,19 @@ use serde_json::{Value, json};
 use std::{
     io::{Read, Write},
     net::TcpStream,
-    sync::LazyLock,
     time::{Duration, Instant},
 };
 
-static NODE: LazyLock<(tempfile::TempDir, Node)> = LazyLock::new(|| small(&[]));
+thread_local! {
+    /// The node of a test, which has a thread of its own. It ends before its folder goes.
+    static NODE: (Node, tempfile::TempDir) = {
+        let (dir, node) = small(&[]);
+        (node, dir)
+    };
+}
 
 fn client() -> Client {
-    NODE.1.client()
+    NODE.with(|(node, _)| node.client())
 }
 
 /// The code and the words of an error.
@@ -185,8 +190,9 @@ fn depth_and_size_do_no_harm() {
 
 #[test]
 fn half_a_request_keeps_nobody_waiting() {
+    let address = NODE.with(|(node, _)| node.address.clone());
     let mut silent: Vec<TcpStream> =
-        (0..50).map(|_| TcpStream::connect(&NODE.1.address).unwrap()).collect();
+        (0..50).map(|_| TcpStream::connect(&address).unwrap()).collect();
     for stream in &mut silent {
         stream
             .write_all(b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{")
