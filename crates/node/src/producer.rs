@@ -220,15 +220,15 @@ impl Producer {
         best: &[Arc<PoolTransaction>],
         attributes: &BlockAttributes,
     ) -> Vec<Candidate> {
+        let early = self.early.as_ref().map(|early| early.take(best)).unwrap_or_default();
         let expect = |predictor: &Arc<Predictor>| {
             let next = self.chain.next_block(attributes);
-            predictor.expect_block(best, &self.engine, next.header(), &self.view)
+            predictor.expect_block(best, &early, (&self.engine, next.header()), &self.view)
         };
         // The block goes on without: whoever reads the state next says what is wrong with it.
         let expected = self.predictor.as_ref().and_then(|predictor| expect(predictor).ok());
         let mut expected = expected.unwrap_or_default().into_iter();
-        let early = self.early.as_ref().map(|early| early.take(best));
-        let mut early = early.unwrap_or_default().into_iter();
+        let mut early = early.into_iter();
         let candidate = |tx: &Arc<PoolTransaction>| Candidate {
             transaction: tx.recovered().clone(),
             expected: expected.next().flatten(),

@@ -1,8 +1,11 @@
 //! What a transaction is expected to touch.
 
 use crate::trace::TemplateKey;
-use alloy_primitives::{Address, B256, U256, map::HashMap};
-use warpline_types::{ExpectedAccesses, ExpectedSlot};
+use alloy_primitives::{
+    Address, B256, U256,
+    map::{AddressMap, HashMap},
+};
+use warpline_types::{ExpectedAccesses, ExpectedSlot, SlotKey};
 
 /// Where an expectation comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +57,8 @@ pub struct SlotHint {
 pub struct AccessHint {
     accounts: Vec<AccountHint>,
     slots: Vec<SlotHint>,
-    account_index: HashMap<Address, u32>,
-    slot_index: HashMap<(Address, U256), u32>,
+    account_index: AddressMap<u32>,
+    slot_index: HashMap<SlotKey, u32>,
     /// Why it may lack something.
     pub gaps: Gaps,
 }
@@ -136,7 +139,7 @@ impl AccessHint {
     /// Adds a slot, or to what is known of it.
     pub(crate) fn slot(&mut self, new: SlotHint) {
         let next = self.slots.len() as u32;
-        match *self.slot_index.entry((new.address, new.slot)).or_insert(next) {
+        match *self.slot_index.entry(SlotKey::new(new.address, new.slot)).or_insert(next) {
             at if at == next => self.slots.push(new),
             at => {
                 let known = &mut self.slots[at as usize];
@@ -147,8 +150,8 @@ impl AccessHint {
     }
 
     /// A slot is written and ends with the value that it had.
-    pub(crate) fn restored(&mut self, address: Address, slot: U256) {
-        if let Some(at) = self.slot_index.get(&(address, slot)) {
+    pub(crate) fn restored(&mut self, key: SlotKey) {
+        if let Some(at) = self.slot_index.get(&key) {
             self.slots[*at as usize].written = false;
         }
     }

@@ -1,10 +1,12 @@
 //! What was computed for one prediction, and hashes that the next ones will ask for again.
 
-use crate::expr::ExprId;
-use alloy_primitives::{U256, keccak256, map::HashMap};
+use crate::{expr::ExprId, value::Loaded, walk::Written};
+use alloy_primitives::{U256, keccak256, map::DefaultHashBuilder};
+use indexmap::IndexMap;
+use warpline_types::SlotKey;
 
-/// Hashes that are remembered at most.
-const HASHES: usize = 1 << 14;
+/// Hashes that are remembered, a power of two: as many as a core's own cache has room for.
+const HASHES: usize = 1 << 10;
 
 /// The preimage of an entry of a Solidity mapping: key and place of the mapping.
 type MappingEntry = [u8; 64];
@@ -18,7 +20,12 @@ pub(crate) struct Memo {
     taken: usize,
     /// The number of the last call, of this prediction or an earlier one.
     call: u32,
-    hashes: HashMap<MappingEntry, U256>,
+    /// What was written so far, with whether the slot is transient.
+    pub(crate) written: IndexMap<(SlotKey, bool), Written, DefaultHashBuilder>,
+    /// Memory for what calls load.
+    spare: Vec<Vec<Loaded>>,
+    /// Each in the place that follows from its preimage, the latest of those that share one.
+    hashes: Vec<Option<(MappingEntry, U256)>>,
 }
 
 /// Where a call keeps the values of its formulas.
@@ -32,23 +39,28 @@ impl Memo {
     /// Begins the next prediction.
     pub(crate) fn begin(&mut self) {
         self.taken = 0;
+        self.written.clear();
         if self.call > u32::MAX / 2 {
             (self.call, self.values) = (0, Vec::new());
         }
-        if self.hashes.len() > HASHES {
-            self.hashes.clear();
-        }
     }
 
-    /// Room for the values of a call with so many formulas.
-    pub(crate) fn enter(&mut self, formulas: usize) -> Values {
+    /// Ends a prediction, and takes back what its calls had.
+    pub(crate) fn end(&mut self, loads: impl Iterator<Item = Vec<Loaded>>) {
+        self.spare.extend(loads);
+    }
+
+    /// Room for the values of a call with so many formulas, and for what it loads.
+    pub(crate) fn enter(&mut self, formulas: usize) -> (Values, Vec<Loaded>) {
         let start = self.taken;
         self.taken += formulas;
         if self.values.len() < self.taken {
             self.values.resize(self.taken, (0, None));
         }
         self.call += 1;
-        Values { start, call: self.call }
+        let mut loads = self.spare.pop().unwrap_or_default();
+        loads.clear();
+        (Values { start, call: self.call }, loads)
     }
 
     /// The value of a formula of a call, if it has been computed: `Some(None)` if it cannot be.
@@ -67,11 +79,27 @@ impl Memo {
 
     /// The Keccak-256 hash of bytes.
     pub(crate) fn keccak(&mut self, bytes: &[u8]) -> U256 {
-        match MappingEntry::try_from(bytes) {
-            Ok(entry) => *self.hashes.entry(entry).or_insert_with(|| keccak256(entry).into()),
-            Err(_) => keccak256(bytes).into(),
+        let Ok(entry) = MappingEntry::try_from(bytes) else { return keccak256(bytes).into() };
+        if self.hashes.is_empty() {
+            self.hashes.resize(HASHES, None);
+        }
+        let known = &mut self.hashes[place(&entry)];
+        match known {
+            Some((of, hash)) if *of == entry => *hash,
+            _ => known.insert((entry, keccak256(entry).into())).1,
         }
     }
+}
+
+/// Where the hash of an entry is remembered.
+fn place(entry: &MappingEntry) -> usize {
+    /// Odd, with its bits all over.
+    const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let (words, _) = entry.as_chunks::<8>();
+    let mixed = words.iter().fold(0_u64, |mixed, word| {
+        (mixed.rotate_left(23) ^ u64::from_le_bytes(*word)).wrapping_mul(SPREAD)
+    });
+    (mixed >> (u64::BITS - HASHES.ilog2())) as usize
 }
 
 #[cfg(test)]
@@ -82,15 +110,17 @@ mod tests {
     #[test]
     fn a_value_is_that_of_its_call_and_its_prediction() {
         let (mut memo, id) = (Memo::default(), ExprId::ZERO);
-        let first = memo.enter(3);
-        let second = memo.enter(2);
+        let (first, loads) = memo.enter(3);
+        let (second, _) = memo.enter(2);
         memo.set(first, id, Some(U256::ONE));
         memo.set(second, id, None);
         assert_eq!(memo.get(first, id), Some(Some(U256::ONE)));
         assert_eq!(memo.get(second, id), Some(None));
+        memo.end([loads, vec![Loaded::Zero]].into_iter());
         memo.begin();
-        let third = memo.enter(5);
+        let (third, loads) = memo.enter(5);
         assert_eq!(memo.get(third, id), None);
+        assert!(loads.is_empty());
     }
 
     #[test]
@@ -98,6 +128,20 @@ mod tests {
         let mut memo = Memo::default();
         for bytes in [&[7; 64][..], &[7; 64], &[7; 32], &[]] {
             assert_eq!(B256::from(memo.keccak(bytes)), keccak256(bytes));
+        }
+    }
+
+    #[test]
+    fn entries_that_share_a_place_have_their_own_hashes() {
+        let mut memo = Memo::default();
+        let entry = |n: u64| {
+            let mut entry = [0; 64];
+            entry[24..32].copy_from_slice(&n.to_be_bytes());
+            entry
+        };
+        for n in (0..4 * HASHES as u64).chain(0..4 * HASHES as u64) {
+            let entry = entry(n);
+            assert_eq!(B256::from(memo.keccak(&entry)), keccak256(entry), "entry {n}");
         }
     }
 }

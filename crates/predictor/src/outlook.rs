@@ -4,24 +4,31 @@
 
 use crate::memo::Memo;
 use alloy_primitives::{
-    Address, B256, U256,
-    map::{HashMap, HashSet},
+    Address, B256, KECCAK256_EMPTY, U256,
+    map::{AddressMap, HashMap},
 };
-use revm::{Database, bytecode::Bytecode, state::AccountInfo};
-
-/// A slot.
-type Location = (Address, U256);
+use revm::{Database, bytecode::Bytecode};
+use warpline_types::SlotKey;
 
 /// A state, and what the transactions that were predicted on it are expected to leave in those
-/// slots that a prediction has asked for.
+/// slots that a prediction has asked for. Nothing is read from the state twice.
 #[derive(Debug)]
 pub struct Outlook<S> {
     state: S,
-    asked: HashSet<Location>,
-    expected: HashMap<Location, U256>,
+    /// Whose code runs at an address.
+    codes: AddressMap<Option<Code>>,
+    /// What slots that were asked for hold.
+    values: HashMap<SlotKey, Option<U256>>,
     /// What the last prediction adds, once it is accepted.
-    pending: Vec<(Location, U256)>,
+    pending: Vec<(SlotKey, U256)>,
     pub(crate) memo: Memo,
+}
+
+/// Code, as far as an account has it at hand.
+#[derive(Clone, Debug)]
+struct Code {
+    hash: B256,
+    code: Option<Bytecode>,
 }
 
 impl<S: Database> Outlook<S> {
@@ -29,8 +36,8 @@ impl<S: Database> Outlook<S> {
     pub fn new(state: S) -> Self {
         Self {
             state,
-            asked: HashSet::default(),
-            expected: HashMap::default(),
+            codes: AddressMap::default(),
+            values: HashMap::default(),
             pending: Vec::new(),
             memo: Memo::default(),
         }
@@ -38,7 +45,7 @@ impl<S: Database> Outlook<S> {
 
     /// The transaction that was predicted last comes before those that are predicted next.
     pub fn accept(&mut self) {
-        self.expected.extend(self.pending.drain(..));
+        self.values.extend(self.pending.drain(..).map(|(key, value)| (key, Some(value))));
     }
 
     pub(crate) fn begin(&mut self) {
@@ -46,29 +53,34 @@ impl<S: Database> Outlook<S> {
         self.memo.begin();
     }
 
-    pub(crate) fn account(&mut self, address: Address) -> Option<AccountInfo> {
-        self.state.basic(address).ok().flatten()
+    /// The hash of an account's code, if it is known to have any.
+    pub(crate) fn code_hash(&mut self, address: Address) -> Option<B256> {
+        let code = self.codes.entry(address).or_insert_with(|| {
+            let account = self.state.basic(address).ok().flatten()?;
+            let (hash, code) = (account.code_hash, account.code);
+            (hash != KECCAK256_EMPTY).then_some(Code { hash, code })
+        });
+        code.as_ref().map(|code| code.hash)
     }
 
-    pub(crate) fn code(&mut self, hash: B256) -> Option<Bytecode> {
-        self.state.code_by_hash(hash).ok()
+    /// The code of an account.
+    pub(crate) fn code(&mut self, address: Address) -> Option<Bytecode> {
+        let Code { hash, code } = self.codes.get(&address)?.clone()?;
+        code.or_else(|| self.state.code_by_hash(hash).ok())
     }
 
     /// The value of a slot, if it is known. From now on it is followed.
-    pub(crate) fn storage(&mut self, address: Address, slot: U256) -> Option<U256> {
-        if let Some(expected) = self.expected.get(&(address, slot)) {
-            return Some(*expected);
-        }
-        self.asked.insert((address, slot));
-        self.state.storage(address, slot).ok()
+    pub(crate) fn storage(&mut self, key: SlotKey) -> Option<U256> {
+        let SlotKey { address, slot } = key;
+        *self.values.entry(key).or_insert_with(|| self.state.storage(address, slot).ok())
     }
 
     /// Whether anybody cares what a slot will hold.
-    pub(crate) fn is_followed(&self, address: Address, slot: U256) -> bool {
-        self.asked.contains(&(address, slot))
+    pub(crate) fn is_followed(&self, key: SlotKey) -> bool {
+        self.values.contains_key(&key)
     }
 
-    pub(crate) fn expect(&mut self, address: Address, slot: U256, value: U256) {
-        self.pending.push(((address, slot), value));
+    pub(crate) fn expect(&mut self, key: SlotKey, value: U256) {
+        self.pending.push((key, value));
     }
 }

@@ -10,6 +10,7 @@ use crate::{
 use alloy_primitives::{Address, U256};
 use revm::Database;
 use smallvec::SmallVec;
+use warpline_types::SlotKey;
 
 /// Formulas inside each other that are computed.
 const NESTING: u32 = 200;
@@ -17,7 +18,7 @@ const NESTING: u32 = 200;
 /// Where a loaded value comes from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Loaded {
-    State(Address, U256),
+    State(SlotKey),
     /// Written before in the same transaction: a formula of that call.
     Written(usize, ExprId),
     /// A transient slot that nobody has written.
@@ -49,7 +50,7 @@ pub(crate) struct Frame<'p> {
     pub(crate) input: Bytes<'p>,
     pub(crate) values: Values,
     pub(crate) loads: Vec<Loaded>,
-    pub(crate) calls: Vec<Ending<'p>>,
+    pub(crate) calls: SmallVec<[Ending<'p>; 4]>,
 }
 
 impl<'p, S: Database> Walk<'p, S> {
@@ -87,7 +88,7 @@ impl<'p, S: Database> Walk<'p, S> {
                 }
             }
             Expr::Loaded(n) => match *self.frames[at].loads.get(usize::from(*n))? {
-                Loaded::State(address, slot) => self.state.storage(address, slot),
+                Loaded::State(key) => self.state.storage(key),
                 Loaded::Written(frame, value) => self.value(frame, value, nesting),
                 Loaded::Zero => Some(U256::ZERO),
                 Loaded::Unknown => None,
@@ -98,9 +99,12 @@ impl<'p, S: Database> Walk<'p, S> {
                 self.word(self.ending(at, *n)?.output, *offset as usize, nesting)
             }
             Expr::Op(code, [a, b, c]) => {
-                let a = self.value(at, *a, nesting)?;
-                let b = self.value(at, *b, nesting)?;
-                let c = self.value(at, *c, nesting)?;
+                // Two of three operands are mostly all there are; the rest is zero.
+                let mut operand = |id: ExprId| match id {
+                    ExprId::ZERO => Some(U256::ZERO),
+                    id => self.value(at, id, nesting),
+                };
+                let (a, b, c) = (operand(*a)?, operand(*b)?, operand(*c)?);
                 apply(*code, a, b, c)
             }
             Expr::Keccak(pieces) => {

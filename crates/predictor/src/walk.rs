@@ -10,14 +10,20 @@ use crate::{
     trace::{CallKind, Content, Place, Step, TemplateKey},
     value::{Bytes, Frame, Loaded},
 };
-use alloy_primitives::{Address, U256, hex, map::HashMap};
-use revm::{Database, bytecode::Bytecode, state::AccountInfo};
+use alloy_primitives::{Address, B256, U256, hex};
+use indexmap::map::Entry;
+use revm::{Database, bytecode::Bytecode};
+use smallvec::SmallVec;
+use warpline_types::SlotKey;
 
 /// Calls inside each other that are followed.
 const DEPTH: usize = 24;
 
 /// Steps and formulas of one prediction.
 const BUDGET: u32 = 50_000;
+
+/// Calls that most transactions make at most.
+const FRAMES: usize = 16;
 
 /// A share of the ways gone so far above which the next is hardly in doubt.
 const SURE: f32 = 0.9;
@@ -65,8 +71,6 @@ pub(crate) struct Walk<'p, S> {
     pub(crate) tx: &'p TxValues<'p>,
     hint: &'p mut AccessHint,
     pub(crate) frames: Vec<Frame<'p>>,
-    /// What was written so far, transient slots apart.
-    written: HashMap<(Address, U256, bool), Written>,
     depth: usize,
     pub(crate) budget: u32,
     care: Care,
@@ -76,7 +80,7 @@ pub(crate) struct Walk<'p, S> {
 
 /// What a slot holds after it was written.
 #[derive(Clone, Copy, Debug)]
-struct Written {
+pub(crate) struct Written {
     /// The call that wrote it, and its formula of the value.
     frame: usize,
     value: ExprId,
@@ -99,8 +103,7 @@ impl<'p, S: Database> Walk<'p, S> {
             block,
             tx,
             hint,
-            frames: Vec::new(),
-            written: HashMap::default(),
+            frames: Vec::with_capacity(FRAMES),
             depth: 0,
             budget: BUDGET,
             care,
@@ -118,28 +121,33 @@ impl<'p, S: Database> Walk<'p, S> {
             input: Bytes::Known(self.tx.input),
             confidence: 1.0,
         });
-        if ending.ok == Some(false) {
-            return;
+        if ending.ok != Some(false) {
+            self.leave_all();
         }
-        for ((address, slot, transient), written) in core::mem::take(&mut self.written) {
-            if !transient {
-                self.leave(address, slot, written);
+        self.state.memo.end(self.frames.drain(..).map(|frame| frame.loads));
+    }
+
+    /// The transaction ends with what it wrote.
+    fn leave_all(&mut self) {
+        for at in 0..self.state.memo.written.len() {
+            if let Some(((key, false), written)) = self.state.memo.written.get_index(at) {
+                self.leave(*key, *written);
             }
         }
     }
 
     /// The transaction ends with this in a slot.
-    fn leave(&mut self, address: Address, slot: U256, written: Written) {
-        let followed = self.state.is_followed(address, slot);
+    fn leave(&mut self, key: SlotKey, written: Written) {
+        let followed = self.state.is_followed(key);
         if !followed && !written.again {
             return;
         }
         // What cannot be computed is most likely not far from what it was.
         let Some(value) = self.value(written.frame, written.value, 0) else { return };
-        if written.again && self.state.storage(address, slot) == Some(value) {
-            self.hint.restored(address, slot);
+        if written.again && self.state.storage(key) == Some(value) {
+            self.hint.restored(key);
         } else if followed {
-            self.state.expect(address, slot, value);
+            self.state.expect(key, value);
         }
     }
 
@@ -152,16 +160,15 @@ impl<'p, S: Database> Walk<'p, S> {
             let output = if call.target == IDENTITY { call.input } else { Bytes::Unknown };
             return Ending::success(output);
         }
-        let account = self.state.account(call.target);
-        let Some(account) = account.filter(|account| !account.is_empty_code_hash()) else {
+        let Some(code) = self.state.code_hash(call.target) else {
             return Ending::success(Bytes::Known(&[]));
         };
         let selector = self.selector(call.input);
-        let Some((key, template)) = self.predictor.find(account.code_hash, selector) else {
-            return self.without_template(call, account);
+        let Some((key, template)) = self.predictor.find(code, selector) else {
+            return self.without_template(call, code);
         };
         let at = self.frames.len();
-        let values = self.state.memo.enter(template.exprs.len());
+        let (values, loads) = self.state.memo.enter(template.exprs.len());
         self.frames.push(Frame {
             template,
             key,
@@ -170,8 +177,8 @@ impl<'p, S: Database> Walk<'p, S> {
             value: call.value,
             input: call.input,
             values,
-            loads: Vec::new(),
-            calls: Vec::new(),
+            loads,
+            calls: SmallVec::new(),
         });
         self.depth += 1;
         let ending = self.walk(at, template, call.confidence);
@@ -180,9 +187,8 @@ impl<'p, S: Database> Walk<'p, S> {
     }
 
     /// What the bytecode alone says: to whom it hands everything on.
-    fn without_template(&mut self, mut call: Call<'p>, account: AccountInfo) -> Ending<'p> {
-        let hash = account.code_hash;
-        let code = account.code.or_else(|| self.state.code(hash));
+    fn without_template(&mut self, mut call: Call<'p>, hash: B256) -> Ending<'p> {
+        let code = self.state.code(call.target);
         let Some(target) = code.and_then(|code| forwards_to(&code)) else {
             self.hint.gaps.unseen_code += 1;
             return Ending::default();
@@ -284,11 +290,14 @@ impl<'p, S: Database> Walk<'p, S> {
         let found = self.place(at, place);
         let loaded = match found {
             None => Loaded::Unknown,
-            Some((slot, ..)) => match self.written.get(&(address, slot, transient)) {
-                Some(written) => Loaded::Written(written.frame, written.value),
-                None if transient => Loaded::Zero,
-                None => Loaded::State(address, slot),
-            },
+            Some((slot, ..)) => {
+                let key = SlotKey::new(address, slot);
+                match self.state.memo.written.get(&(key, transient)) {
+                    Some(written) => Loaded::Written(written.frame, written.value),
+                    None if transient => Loaded::Zero,
+                    None => Loaded::State(key),
+                }
+            }
         };
         self.frames[at].loads.push(loaded);
         if let (Some((slot, sure, source)), false) = (found, transient) {
@@ -305,9 +314,10 @@ impl<'p, S: Database> Walk<'p, S> {
     ) {
         let address = self.frames[at].address;
         let Some((slot, sure, source)) = self.place(at, place) else { return };
-        let again = self.written.contains_key(&(address, slot, transient));
-        let written = Written { frame: at, value, again };
-        self.written.insert((address, slot, transient), written);
+        let key = (SlotKey::new(address, slot), transient);
+        let entry = self.state.memo.written.entry(key);
+        let again = matches!(entry, Entry::Occupied(_));
+        entry.insert_entry(Written { frame: at, value, again });
         if !transient {
             self.slot(address, slot, changes, confidence * sure, source);
         }

@@ -9,6 +9,7 @@ use crate::{
 use alloy_consensus::{Block, Header, transaction::Recovered};
 use alloy_primitives::U256;
 use warpline_executor::{EarlyOutcome, EthTransaction};
+use warpline_types::ExpectedAccesses;
 
 /// What a transaction came to before its block. Whether that still holds is found out at its turn
 /// in the block, so it may be of any state and any block.
@@ -19,6 +20,11 @@ impl EarlyExecution {
     /// About how many bytes it takes.
     pub fn size(&self) -> usize {
         self.0.size()
+    }
+
+    /// What the transaction touched: what it is likely to touch in its block.
+    pub fn accesses(&self) -> ExpectedAccesses {
+        self.0.accesses()
     }
 }
 

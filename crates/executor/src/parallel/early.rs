@@ -28,7 +28,8 @@ use revm::{
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use warpline_block_stm::{Plan, Scheduler, TxPlan};
-use warpline_merger::CanonicalState;
+use warpline_merger::{CanonicalState, Changes};
+use warpline_types::{ExpectedAccesses, ExpectedSlot, SlotKey};
 
 /// What one transaction came to on some state, in the environment of some block.
 pub struct EarlyOutcome<F: BlockExecutorFactory> {
@@ -122,6 +123,27 @@ impl<F: BlockExecutorFactory> EarlyOutcome<F> {
             + result.output().map_or(0, |output| output.len())
     }
 
+    /// What the transaction touched: what it is likely to touch in its block.
+    pub fn accesses(&self) -> ExpectedAccesses {
+        let Outcome { changes, log, .. } = &self.outcome;
+        let written: HashSet<SlotKey> = changed_slots(changes).collect();
+        let mut seen = HashSet::<SlotKey>::default();
+        let slots = log.slots.iter().map(|read| SlotKey::new(read.address, read.key));
+        // Slots of a new contract are written without being read.
+        let slots =
+            slots.chain(changed_slots(changes)).filter(|key| seen.insert(*key)).map(|key| {
+                ExpectedSlot {
+                    address: key.address,
+                    slot: key.slot,
+                    written: written.contains(&key),
+                }
+            });
+        let slots = slots.collect();
+        let mut seen = HashSet::<Address>::default();
+        let accounts = log.accounts.iter().map(|read| read.address);
+        ExpectedAccesses { accounts: accounts.filter(|it| seen.insert(*it)).collect(), slots }
+    }
+
     /// Whether it may serve in a block with this environment.
     fn serves<S: Dialect<F>>(&self, env: &Env<F>, list_accesses: bool) -> bool {
         // Of a foreign EVM nobody knows through what it looks at its block.
@@ -131,20 +153,24 @@ impl<F: BlockExecutorFactory> EarlyOutcome<F> {
     }
 }
 
+fn changed_slots(changes: &Changes) -> impl Iterator<Item = SlotKey> {
+    changes.accounts().iter().flat_map(|account| {
+        let slots = changes.slots(account).iter();
+        slots.map(|slot| SlotKey::new(account.address, slot.key))
+    })
+}
+
 /// Leaves out the outcomes that read a slot which one before them in the block writes, and says
 /// how many those were. They could only fail at their turn, when it is too late to have them run
 /// ahead.
 fn leave_out_readers<R>(outcomes: &mut [Option<Outcome<R>>]) -> u64 {
-    let mut written = HashSet::<(Address, U256)>::default();
+    let mut written = HashSet::<SlotKey>::default();
     let mut left_out = 0;
     for early in outcomes {
         let Some(outcome) = early else { continue };
         let mut reads = outcome.log.slots.iter();
-        let outdated = reads.any(|read| written.contains(&(read.address, read.key)));
-        for account in outcome.changes.accounts() {
-            let slots = outcome.changes.slots(account).iter();
-            written.extend(slots.map(|slot| (account.address, slot.key)));
-        }
+        let outdated = reads.any(|read| written.contains(&SlotKey::new(read.address, read.key)));
+        written.extend(changed_slots(&outcome.changes));
         if outdated {
             *early = None;
             left_out += 1;

@@ -3,7 +3,7 @@
 use alloy_primitives::{Address, U256, map::HashMap};
 use std::sync::Arc;
 use warpline_block_stm::Needs;
-use warpline_types::ExpectedAccesses;
+use warpline_types::{ExpectedAccesses, SlotKey};
 
 /// A slot that a transaction is expected to read after an earlier one of the block wrote it.
 #[derive(Clone, Copy, Debug)]
@@ -36,15 +36,15 @@ impl Expectations {
     /// What is expected of the transactions of a block, in its order, each with its gas limit.
     pub fn new(expected: impl IntoIterator<Item = (ExpectedAccesses, u64)>) -> Self {
         let (mut known, mut serial) = (Self::default(), Serial::default());
-        let mut writers = HashMap::<(Address, U256), u32>::default();
+        let mut writers = HashMap::<SlotKey, u32>::default();
         for (tx, (accesses, gas_limit)) in (0_u32..).zip(expected) {
             let start = known.meetings.len();
             let mut late = None;
             for (at, slot) in accesses.slots.iter().enumerate() {
                 let (address, key) = (slot.address, slot.slot);
                 let writer = match slot.written {
-                    true => writers.insert((address, key), tx),
-                    false => writers.get(&(address, key)).copied(),
+                    true => writers.insert(SlotKey::new(address, key), tx),
+                    false => writers.get(&SlotKey::new(address, key)).copied(),
                 };
                 if let Some(writer) = writer.filter(|writer| *writer != tx) {
                     known.meetings.push(Meeting { address, key, writer });

@@ -1,7 +1,10 @@
 //! That outcomes from before a block are committed where they still hold, and never show.
 
-use crate::support::{self, Case, conflicts, eager, independent};
-use alloy_primitives::{Address, B256, U256};
+use crate::{
+    guidance::touched,
+    support::{self, Case, conflicts, eager, independent},
+};
+use alloy_primitives::{Address, B256, U256, map::HashSet};
 use revm::{
     DatabaseRef,
     primitives::{StorageKey, StorageValue},
@@ -12,6 +15,7 @@ use warpline_executor::{
     BlockInput, Dialect, EarlyOutcome, ExecStats, Guidance, ParallelConfig, ParallelExecutor,
 };
 use warpline_testing::evm::{Factory, plan, rng::Rng};
+use warpline_types::ExpectedSlot;
 
 /// Every transaction, executed on its own in `env`.
 fn early<D: Dialect<Factory>>(
@@ -70,6 +74,31 @@ fn what_nobody_interferes_with_is_not_executed_again() {
         assert_eq!(stats.committed_early, stats.transactions);
         assert_eq!((stats.executions, stats.re_executions), (0, 0));
     }
+}
+
+#[test]
+fn an_outcome_tells_what_its_transaction_touched() {
+    let executor = support::ethereum(1);
+    let mut slots = 0;
+    for seed in 0..60 {
+        let case = Case::new("generated", plan::block_from_seed(seed));
+        let early = early(&case, &executor, |_| (), false, &case.block.parent);
+        let (Some(Some(first)), Some(touched)) = (early.first(), touched(&case).into_iter().next())
+        else {
+            continue;
+        };
+        let known = first.accesses();
+        let set = |slots: Vec<ExpectedSlot>| slots.into_iter().collect::<HashSet<_>>();
+        slots += known.slots.len();
+        let (known_slots, touched_slots) = (set(known.slots), set(touched.slots));
+        assert!(known_slots.is_subset(&touched_slots), "seed {seed}");
+        // What a contract finds that was just made, nobody else can have written.
+        let mut missing = touched_slots.difference(&known_slots);
+        assert!(missing.all(|slot| !slot.written), "seed {seed}");
+        let mut accounts = touched.accounts.iter();
+        assert!(accounts.all(|account| known.accounts.contains(account)), "seed {seed}");
+    }
+    assert!(slots > 20, "{slots} slots");
 }
 
 #[test]

@@ -23,7 +23,7 @@ use warpline_types::{ExpectedAccesses, ExpectedSlot};
 const LIMIT: Duration = Duration::from_secs(200);
 
 /// What the transactions of a block touch, up to the first that is invalid.
-fn touched(case: &Case) -> Vec<ExpectedAccesses> {
+pub(crate) fn touched(case: &Case) -> Vec<ExpectedAccesses> {
     let input = case.input();
     let state = State::builder().with_database(case.block.parent.open()).build();
     let evm = case.factory.evm_factory().create_evm(state, input.env);

@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
-use warpline_chain::{ChainView, Engine};
+use warpline_chain::{ChainView, EarlyExecution, Engine};
 use warpline_executor::ParentState;
 use warpline_predictor::{AccessHint, BlockValues, Care, Outlook};
 use warpline_simulation::CallBlock;
@@ -30,16 +30,17 @@ fn pays(txs: &[Arc<PoolTransaction>], engine: &Engine) -> bool {
 }
 
 impl Predictor {
-    /// What the transactions of a block after the head are expected to touch, in their order.
-    /// Empty where it would not pay to know.
+    /// What the transactions of a block after the head are expected to touch, in their order:
+    /// what they have touched where they were executed `early`, or a prediction. Empty where it
+    /// would not pay to know.
     ///
     /// # Errors
     /// The database cannot be read.
     pub(crate) fn expect_block(
         &self,
         txs: &[Arc<PoolTransaction>],
-        engine: &Engine,
-        header: &Header,
+        early: &[Option<EarlyExecution>],
+        (engine, header): (&Engine, &Header),
         view: &ChainView,
     ) -> Result<Vec<Option<ExpectedAccesses>>, NodeError> {
         if !self.hints || !pays(txs, engine) {
@@ -47,20 +48,25 @@ impl Predictor {
         }
         let state = view.latest()?;
         let values = CallBlock { chain: &view.rules().after_merge, header }.values();
-        Ok(self.expect(txs, &values, state.open()))
+        Ok(self.expect(txs, early, &values, state.open()))
     }
 
     /// Predicts each transaction on the state that those before it are expected to leave.
     fn expect<DB: Database>(
         &self,
         txs: &[Arc<PoolTransaction>],
+        early: &[Option<EarlyExecution>],
         values: &BlockValues,
         state: DB,
     ) -> Vec<Option<ExpectedAccesses>> {
         let (mut outlook, mut hint) = (Outlook::new(state), AccessHint::default());
         let mut predicted = 0;
         let mut expected = Vec::with_capacity(txs.len());
-        for tx in txs {
+        for (at, tx) in txs.iter().enumerate() {
+            if let Some(Some(early)) = early.get(at) {
+                expected.push(Some(early.accesses()));
+                continue;
+            }
             if !is_call(tx) {
                 expected.push(None);
                 continue;

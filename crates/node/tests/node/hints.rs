@@ -43,6 +43,26 @@ fn blocks_are_the_same_with_and_without_hints() {
 }
 
 #[test]
+fn what_was_executed_early_is_expected_to_do_the_same_and_not_predicted() {
+    let predictor = Some(PredictorConfig { rest: 0, ..PredictorConfig::default() });
+    let mut with = Chain::new(NodeConfig { predictor, early: true, ..config() });
+    let mut without = chain(false);
+    let contract = with.deploy();
+    assert_eq!(without.deploy(), contract);
+    for chain in [&with, &without] {
+        (1..10).for_each(|from| chain.count(from, 0, contract, from as u64 % 2));
+    }
+    until("all are executed early", || with.dev.node.early().unwrap().kept == 9);
+    let block = with.mine();
+    assert_eq!(without.mine(), block);
+    assert_eq!(expected(&with), 0);
+    let stats = with.stats(&block);
+    assert_eq!((stats.committed_early, stats.outdated_early, stats.re_executions), (2, 7, 0));
+    with.dev.close();
+    without.dev.close();
+}
+
+#[test]
 fn what_cannot_meet_is_not_predicted() {
     let mut chain = chain(true);
     let contract = chain.deploy();
