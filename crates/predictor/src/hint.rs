@@ -5,6 +5,7 @@ use alloy_primitives::{
     Address, B256, U256,
     map::{AddressMap, HashMap},
 };
+use revm::state::EvmState;
 use warpline_types::{ExpectedAccesses, ExpectedSlot, SlotKey};
 
 /// Where an expectation comes from.
@@ -20,7 +21,12 @@ pub enum Source {
     History(TemplateKey),
     /// The bytecode alone: a minimal proxy (EIP-1167) or a delegation (EIP-7702).
     Bytecode(B256),
+    /// The transaction was tried out.
+    Trial,
 }
+
+/// How sure it is that a transaction does what its trial did.
+const TRIED: f32 = 0.9;
 
 /// An account that a transaction is expected to touch.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -115,6 +121,20 @@ impl AccessHint {
         ExpectedAccesses {
             accounts: self.accounts.iter().map(|hint| hint.address).collect(),
             slots: self.slots.iter().map(slot).collect(),
+        }
+    }
+
+    /// Adds what a trial of the transaction touched, given the state that it left.
+    pub fn tried(&mut self, outcome: &EvmState) {
+        let (confidence, source) = (TRIED, Source::Trial);
+        for (address, account) in outcome {
+            let (address, commutative) = (*address, false);
+            let written = account.is_touched() && account.info != account.original_info();
+            self.account(AccountHint { address, written, commutative, confidence, source });
+            for (slot, value) in &account.storage {
+                let (slot, written) = (*slot, value.is_changed());
+                self.slot(SlotHint { address, slot, written, confidence, source });
+            }
         }
     }
 

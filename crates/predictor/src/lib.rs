@@ -36,7 +36,7 @@ mod walk;
 
 pub use archive::ArchiveError;
 pub use hint::{AccessHint, AccountHint, Gaps, SlotHint, Source};
-pub use outlook::Outlook;
+pub use outlook::{ExpectedState, Outlook};
 pub use predictor::{AccessPredictor, BlockValues, Care, DEFAULT_MEMORY};
 pub use recorder::Recorder;
 pub use score::{Judge, Misses, PredictionScore, Tally};

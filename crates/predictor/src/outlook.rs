@@ -7,7 +7,11 @@ use alloy_primitives::{
     Address, B256, KECCAK256_EMPTY, U256,
     map::{AddressMap, HashMap},
 };
-use revm::{Database, bytecode::Bytecode};
+use revm::{
+    Database,
+    bytecode::Bytecode,
+    state::{AccountInfo, EvmState},
+};
 use warpline_types::SlotKey;
 
 /// A state, and what the transactions that were predicted on it are expected to leave in those
@@ -48,6 +52,25 @@ impl<S: Database> Outlook<S> {
         self.values.extend(self.pending.drain(..).map(|(key, value)| (key, Some(value))));
     }
 
+    /// The transaction that was tried out on [`Outlook::expected`] comes before those that are
+    /// predicted next, and leaves what its trial left.
+    pub fn accept_trial(&mut self, outcome: &EvmState) {
+        self.pending.clear();
+        for (address, account) in outcome {
+            let slots = account.storage.iter().filter(|(_, slot)| slot.is_changed());
+            self.values.extend(
+                slots.map(|(slot, value)| {
+                    (SlotKey::new(*address, *slot), Some(value.present_value))
+                }),
+            );
+        }
+    }
+
+    /// The state as it is expected to be, for a trial.
+    pub const fn expected(&mut self) -> ExpectedState<'_, S> {
+        ExpectedState(self)
+    }
+
     pub(crate) fn begin(&mut self) {
         self.pending.clear();
         self.memo.begin();
@@ -82,5 +105,32 @@ impl<S: Database> Outlook<S> {
 
     pub(crate) fn expect(&mut self, key: SlotKey, value: U256) {
         self.pending.push((key, value));
+    }
+}
+
+/// A state with what earlier transactions are expected to leave in it.
+#[derive(Debug)]
+pub struct ExpectedState<'a, S>(&'a mut Outlook<S>);
+
+impl<S: Database> Database for ExpectedState<'_, S> {
+    type Error = S::Error;
+
+    fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, S::Error> {
+        self.0.state.basic(address)
+    }
+
+    fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, S::Error> {
+        self.0.state.code_by_hash(hash)
+    }
+
+    fn storage(&mut self, address: Address, slot: U256) -> Result<U256, S::Error> {
+        match self.0.values.get(&SlotKey::new(address, slot)) {
+            Some(Some(value)) => Ok(*value),
+            _ => self.0.state.storage(address, slot),
+        }
+    }
+
+    fn block_hash(&mut self, number: u64) -> Result<B256, S::Error> {
+        self.0.state.block_hash(number)
     }
 }

@@ -218,12 +218,19 @@ impl<F: FnMut(usize, &Tx, &AccessHint, &EvmState)> Follower for Forecaster<'_, F
         self.judge.score_mut().predicting += start.elapsed();
         if self.config.trials && self.hint.gaps.may_be_filled() {
             let start = Instant::now();
-            expect::try_out(self.block, &self.env, tx, self.predictor);
+            let (predictor, outlook) = (&mut *self.predictor, &mut self.outlook);
+            let tried = expect::try_out(self.block, &self.env, tx, predictor, outlook);
             self.predict(tx);
+            self.outlook.accept();
+            if let Some(outcome) = tried {
+                self.hint.tried(&outcome);
+                self.outlook.accept_trial(&outcome);
+            }
             self.judge.score_mut().trials += 1;
             self.judge.score_mut().trying += start.elapsed();
+        } else {
+            self.outlook.accept();
         }
-        self.outlook.accept();
     }
 
     fn after(&mut self, index: usize, tx: &Tx, lessons: &[Lesson], state: &EvmState) {

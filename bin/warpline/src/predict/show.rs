@@ -173,6 +173,7 @@ fn source(source: &Source) -> String {
         Source::Template(key) => format!("formula of {}", template(key)),
         Source::History(key) => format!("the last time in {}", template(key)),
         Source::Bytecode(hash) => format!("forwarded by code {hash}"),
+        Source::Trial => "a trial".to_owned(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Follower, PredictionError, execute};
 use crate::{PreparedBlock, Tx};
-use alloy_evm::{Evm, EvmEnv, EvmFactory, ToTxEnv};
+use alloy_evm::{Database, Evm, EvmEnv, EvmFactory, ToTxEnv};
 use revm::{
     context::TxEnv, context_interface::Transaction, database_interface::WrapDatabaseRef,
     state::EvmState,
@@ -47,12 +47,18 @@ pub fn expect_block(
         expected.predicting += start.elapsed();
         if trials && hint.gaps.may_be_filled() {
             let start = Instant::now();
-            try_out(block, &env, &tx, predictor);
+            let tried = try_out(block, &env, &tx, predictor, &mut outlook);
             predictor.predict(&tx, &values, &mut outlook, care, &mut hint);
+            outlook.accept();
+            if let Some(outcome) = tried {
+                hint.tried(&outcome);
+                outlook.accept_trial(&outcome);
+            }
             expected.trials += 1;
             expected.trying += start.elapsed();
+        } else {
+            outlook.accept();
         }
-        outlook.accept();
         accesses.push((hint.expected(), tx.gas_limit()));
     }
     let start = Instant::now();
@@ -61,21 +67,21 @@ pub fn expect_block(
     expected
 }
 
-/// Learns from a transaction as if it came first in its block. What cannot run there teaches
-/// nothing.
-pub(super) fn try_out(
+/// Learns from a transaction on the state that those before it are expected to leave, and says what
+/// it leaves itself. What cannot run there teaches nothing.
+pub(super) fn try_out<S: Database>(
     block: &PreparedBlock,
     env: &EvmEnv,
     tx: &TxEnv,
     predictor: &mut AccessPredictor,
-) {
-    let state = TrialState::new(WrapDatabaseRef(&block.pre_state), tx.caller(), tx.nonce());
+    outlook: &mut Outlook<S>,
+) -> Option<EvmState> {
+    let state = TrialState::new(outlook.expected(), tx.caller(), tx.nonce());
     let evm = block.factory().evm_factory();
     let mut evm = evm.create_evm_with_inspector(state, env.clone(), Recorder::default());
-    if let Ok(outcome) = evm.transact_raw(tx.clone()) {
-        let lessons = evm.inspector_mut().finish();
-        predictor.learn(&lessons, &outcome.state);
-    }
+    let outcome = evm.transact_raw(tx.clone()).ok()?;
+    predictor.learn(&evm.inspector_mut().finish(), &outcome.state);
+    Some(outcome.state)
 }
 
 /// What the transactions of a block really touch: the best that a prediction can be.

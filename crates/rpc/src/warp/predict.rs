@@ -155,6 +155,7 @@ enum RpcSource {
     Template { code_hash: B256, selector: Option<Bytes> },
     History { code_hash: B256, selector: Option<Bytes> },
     Bytecode { code_hash: B256 },
+    Trial,
 }
 
 /// What could not be predicted, by reason.
@@ -210,6 +211,7 @@ impl From<Source> for RpcSource {
                 Self::History { code_hash, selector }
             }
             Source::Bytecode(code_hash) => Self::Bytecode { code_hash },
+            Source::Trial => Self::Trial,
         }
     }
 }
