@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test fails loudly")]
 
 use alloy_primitives::{Address, Bytes, TxKind, U256, keccak256};
+use core::convert::Infallible;
 use proptest::prelude::*;
 use revm::{
-    Context, InspectEvm, MainBuilder, MainContext,
+    Context, Database, InspectEvm, MainBuilder, MainContext,
     bytecode::{Bytecode, opcode as op},
     context::{
         TxEnv,
@@ -90,8 +91,15 @@ fn call(from: Address, to: Address, selector: u32, args: &[U256]) -> TxEnv {
 
 /// Runs a transaction on `db`, which stays as it is, and learns from it.
 fn watch(predictor: &mut AccessPredictor, db: &Db, tx: &TxEnv) -> EvmState {
-    let state = TrialState::new(db.clone(), tx.caller, tx.nonce);
-    let context = Context::mainnet().with_db(state);
+    try_out(predictor, db.clone(), tx)
+}
+
+fn try_out<DB: Database<Error = Infallible>>(
+    predictor: &mut AccessPredictor,
+    db: DB,
+    tx: &TxEnv,
+) -> EvmState {
+    let context = Context::mainnet().with_db(TrialState::new(db, tx.caller, tx.nonce));
     let mut evm = context.build_mainnet_with_inspector(Recorder::default());
     let outcome = evm.inspect_tx(tx.clone()).unwrap();
     let lessons = evm.inspector.finish();
@@ -283,6 +291,43 @@ fn a_counter_is_followed_through_a_block() {
         let expected = (CONTRACT, entry(U256::from(n), 5), true);
         assert!(slots(&hint).contains(&expected), "{n}");
         assert_eq!(hint.slots().len(), 2);
+    }
+}
+
+/// `n = items.length; items[n] = n; items.length = n + 1`, unless three are there, which end it.
+fn list_of_three() -> Vec<u8> {
+    let full = [op::PUSH0, op::SLOAD, op::DUP1, op::PUSH1, 3, op::EQ, op::PUSH1, 23, op::JUMPI];
+    let place = [op::DUP1, op::PUSH2, 1, 0, op::ADD, op::DUP2, op::SWAP1, op::SSTORE];
+    let count = [op::PUSH1, 1, op::ADD, op::PUSH0, op::SSTORE, op::STOP, op::JUMPDEST];
+    [&full[..], &place, &count, &[op::PUSH2, 2, 0, op::SSTORE, op::STOP]].concat()
+}
+
+#[test]
+fn trials_follow_each_other_through_a_block_as_their_transactions_do() {
+    let db = db(&[(CONTRACT, list_of_three())]);
+    let tx = call(user(1), CONTRACT, 1, &[]);
+    let block = BlockValues { chain_id: 1, ..Default::default() };
+    let mut outlook = Outlook::new(db);
+    let touched: [&[(u64, bool)]; 4] = [
+        &[(0, true), (0x100, false)],
+        &[(0, true), (0x101, true)],
+        &[(0, true), (0x102, true)],
+        &[(0, false), (0x200, true)],
+    ];
+    for expected in touched {
+        // Nothing is known each time: what follows comes from the trials alone.
+        let (mut predictor, mut hint) = (AccessPredictor::default(), AccessHint::default());
+        predictor.predict(&tx, &block, &mut outlook, Care::Thorough, &mut hint);
+        assert!(hint.gaps.may_be_filled() && hint.slots().is_empty());
+        let outcome = try_out(&mut predictor, outlook.expected(), &tx);
+        hint.tried(&outcome);
+        outlook.accept_trial(&outcome);
+        let mut slots: Vec<_> =
+            hint.slots().iter().map(|slot| (slot.slot.to::<u64>(), slot.written)).collect();
+        slots.sort_unstable();
+        assert_eq!(slots, expected);
+        assert!(hint.slots().iter().all(|slot| slot.source == Source::Trial));
+        assert!(hint.accounts().iter().any(|account| account.address == CONTRACT));
     }
 }
 
