@@ -25,7 +25,8 @@ use warpline_replay::{
 ///
 /// Each row of the table is a kind of knowledge: `cold` knows nothing; `block` knows the earlier
 /// transactions of the same block; `corpus` knows these and all other blocks given; `trials` also
-/// executes a transaction on the state before its block where its prediction has gaps.
+/// executes a transaction, on the state that those before it are expected to leave, where its
+/// prediction has gaps.
 ///
 /// Exit code 0: predicted. 1: a file cannot be used, a block cannot be executed, or there is no
 /// such transaction. 2: wrong usage.

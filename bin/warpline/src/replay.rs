@@ -76,7 +76,7 @@ pub(crate) enum HintsArg {
     Off,
     /// Templates learned from the blocks before.
     Learned,
-    /// These, and trials on the state before the block.
+    /// These, and trials on the state that is expected.
     Trials,
     /// What the transactions really touch.
     Perfect,

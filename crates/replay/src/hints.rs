@@ -15,7 +15,7 @@ pub enum HintSource {
     Off,
     /// What earlier blocks taught.
     Learned,
-    /// The same, and a trial on the state before the block of every transaction whose prediction
+    /// The same, and a trial on the state that is expected of every transaction whose prediction
     /// has gaps.
     Trials,
     /// What the transactions really touch: as good as a prediction can be.

@@ -25,7 +25,8 @@ use warpline_predictor::{
 pub struct PredictionConfig {
     /// Transactions of the block teach something for later ones.
     pub learn: bool,
-    /// A transaction whose prediction has gaps is tried out on the state before the block.
+    /// A transaction whose prediction has gaps is tried out, on the state that those before it in
+    /// its block are expected to leave.
     pub trials: bool,
 }
 

@@ -28,7 +28,7 @@ pub struct BlockExpectations {
 }
 
 /// Predicts a block from what is known before it. With `trials`, transactions whose prediction has
-/// gaps are tried out on the state before the block, as a pool would, and learned from.
+/// gaps are tried out, on the state that those before them are expected to leave, and learned from.
 pub fn expect_block(
     block: &PreparedBlock,
     predictor: &mut AccessPredictor,
