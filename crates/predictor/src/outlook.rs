@@ -15,7 +15,7 @@ use revm::{
 use warpline_types::SlotKey;
 
 /// A state, and what the transactions that were predicted on it are expected to leave in those
-/// slots that a prediction has asked for. Nothing is read from the state twice.
+/// slots that a prediction has asked for. What predictions ask for is read once.
 #[derive(Debug)]
 pub struct Outlook<S> {
     state: S,

@@ -36,7 +36,11 @@ impl Expectations {
     /// What is expected of the transactions of a block, in its order, each with its gas limit.
     pub fn new(expected: impl IntoIterator<Item = (ExpectedAccesses, u64)>) -> Self {
         let (mut known, mut serial) = (Self::default(), Serial::default());
-        let mut writers = HashMap::<SlotKey, u32>::default();
+        let expected: Vec<_> = expected.into_iter().collect();
+        let slots = expected.iter().flat_map(|(accesses, _)| &accesses.slots);
+        let written = slots.filter(|slot| slot.written).count();
+        let mut writers =
+            HashMap::<SlotKey, u32>::with_capacity_and_hasher(written, Default::default());
         for (tx, (accesses, gas_limit)) in (0_u32..).zip(expected) {
             let start = known.meetings.len();
             let mut late = None;
