@@ -42,6 +42,11 @@ pub(crate) struct PredictArgs {
     #[arg(long, value_name = "RAW|HASH", value_parser = Wanted::parse)]
     tx: Option<Wanted>,
 
+    /// With --tx, of a fixture: also try transactions out where their predictions have gaps, as
+    /// `trials` does.
+    #[arg(long, requires = "tx", conflicts_with = "datadir")]
+    trials: bool,
+
     /// Instead of fixtures, the chain in the data folder of a node, with what the node has learned.
     #[arg(long, value_name = "DIR", requires = "tx",
           conflicts_with_all = ["paths", "export", "from", "chain", "json"])]
@@ -129,7 +134,9 @@ pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode> {
         }
     }
     match args.tx {
-        Some(Wanted::Hash(hash)) => return show_one(&blocks, knowledge::start(args)?, hash),
+        Some(Wanted::Hash(hash)) => {
+            return show_one(&blocks, knowledge::start(args)?, (hash, args.trials));
+        }
         Some(Wanted::Raw(_)) => bail!("a transaction that is in no block needs --datadir"),
         None => {}
     }
@@ -187,7 +194,7 @@ fn score(
 fn show_one(
     blocks: &[PreparedBlock],
     mut predictor: AccessPredictor,
-    hash: B256,
+    (hash, trials): (B256, bool),
 ) -> Result<ExitCode> {
     let holds = |block: &PreparedBlock| block.txs.iter().any(|tx| tx_hash(tx) == hash);
     let Some(at) = blocks.iter().position(holds) else {
@@ -198,7 +205,7 @@ fn show_one(
     for (_, block) in others {
         learn_block(block, &mut predictor)?;
     }
-    let config = PredictionConfig { learn: true, trials: false };
+    let config = PredictionConfig { learn: true, trials };
     let found = forecast(&blocks[at], &mut predictor, config, hash)?;
     let found = found.ok_or_else(|| eyre!("transaction {hash} was not executed"))?;
     let others = format!("{} other blocks", blocks.len() - 1);

@@ -5,6 +5,7 @@
 use assert_cmd::Command;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use warpline_fixture::BlockFixture;
 
 fn testdata(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata").join(file)
@@ -50,6 +51,21 @@ fn one_transaction_is_shown_with_where_each_entry_comes_from() {
     assert!(lines.iter().all(|line| line.starts_with("right ")), "{text}");
     assert!(lines.iter().all(|line| line.ends_with("the transaction itself")), "{text}");
     assert!(text.contains("credit 0x5DF9B87991262F6BA471F09758CDE1c0FC1De734"), "{text}");
+}
+
+#[test]
+fn what_was_never_seen_is_shown_as_a_trial_found_it() {
+    let path = testdata("dex.json.zst");
+    let first = &BlockFixture::load(&path).unwrap().transactions[0];
+    let hash = first.tx_hash().to_string();
+    let (code, text, errors) = predict(&["--tx", &hash], &[path.clone()]);
+    assert_eq!(code, 0, "{errors}");
+    assert!(text.contains("missed") && text.contains("never seen"), "{text}");
+    let (code, text, errors) = predict(&["--tx", &hash, "--trials"], &[path.clone()]);
+    assert_eq!(code, 0, "{errors}");
+    assert!(!text.contains("missed") && !text.contains("wrong"), "{text}");
+    let (code, _, errors) = predict(&["--trials"], &[path]);
+    assert!(code == 2 && errors.contains("--tx"), "{errors}");
 }
 
 #[test]
