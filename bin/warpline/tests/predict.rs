@@ -55,16 +55,16 @@ fn one_transaction_is_shown_with_where_each_entry_comes_from() {
 
 #[test]
 fn what_was_never_seen_is_shown_as_a_trial_found_it() {
-    let path = testdata("dex.json.zst");
-    let first = &BlockFixture::load(&path).unwrap().transactions[0];
+    let paths = [testdata("dex.json.zst")];
+    let first = &BlockFixture::load(&paths[0]).unwrap().transactions[0];
     let hash = first.tx_hash().to_string();
-    let (code, text, errors) = predict(&["--tx", &hash], &[path.clone()]);
+    let (code, text, errors) = predict(&["--tx", &hash], &paths);
     assert_eq!(code, 0, "{errors}");
     assert!(text.contains("missed") && text.contains("never seen"), "{text}");
-    let (code, text, errors) = predict(&["--tx", &hash, "--trials"], &[path.clone()]);
+    let (code, text, errors) = predict(&["--tx", &hash, "--trials"], &paths);
     assert_eq!(code, 0, "{errors}");
     assert!(!text.contains("missed") && !text.contains("wrong"), "{text}");
-    let (code, _, errors) = predict(&["--trials"], &[path]);
+    let (code, _, errors) = predict(&["--trials"], &paths);
     assert!(code == 2 && errors.contains("--tx"), "{errors}");
 }
 
