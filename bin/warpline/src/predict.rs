@@ -135,7 +135,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode> {
     }
     match args.tx {
         Some(Wanted::Hash(hash)) => {
-            return show_one(&blocks, knowledge::start(args)?, (hash, args.trials));
+            return show_one(&blocks, knowledge::start(args)?, hash, args.trials);
         }
         Some(Wanted::Raw(_)) => bail!("a transaction that is in no block needs --datadir"),
         None => {}
@@ -194,7 +194,8 @@ fn score(
 fn show_one(
     blocks: &[PreparedBlock],
     mut predictor: AccessPredictor,
-    (hash, trials): (B256, bool),
+    hash: B256,
+    trials: bool,
 ) -> Result<ExitCode> {
     let holds = |block: &PreparedBlock| block.txs.iter().any(|tx| tx_hash(tx) == hash);
     let Some(at) = blocks.iter().position(holds) else {

@@ -223,7 +223,7 @@ impl Producer {
         let early = self.early.as_ref().map(|early| early.take(best)).unwrap_or_default();
         let expect = |predictor: &Arc<Predictor>| {
             let next = self.chain.next_block(attributes);
-            predictor.expect_block(best, &early, (&self.engine, next.header()), &self.view)
+            predictor.expect_block(best, &early, &self.engine, next.header(), &self.view)
         };
         // The block goes on without: whoever reads the state next says what is wrong with it.
         let expected = self.predictor.as_ref().and_then(|predictor| expect(predictor).ok());

@@ -55,7 +55,6 @@ impl<S: Database> Outlook<S> {
     /// The transaction that was tried out on [`Outlook::expected`] comes before those that are
     /// predicted next, and leaves what its trial left.
     pub fn accept_trial(&mut self, outcome: &EvmState) {
-        self.pending.clear();
         for (address, account) in outcome {
             let slots = account.storage.iter().filter(|(_, slot)| slot.is_changed());
             self.values.extend(

@@ -2,6 +2,7 @@
 //! is executed, and learned from after it.
 
 mod expect;
+mod foresight;
 
 pub use expect::{BlockExpectations, expect_block, touched_by_block};
 pub use warpline_predictor::{Misses, PredictionScore, Tally};
@@ -9,16 +10,13 @@ pub use warpline_predictor::{Misses, PredictionScore, Tally};
 use crate::{PreparedBlock, Tx};
 use alloy_consensus::Transaction as _;
 use alloy_evm::{
-    Evm, EvmEnv, EvmFactory, RecoveredTx, ToTxEnv,
+    Evm, EvmFactory, RecoveredTx, ToTxEnv,
     block::{BlockExecutionError, BlockExecutor, BlockExecutorFactory, TxResult},
 };
 use alloy_primitives::B256;
+use foresight::{Effort, Foresight};
 use revm::{context::TxEnv, database::State, database_interface::WrapDatabaseRef, state::EvmState};
-use std::time::Instant;
-use warpline_fixture::PreState;
-use warpline_predictor::{
-    AccessHint, AccessPredictor, BlockValues, Care, Judge, Lesson, Outlook, Recorder,
-};
+use warpline_predictor::{AccessHint, AccessPredictor, Judge, Lesson, Recorder};
 
 /// What predictions may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,12 +177,8 @@ fn execute(block: &PreparedBlock, follower: &mut impl Follower) -> Result<(), Pr
 /// Predicts, and compares.
 struct Forecaster<'a, F> {
     predictor: &'a mut AccessPredictor,
-    config: PredictionConfig,
-    block: &'a PreparedBlock,
-    env: EvmEnv,
-    values: BlockValues,
-    outlook: Outlook<WrapDatabaseRef<&'a PreState>>,
-    hint: AccessHint,
+    learn: bool,
+    foresight: Foresight<'a>,
     judge: Judge,
     watch: F,
 }
@@ -195,50 +189,27 @@ fn watch_block<F: FnMut(usize, &Tx, &AccessHint, &EvmState)>(
     config: PredictionConfig,
     watch: F,
 ) -> Result<PredictionScore, PredictionError> {
-    let env = block.input().env;
-    let values = BlockValues::new(&env.block_env, env.cfg_env.chain_id);
-    let (hint, judge) = (AccessHint::default(), Judge::default());
-    let outlook = Outlook::new(WrapDatabaseRef(&block.pre_state));
-    let mut forecaster =
-        Forecaster { predictor, config, block, env, values, outlook, hint, judge, watch };
+    let PredictionConfig { learn, trials } = config;
+    let (foresight, judge) = (Foresight::new(block, trials), Judge::default());
+    let mut forecaster = Forecaster { predictor, learn, foresight, judge, watch };
     execute(block, &mut forecaster)?;
     Ok(*forecaster.judge.score())
 }
 
-impl<F> Forecaster<'_, F> {
-    fn predict(&mut self, tx: &TxEnv) {
-        let care = if self.config.trials { Care::Thorough } else { Care::Quick };
-        self.predictor.predict(tx, &self.values, &mut self.outlook, care, &mut self.hint);
-    }
-}
-
 impl<F: FnMut(usize, &Tx, &AccessHint, &EvmState)> Follower for Forecaster<'_, F> {
     fn before(&mut self, tx: &TxEnv) {
-        let start = Instant::now();
-        self.predict(tx);
-        self.judge.score_mut().predicting += start.elapsed();
-        if self.config.trials && self.hint.gaps.may_be_filled() {
-            let start = Instant::now();
-            let (predictor, outlook) = (&mut *self.predictor, &mut self.outlook);
-            let tried = expect::try_out(self.block, &self.env, tx, predictor, outlook);
-            self.predict(tx);
-            self.outlook.accept();
-            if let Some(outcome) = tried {
-                self.hint.tried(&outcome);
-                self.outlook.accept_trial(&outcome);
-            }
-            self.judge.score_mut().trials += 1;
-            self.judge.score_mut().trying += start.elapsed();
-        } else {
-            self.outlook.accept();
-        }
+        let Effort { predicting, trying } = self.foresight.next(self.predictor, tx);
+        let score = self.judge.score_mut();
+        score.predicting += predicting;
+        score.trials += u64::from(trying.is_some());
+        score.trying += trying.unwrap_or_default();
     }
 
     fn after(&mut self, index: usize, tx: &Tx, lessons: &[Lesson], state: &EvmState) {
         let creates = tx.tx().to().is_none();
-        self.judge.judge((*tx.signer(), creates), &self.hint, state);
-        (self.watch)(index, tx, &self.hint, state);
-        if self.config.learn {
+        self.judge.judge((*tx.signer(), creates), self.foresight.hint(), state);
+        (self.watch)(index, tx, self.foresight.hint(), state);
+        if self.learn {
             self.predictor.learn(lessons, state);
         }
     }

@@ -3,8 +3,8 @@
 use alloy_primitives::{Address, U256};
 use core::hash::{Hash, Hasher};
 
-/// A slot of an account, as a key of maps. It is compared whole, and hashed word by word: hashers
-/// take the bytes of its parts several times as slowly.
+/// A slot of an account, as a key of maps. It is compared whole, and hashed as the seven words that
+/// it is, without the lengths that its parts would put before their bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlotKey {
     /// The contract.

@@ -40,7 +40,8 @@ impl Predictor {
         &self,
         txs: &[Arc<PoolTransaction>],
         early: &[Option<EarlyExecution>],
-        (engine, header): (&Engine, &Header),
+        engine: &Engine,
+        header: &Header,
         view: &ChainView,
     ) -> Result<Vec<Option<ExpectedAccesses>>, NodeError> {
         if !self.hints || !pays(txs, engine) {

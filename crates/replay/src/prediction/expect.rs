@@ -1,17 +1,15 @@
 //! What the transactions of a block are expected to touch, before any of them has run.
 
-use super::{Follower, PredictionError, execute};
-use crate::{PreparedBlock, Tx};
-use alloy_evm::{Database, Evm, EvmEnv, EvmFactory, ToTxEnv};
-use revm::{
-    context::TxEnv, context_interface::Transaction, database_interface::WrapDatabaseRef,
-    state::EvmState,
+use super::{
+    Follower, PredictionError, execute,
+    foresight::{Effort, Foresight},
 };
+use crate::{PreparedBlock, Tx};
+use alloy_evm::ToTxEnv;
+use revm::{context::TxEnv, context_interface::Transaction, state::EvmState};
 use std::time::{Duration, Instant};
 use warpline_executor::Expectations;
-use warpline_predictor::{
-    AccessHint, AccessPredictor, BlockValues, Care, Lesson, Outlook, Recorder, TrialState,
-};
+use warpline_predictor::{AccessPredictor, Lesson};
 use warpline_types::{ExpectedAccesses, ExpectedSlot};
 
 /// Expectations for a whole block.
@@ -34,54 +32,21 @@ pub fn expect_block(
     predictor: &mut AccessPredictor,
     trials: bool,
 ) -> BlockExpectations {
-    let env = block.input().env;
-    let values = BlockValues::new(&env.block_env, env.cfg_env.chain_id);
-    let mut outlook = Outlook::new(WrapDatabaseRef(&block.pre_state));
-    let (mut hint, mut expected) = (AccessHint::default(), BlockExpectations::default());
+    let mut foresight = Foresight::new(block, trials);
+    let mut expected = BlockExpectations::default();
     let mut accesses = Vec::with_capacity(block.txs.len());
-    let care = if trials { Care::Thorough } else { Care::Quick };
     for tx in &block.txs {
         let tx = tx.to_tx_env();
-        let start = Instant::now();
-        predictor.predict(&tx, &values, &mut outlook, care, &mut hint);
-        expected.predicting += start.elapsed();
-        if trials && hint.gaps.may_be_filled() {
-            let start = Instant::now();
-            let tried = try_out(block, &env, &tx, predictor, &mut outlook);
-            predictor.predict(&tx, &values, &mut outlook, care, &mut hint);
-            outlook.accept();
-            if let Some(outcome) = tried {
-                hint.tried(&outcome);
-                outlook.accept_trial(&outcome);
-            }
-            expected.trials += 1;
-            expected.trying += start.elapsed();
-        } else {
-            outlook.accept();
-        }
-        accesses.push((hint.expected(), tx.gas_limit()));
+        let Effort { predicting, trying } = foresight.next(predictor, &tx);
+        expected.predicting += predicting;
+        expected.trials += u64::from(trying.is_some());
+        expected.trying += trying.unwrap_or_default();
+        accesses.push((foresight.hint().expected(), tx.gas_limit()));
     }
     let start = Instant::now();
     expected.accesses = Expectations::new(accesses);
     expected.predicting += start.elapsed();
     expected
-}
-
-/// Learns from a transaction on the state that those before it are expected to leave, and says what
-/// it leaves itself. What cannot run there teaches nothing.
-pub(super) fn try_out<S: Database>(
-    block: &PreparedBlock,
-    env: &EvmEnv,
-    tx: &TxEnv,
-    predictor: &mut AccessPredictor,
-    outlook: &mut Outlook<S>,
-) -> Option<EvmState> {
-    let state = TrialState::new(outlook.expected(), tx.caller(), tx.nonce());
-    let evm = block.factory().evm_factory();
-    let mut evm = evm.create_evm_with_inspector(state, env.clone(), Recorder::default());
-    let outcome = evm.transact_raw(tx.clone()).ok()?;
-    predictor.learn(&evm.inspector_mut().finish(), &outcome.state);
-    Some(outcome.state)
 }
 
 /// What the transactions of a block really touch: the best that a prediction can be.
