@@ -1,23 +1,29 @@
 //! Blocks that are accepted but not written yet, ready to be read from.
 
-use crate::{BlockCommit, BlockRef, HashedAccountDiff, NodeUpdates, StoredAccount};
+use crate::{
+    BlockCommit, BlockRef, HashedAccountDiff, HashedSlotDiff, NodeUpdates,
+    filter::{Filter, account_key, slot_key},
+};
 use alloy_consensus::constants::EMPTY_ROOT_HASH;
 use alloy_eips::eip7928::AccountChanges;
-use alloy_primitives::{
-    Address, B256, Bytes, U256,
-    map::{AddressMap, B256Map, HashMap},
-};
+use alloy_primitives::{B256, Bytes, U256, map::B256Map};
 use core::mem::size_of_val;
-use std::{collections::BTreeMap, sync::OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
 use warpline_types::AccountState;
 
 /// One such block.
 pub(crate) struct PendingBlock {
     pub(crate) commit: BlockCommit,
     pub(crate) block: BlockRef,
-    /// Position in the diff.
-    accounts: AddressMap<u32>,
-    slots: HashMap<(Address, U256), U256>,
+    /// When it was accepted.
+    pub(crate) accepted: Instant,
+    /// The accounts that the block changed, and the slots.
+    changed: Filter,
+    /// Whether there are accounts that lost their storage.
+    clears: bool,
     /// Index in the block, by hash. Made when first asked for.
     transactions: OnceLock<B256Map<u32>>,
     /// Memory it takes, about.
@@ -26,41 +32,25 @@ pub(crate) struct PendingBlock {
 
 impl PendingBlock {
     pub(crate) fn new(commit: BlockCommit) -> Self {
-        let diff = commit.diff.accounts();
-        let accounts = diff.iter().enumerate().map(|(at, account)| (account.address, at as u32));
-        let slots = diff.iter().flat_map(|account| {
-            account.storage.iter().map(|slot| ((account.address, slot.slot), slot.after))
-        });
-        let (accounts, slots) = (accounts.collect(), slots.collect());
+        let changed = changed(&commit);
+        let clears = commit.diff.accounts().iter().any(|account| account.storage_cleared);
         let bytes = memory(&commit);
         let block = commit.block();
-        Self { commit, block, accounts, slots, transactions: OnceLock::new(), bytes }
+        let accepted = Instant::now();
+        Self { commit, block, accepted, changed, clears, transactions: OnceLock::new(), bytes }
     }
 
-    /// The account after this block, where the block changed it.
-    pub(crate) fn account(&self, address: &Address) -> Option<Option<AccountState>> {
-        self.diff(address).map(|diff| diff.after)
-    }
-
-    /// The slot after this block, where the block changed it.
-    pub(crate) fn slot(&self, address: &Address, slot: U256) -> Option<U256> {
-        let written = || self.slots.get(&(*address, slot)).copied();
-        let diff = self.diff(address)?;
-        if diff.storage_cleared { written().or(Some(U256::ZERO)) } else { written() }
-    }
-
-    fn diff(&self, address: &Address) -> Option<&HashedAccountDiff> {
-        let at = self.accounts.get(address)?;
-        self.commit.diff.accounts().get(*at as usize)
-    }
-
-    /// The same by hash.
+    /// An account by the hash of its address, as it is after this block, where the block changed
+    /// it.
     pub(crate) fn account_by_hash(&self, account: &B256) -> Option<Option<AccountState>> {
         self.diff_by_hash(account).map(|diff| diff.after)
     }
 
     /// The root of an account's storage after this block, where the block says it.
     pub(crate) fn storage_root(&self, account: &B256) -> Option<B256> {
+        if !self.changed.may_have(account_key(account)) {
+            return None;
+        }
         let roots = &self.commit.trie.storage_roots;
         let listed = roots.binary_search_by_key(account, |(account, _)| *account).ok();
         let listed = listed.and_then(|at| roots.get(at)).map(|(_, root)| *root);
@@ -68,8 +58,11 @@ impl PendingBlock {
         listed.or_else(|| cleared().then_some(EMPTY_ROOT_HASH))
     }
 
-    /// The same by hash.
+    /// A slot by hashes, as it is after this block, where the block changed it.
     pub(crate) fn slot_by_hash(&self, account: &B256, slot: &B256) -> Option<U256> {
+        if !self.clears && !self.changed.may_have(slot_key(account, slot)) {
+            return None;
+        }
         let diff = self.diff_by_hash(account)?;
         let at = diff.storage.binary_search_by_key(slot, |slot| slot.hash);
         let written = at.ok().and_then(|at| diff.storage.get(at)).map(|slot| slot.after);
@@ -77,6 +70,9 @@ impl PendingBlock {
     }
 
     fn diff_by_hash(&self, account: &B256) -> Option<&HashedAccountDiff> {
+        if !self.changed.may_have(account_key(account)) {
+            return None;
+        }
         let diff = self.commit.diff.accounts();
         let at = diff.binary_search_by_key(account, |account| account.hash).ok()?;
         diff.get(at)
@@ -118,6 +114,23 @@ impl PendingBlock {
     }
 }
 
+fn changed(commit: &BlockCommit) -> Filter {
+    let diff = commit.diff.accounts();
+    let slots: usize = diff.iter().map(|account| account.storage.len()).sum();
+    let roots = &commit.trie.storage_roots;
+    let mut changed = Filter::with_room_for(diff.len().max(roots.len()) + slots);
+    for account in diff {
+        changed.add(account_key(&account.hash));
+        for slot in &account.storage {
+            changed.add(slot_key(&account.hash, &slot.hash));
+        }
+    }
+    for (account, _) in roots {
+        changed.add(account_key(account));
+    }
+    changed
+}
+
 fn node(nodes: &NodeUpdates, path: &[u8]) -> Option<Option<Bytes>> {
     let at = nodes.binary_search_by(|(other, _)| other.as_ref().cmp(path)).ok()?;
     nodes.get(at).map(|(_, node)| node.clone())
@@ -136,8 +149,8 @@ fn memory(commit: &BlockCommit) -> usize {
     let logs: usize = commit.receipts.iter().map(|receipt| receipt.receipt.logs.len()).sum();
     let inputs: usize = commit.body.transactions.iter().map(input_length).sum();
     size_of_val(diff)
-        + diff.len() * 48
-        + slots * 230
+        + diff.len() * 4
+        + slots * 140
         + codes
         + nodes
         + logs * 300
@@ -163,40 +176,69 @@ fn input_length(transaction: &crate::Transaction) -> usize {
     alloy_consensus::Transaction::input(transaction).len()
 }
 
-/// The changes of several blocks merged, in ascending order of hashes: for walking through the
-/// state.
-#[derive(Default)]
-pub(crate) struct Merged {
-    /// The roots of their storage are looked up elsewhere.
-    pub(crate) accounts: BTreeMap<B256, Option<StoredAccount>>,
-    pub(crate) storages: BTreeMap<B256, MergedStorage>,
+/// The accounts that blocks changed, from a hash on in ascending order, each as the newest block
+/// left it. The blocks come the newest first.
+pub(crate) fn accounts_from<'a>(
+    blocks: &'a [Arc<PendingBlock>],
+    start: &B256,
+) -> Ascending<'a, HashedAccountDiff> {
+    let from = |block: &'a Arc<PendingBlock>| {
+        let accounts = block.commit.diff.accounts();
+        &accounts[accounts.partition_point(|account| account.hash < *start)..]
+    };
+    Ascending { lists: blocks.iter().map(from).collect(), key: |account| &account.hash }
 }
 
-/// The changes to the storage of one account.
-#[derive(Default)]
-pub(crate) struct MergedStorage {
-    pub(crate) cleared: bool,
-    pub(crate) slots: BTreeMap<B256, Option<U256>>,
+/// The first account from a hash on of which any of the blocks changed a slot.
+pub(crate) fn account_with_slots(blocks: &[Arc<PendingBlock>], start: &B256) -> Option<B256> {
+    let first = |block: &Arc<PendingBlock>| {
+        let accounts = block.commit.diff.accounts();
+        let from = &accounts[accounts.partition_point(|account| account.hash < *start)..];
+        let changed = |of: &&HashedAccountDiff| of.storage_cleared || !of.storage.is_empty();
+        from.iter().find(changed).map(|account| account.hash)
+    };
+    blocks.iter().filter_map(first).min()
 }
 
-impl Merged {
-    /// From blocks in ascending order.
-    pub(crate) fn new<'a>(blocks: impl Iterator<Item = &'a PendingBlock>) -> Self {
-        let mut merged = Self::default();
-        for account in blocks.flat_map(|block| block.commit.diff.accounts()) {
-            merged.accounts.insert(account.hash, account.after.map(StoredAccount::from));
-            if account.storage_cleared || !account.storage.is_empty() {
-                let storage = merged.storages.entry(account.hash).or_default();
-                if account.storage_cleared {
-                    storage.cleared = true;
-                    storage.slots.clear();
-                }
-                let slots = account.storage.iter();
-                storage.slots.extend(
-                    slots.map(|slot| (slot.hash, Some(slot.after).filter(|v| !v.is_zero()))),
-                );
+/// The slots of one account that blocks changed, from a hash on in ascending order, each as the
+/// newest block left it, and whether what is older than these blocks is gone.
+pub(crate) fn slots_from<'a>(
+    blocks: &'a [Arc<PendingBlock>],
+    account: &B256,
+    start: &B256,
+) -> (Ascending<'a, HashedSlotDiff>, bool) {
+    let mut lists = Vec::new();
+    let mut cleared = false;
+    for diff in blocks.iter().filter_map(|block| block.diff_by_hash(account)) {
+        lists.push(&diff.storage[diff.storage.partition_point(|slot| slot.hash < *start)..]);
+        if diff.storage_cleared {
+            cleared = true;
+            break;
+        }
+    }
+    (Ascending { lists, key: |slot| &slot.hash }, cleared)
+}
+
+/// The items of several ascending lists in ascending order; of those with one key, the one in the
+/// first list.
+pub(crate) struct Ascending<'a, T> {
+    lists: Vec<&'a [T]>,
+    key: fn(&T) -> &B256,
+}
+
+impl<'a, T> Iterator for Ascending<'a, T> {
+    type Item = &'a T;
+
+    fn next(&mut self) -> Option<&'a T> {
+        let key = self.key;
+        // `min_by` takes the first of several.
+        let heads = self.lists.iter().filter_map(|list| list.first());
+        let next = heads.min_by(|a, b| key(a).cmp(key(b)))?;
+        for list in &mut self.lists {
+            if let Some((_, rest)) = list.split_first().filter(|(head, _)| key(head) == key(next)) {
+                *list = rest;
             }
         }
-        merged
+        Some(next)
     }
 }

@@ -3,14 +3,13 @@
 use crate::{
     BlockRef, StateReader, StorageError, StoredAccount, StoredReceipt, Transaction,
     history::{account_at, slot_at},
-    pending::PendingBlock,
+    pending::{PendingBlock, account_with_slots, accounts_from, slots_from},
     snapshot::{Source, check_kept, missing_code},
     tables,
 };
 use alloy_consensus::{BlockBody, Header, Sealed, constants::EMPTY_ROOT_HASH};
 use alloy_eips::eip7928::{BlockAccessList, compute_block_access_list_hash};
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256};
-use std::collections::BTreeMap;
 use warpline_types::AccountState;
 
 /// The state by hashed keys, and the nodes of its tries: what computing a root needs.
@@ -79,10 +78,10 @@ impl StateReader<'_> {
         if let Some(known) = epoch.and_then(|epoch| cache.account(epoch, address)) {
             return Ok(known);
         }
-        let pending = self.pending(|block| block.account(address));
-        let account = match pending {
+        let hash = keccak256(address);
+        let account = match self.pending(|block| block.account_by_hash(&hash)) {
             Some(account) => account,
-            None => self.written_account(&keccak256(address))?,
+            None => self.written_account(&hash)?,
         };
         if let Some(epoch) = epoch {
             cache.learn_account(epoch, *address, account);
@@ -90,18 +89,18 @@ impl StateReader<'_> {
         Ok(account)
     }
 
-    /// Many accounts, given in ascending order of the hashes of their addresses, in which
-    /// neighbours share pages. What is read this way is not cached.
+    /// Many accounts, given by the hashes of their addresses in ascending order, in which neighbours
+    /// share pages. What is read this way is not cached.
     ///
     /// # Errors
     /// The database cannot be read.
     pub fn accounts_in_order(
         &self,
-        wanted: &[(B256, Address)],
+        wanted: &[B256],
     ) -> Result<Vec<Option<AccountState>>, StorageError> {
         let mut written = tables::AccountsInOrder::new(self.view.tx()?)?;
-        let account = |(hash, address): &(B256, Address)| match (
-            self.pending(|block| block.account(address)),
+        let account = |hash: &B256| match (
+            self.pending(|block| block.account_by_hash(hash)),
             &self.snapshot.source,
         ) {
             (Some(account), _) => Ok(account),
@@ -120,13 +119,10 @@ impl StateReader<'_> {
         if let Some(known) = epoch.and_then(|epoch| cache.slot(epoch, *address, slot)) {
             return Ok(known);
         }
-        let pending = self.pending(|block| block.slot(address, slot));
-        let value = match pending {
+        let (account, key) = (self.hash_of(address), keccak256(slot.to_be_bytes::<32>()));
+        let value = match self.pending(|block| block.slot_by_hash(&account, &key)) {
             Some(value) => value,
-            None => {
-                let key = keccak256(slot.to_be_bytes::<32>());
-                self.written_slot(&self.hash_of(address), &key)?
-            }
+            None => self.written_slot(&account, &key)?,
         };
         if let Some(epoch) = epoch {
             cache.learn_slot(epoch, *address, slot, value);
@@ -233,7 +229,9 @@ impl HashedState for StateReader<'_> {
         self.view.walkable("a range of accounts", self.snapshot)?;
         let tx = self.view.tx()?;
         let written = |start: &B256, limit| tables::accounts_from(tx, start, limit);
-        let mut found = merge(&self.snapshot.merged().accounts, start, limit, written)?;
+        let changes = accounts_from(self.snapshot.overlay(), start)
+            .map(|changed| (changed.hash, changed.after.map(StoredAccount::from)));
+        let mut found = merge(changes, start, limit, written)?;
         if !self.snapshot.overlay().is_empty() {
             for (account, stored) in &mut found {
                 stored.storage_root = self.storage_root(account)?;
@@ -247,8 +245,7 @@ impl HashedState for StateReader<'_> {
         let mut next = Some(*start);
         while let Some(from) = next {
             let written = tables::account_with_storage(self.view.tx()?, &from)?;
-            let pending = self.snapshot.merged().storages.range(from..).next();
-            let pending = pending.map(|(account, _)| *account);
+            let pending = account_with_slots(self.snapshot.overlay(), &from);
             let Some(account) = written.into_iter().chain(pending).min() else { break };
             if !self.slots_from(&account, &B256::ZERO, 1)?.is_empty() {
                 return Ok(Some(account));
@@ -267,12 +264,12 @@ impl HashedState for StateReader<'_> {
         self.view.walkable("a range of slots", self.snapshot)?;
         let tx = self.view.tx()?;
         let written = |start: &B256, limit| tables::slots_from(tx, account, start, limit);
-        match self.snapshot.merged().storages.get(account) {
-            None => written(start, limit),
-            Some(changes) if changes.cleared => {
-                merge(&changes.slots, start, limit, |_, _| Ok(Vec::new()))
-            }
-            Some(changes) => merge(&changes.slots, start, limit, written),
+        let (changes, cleared) = slots_from(self.snapshot.overlay(), account, start);
+        let changes =
+            changes.map(|slot| (slot.hash, Some(slot.after).filter(|value| !value.is_zero())));
+        match cleared {
+            true => merge(changes, start, limit, |_, _| Ok(Vec::new())),
+            false => merge(changes, start, limit, written),
         }
     }
 
@@ -293,33 +290,32 @@ impl HashedState for StateReader<'_> {
     }
 }
 
-/// Walks through what is written and what is pending at once.
+/// Walks through what is written and what is pending, both from `start` on, at once.
 fn merge<V: Copy>(
-    changes: &BTreeMap<B256, Option<V>>,
+    changes: impl Iterator<Item = (B256, Option<V>)>,
     start: &B256,
     limit: usize,
     written: impl Fn(&B256, usize) -> Result<Vec<(B256, V)>, StorageError>,
 ) -> Result<Vec<(B256, V)>, StorageError> {
     let mut found = Vec::new();
-    let mut changes = changes.range(*start..).peekable();
+    let mut changes = changes.peekable();
     let mut next = Some(*start);
     while let Some(from) = next {
         let chunk = written(&from, limit)?;
         let last = (chunk.len() == limit).then(|| chunk.last().map(|(key, _)| *key)).flatten();
         for (key, value) in chunk {
-            while let Some((changed, new)) = changes.next_if(|(changed, _)| **changed < key) {
-                found.extend(new.map(|new| (*changed, new)));
+            while let Some((changed, new)) = changes.next_if(|(changed, _)| *changed < key) {
+                found.extend(new.map(|new| (changed, new)));
             }
-            match changes.next_if(|(changed, _)| **changed == key) {
+            match changes.next_if(|(changed, _)| *changed == key) {
                 Some((_, new)) => found.extend(new.map(|new| (key, new))),
                 None => found.push((key, value)),
             }
         }
         next = last.filter(|_| found.len() < limit).and_then(tables::successor);
     }
-    if found.len() < limit {
-        found.extend(changes.filter_map(|(key, new)| new.map(|new| (*key, new))));
-    }
+    let room = limit.saturating_sub(found.len());
+    found.extend(changes.filter_map(|(key, new)| new.map(|new| (key, new))).take(room));
     found.truncate(limit);
     Ok(found)
 }

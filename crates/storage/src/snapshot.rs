@@ -10,16 +10,13 @@ use crate::{
     cache::Epoch,
     engine::ReadTx,
     meta::{self, Progress},
-    pending::{Merged, PendingBlock},
+    pending::PendingBlock,
     store::Shared,
     tables,
 };
 use alloy_primitives::{Address, B256};
 use parking_lot::Mutex;
-use std::{
-    cell::Cell,
-    sync::{Arc, OnceLock},
-};
+use std::{cell::Cell, sync::Arc};
 
 /// The state after one block, and all blocks up to it.
 ///
@@ -33,7 +30,6 @@ pub struct Snapshot {
     pub(crate) epoch: Option<Epoch>,
     idle: Mutex<Vec<ReadTx>>,
     readers: usize,
-    merged: OnceLock<Merged>,
 }
 
 /// Where the state of a snapshot comes from.
@@ -111,7 +107,7 @@ impl Snapshot {
         };
         let epoch = (block == head && matches!(source, Source::Head(_))).then_some(epoch);
         let idle = Mutex::new(idle);
-        Ok(Self { shared, block, source, epoch, idle, readers, merged: OnceLock::new() })
+        Ok(Self { shared, block, source, epoch, idle, readers })
     }
 
     /// The block whose state this is.
@@ -173,12 +169,6 @@ impl Snapshot {
             Source::Head(overlay) => overlay,
             Source::Past => &[],
         }
-    }
-
-    /// Their changes merged.
-    pub(crate) fn merged(&self) -> &Merged {
-        let merge = || Merged::new(self.overlay().iter().rev().map(AsRef::as_ref));
-        self.merged.get_or_init(merge)
     }
 }
 

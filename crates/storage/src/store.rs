@@ -8,10 +8,11 @@ use crate::{
     meta,
     open::{self, Lock, in_folder},
     pending::PendingBlock,
-    unwind, write, writer,
+    unwind, write,
+    writer::{self, Gathering},
 };
 use alloy_primitives::Bytes;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::{
     collections::VecDeque,
     path::{Path, PathBuf},
@@ -75,12 +76,25 @@ pub(crate) struct Live {
     pub(crate) epoch: Epoch,
     pub(crate) failure: Option<Arc<StorageError>>,
     pub(crate) stopping: bool,
+    /// How many want blocks to be written several at once.
+    pub(crate) gathering: usize,
+    /// The last block that somebody waits for to be written.
+    pub(crate) awaited: u64,
 }
 
 impl Live {
     /// Whether the file holds everything.
     pub(crate) fn is_written(&self) -> bool {
         self.pending.is_empty() && self.finality == self.finality_written
+    }
+}
+
+impl Shared {
+    /// Waits for the writer to get on, which it does not put off for blocks up to `block`.
+    fn await_written(&self, live: &mut MutexGuard<'_, Live>, block: u64) {
+        live.awaited = live.awaited.max(block.min(live.head.number));
+        self.work.notify_one();
+        self.progress.wait(live);
     }
 }
 
@@ -138,6 +152,8 @@ impl Storage {
                 epoch: 1,
                 failure: None,
                 stopping: false,
+                gathering: 0,
+                awaited: 0,
             }),
             work: Condvar::new(),
             progress: Condvar::new(),
@@ -254,7 +270,7 @@ impl Storage {
                 || (bytes > options.max_pending_bytes && !live.pending.is_empty())
         };
         while live.failure.is_none() && full(&live) {
-            self.shared.progress.wait(&mut live);
+            self.shared.await_written(&mut live, u64::MAX);
         }
         working(&live)?;
         live.epoch += 1;
@@ -278,7 +294,7 @@ impl Storage {
         }
         while live.written.number < number {
             working(&live)?;
-            self.shared.progress.wait(&mut live);
+            self.shared.await_written(&mut live, number);
         }
         Ok(())
     }
@@ -293,9 +309,15 @@ impl Storage {
         self.shared.work.notify_one();
         while !live.is_written() {
             working(&live)?;
-            self.shared.progress.wait(&mut live);
+            self.shared.await_written(&mut live, u64::MAX);
         }
         Ok(())
+    }
+
+    /// Has blocks be written several at once for as long as what is returned is kept: for whoever
+    /// brings many and does not wait for each.
+    pub fn gather(&self) -> Gathering {
+        Gathering::new(Arc::clone(&self.shared))
     }
 
     /// A snapshot of the state after the head, for a number of readers.
@@ -368,6 +390,7 @@ impl Storage {
         self.shared.cache.forget(live.epoch);
         live.head = target;
         live.written = target;
+        live.awaited = 0;
         live.finality = finality;
         live.finality_written = finality;
         Ok(target)

@@ -1,5 +1,6 @@
 //! The thread that writes. It takes what has been accepted since it last looked, as one commit:
-//! when blocks come faster than commits finish, commits grow, and the cost per block falls.
+//! when blocks come faster than commits finish, commits grow, and the cost per block falls. Whoever
+//! brings many blocks and does not wait for each ([`Gathering`]) has it wait for more to take.
 
 use crate::{
     BlockRef, Finality, StorageError, StorageOptions,
@@ -12,19 +13,73 @@ use crate::{
 };
 use std::{
     sync::{Arc, atomic::Ordering},
-    time::Instant,
+    time::{Duration, Instant},
 };
+
+/// How long blocks may wait for others to be written with, at most.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What share of the bounds on pending blocks is worth a commit while blocks are gathered.
+const WORTH_A_COMMIT: usize = 4;
+
+/// As long as there is one, blocks are written several at once: when many have been gathered, when
+/// the first of them has waited for a second, or when somebody waits for them to be written.
+///
+/// A commit rewrites whole pages, and of random changes hardly any two fall on the same one within
+/// a block, but most do within several.
+#[derive(Debug)]
+pub struct Gathering(Arc<Shared>);
+
+impl Gathering {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        shared.live.lock().gathering += 1;
+        Self(shared)
+    }
+}
+
+impl Drop for Gathering {
+    fn drop(&mut self) {
+        self.0.live.lock().gathering -= 1;
+        self.0.work.notify_all();
+    }
+}
+
+/// When the next commit is to be made.
+enum Due {
+    Now,
+    /// When there is more to write, or at this time.
+    At(Instant),
+    /// When there is something to write.
+    Never,
+}
+
+fn due(live: &Live, options: &StorageOptions) -> Due {
+    if live.is_written() || live.failure.is_some() {
+        return Due::Never;
+    }
+    let enough = live.pending.len() >= (options.max_pending_blocks / WORTH_A_COMMIT).max(1)
+        || live.pending_bytes >= options.max_pending_bytes / WORTH_A_COMMIT;
+    let awaited = live.awaited > live.written.number || live.stopping || live.pending.is_empty();
+    match live.pending.front() {
+        Some(first) if live.gathering > 0 && !enough && !awaited => {
+            Due::At(first.accepted + PATIENCE)
+        }
+        _ => Due::Now,
+    }
+}
 
 /// Writes until the storage is shut down.
 pub(crate) fn run(shared: &Shared) {
     loop {
         let mut live = shared.live.lock();
-        let nothing = |live: &Live| live.is_written() || live.failure.is_some();
-        while nothing(&live) && !live.stopping {
-            shared.work.wait(&mut live);
-        }
-        if nothing(&live) && live.stopping {
-            return;
+        loop {
+            match due(&live, &shared.options) {
+                Due::Now => break,
+                Due::Never if live.stopping => return,
+                Due::Never => shared.work.wait(&mut live),
+                Due::At(time) if shared.work.wait_until(&mut live, time).timed_out() => break,
+                Due::At(_) => {}
+            }
         }
         drop(live);
 
@@ -32,7 +87,7 @@ pub(crate) fn run(shared: &Shared) {
         // it finds all of it done, or none.
         let turn = shared.write_turn.lock();
         let live = shared.live.lock();
-        if nothing(&live) {
+        if matches!(due(&live, &shared.options), Due::Never) {
             continue;
         }
         let limit = shared.options.max_batch_blocks.max(1);

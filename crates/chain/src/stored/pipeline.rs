@@ -178,6 +178,7 @@ impl StoredChain {
         blocks: impl Iterator<Item = Result<Incoming, E>>,
         committed: &(dyn Fn(Progress) + Sync),
     ) -> Result<Stages, Stopped<E>> {
+        let _gathering = self.storage.gather();
         let mut stages = Stages::default();
         let mut start = Instant::now();
         for incoming in blocks {
@@ -313,8 +314,10 @@ impl StoredChain {
                 let jobs = jobs;
                 last.finish_all(&jobs)
             });
+            let gathering = self.storage.gather();
             let left = run.execute_all(first, incoming, &executed);
-            drop(executed);
+            // What is still on its way is written as it comes, beside the last roots.
+            drop((executed, gathering));
             (left, finisher.join())
         });
         stages.root += last.root;

@@ -105,7 +105,8 @@ fn read(
     let mut wanted: Vec<(B256, Address)> =
         keccak256_each(&addresses).into_iter().zip(addresses.iter().copied()).collect();
     wanted.sort_unstable();
-    let read = snapshot.reader()?.accounts_in_order(&wanted)?;
+    let hashes: Vec<_> = wanted.iter().map(|(hash, _)| *hash).collect();
+    let read = snapshot.reader()?.accounts_in_order(&hashes)?;
     let accounts = wanted.iter().map(|(_, address)| *address).zip(read).collect();
     Ok(Some(Prefetched { at: snapshot.block(), accounts }))
 }

@@ -18,10 +18,21 @@ use warpline_storage::{Durability, Finality, PrunePolicy, Storage, StorageOption
 
 const SEED: u64 = 41;
 
+/// Blocks after which a chain is begun anew: every child has to make them again.
+const LONG: usize = 1000;
+
 fn crash_options(lazy: bool) -> StorageOptions {
     let periodic = Durability::Periodic { bytes: 1 << 20, period: Duration::from_secs(1) };
     let durability = if lazy { periodic } else { Durability::EveryCommit };
-    StorageOptions { durability, prune: PrunePolicy::full(20), max_size: 1 << 30, ..options() }
+    // Lazy ones gather six blocks.
+    let max_pending_blocks = if lazy { 24 } else { options().max_pending_blocks };
+    StorageOptions {
+        durability,
+        max_pending_blocks,
+        prune: PrunePolicy::full(20),
+        max_size: 1 << 30,
+        ..options()
+    }
 }
 
 /// How many times to kill: `STORAGE_KILLS`, which `make torture` sets.
@@ -31,19 +42,28 @@ fn kills() -> usize {
 
 #[test]
 fn a_killed_process_loses_no_block_that_it_reported_as_written() {
-    let folder = tempfile::tempdir().unwrap();
     let seed = env::var("STORAGE_SEED").map_or_else(|_| rand::random(), |s| s.parse().unwrap());
     println!("STORAGE_SEED={seed}");
     let mut rng = StdRng::seed_from_u64(seed);
-    let mut chain = Chain::new(SEED);
-    drop(Storage::create(folder.path(), crash_options(false), 1, chain.genesis()).unwrap());
+    let begin = || {
+        let (folder, chain) = (tempfile::tempdir().unwrap(), Chain::new(SEED));
+        drop(Storage::create(folder.path(), crash_options(false), 1, chain.genesis()).unwrap());
+        (folder, chain)
+    };
+    let (mut folder, mut chain) = begin();
+    let mut blocks = 0;
     for _ in 0..kills() {
+        if chain.blocks.len() > LONG {
+            blocks += chain.blocks.len();
+            (folder, chain) = begin();
+        }
         let lazy = rng.random_ratio(1, 3);
         let delay = Duration::from_micros(rng.random_range(0..250_000));
         let reported = run_and_kill(folder.path(), lazy, delay);
         check(folder.path(), &mut chain, reported);
     }
-    assert!(chain.blocks.len() > 10, "the child got {} blocks done", chain.blocks.len());
+    blocks += chain.blocks.len();
+    assert!(blocks > 10, "the children got {blocks} blocks done");
 }
 
 /// Starts a child, waits until it works, kills it after a delay; returns the last block that it
@@ -121,12 +141,14 @@ fn child_main() {
         writeln!(out, "written {number}.").and_then(|()| out.flush()).unwrap();
     };
     report(head.number);
+    let _gathering = lazy.then(|| storage.gather());
     let mut reported = head.number;
     // The same blocks in every child: only the moment of death differs. Which commits carry how
     // many blocks depends on the timing.
     loop {
         storage.commit(chain.grow()).unwrap();
-        let (safe, finalized) = (chain.below_head(0), chain.below_head(2));
+        // What is final is more blocks back than can be on their way.
+        let (safe, finalized) = (chain.below_head(0), chain.below_head(30));
         storage.set_finality(Finality { safe, finalized }).unwrap();
         let written = storage.written().number;
         if written > reported {

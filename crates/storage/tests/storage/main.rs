@@ -5,6 +5,7 @@
 mod chain;
 mod crash;
 mod failures;
+mod gathering;
 mod large;
 mod lists;
 mod model;

@@ -57,16 +57,19 @@ proptest! {
         steps in prop::collection::vec(step(), 1..24),
     ) {
         let prune = keep.map_or(PrunePolicy::ARCHIVE, PrunePolicy::full);
-        run(seed, StorageOptions { prune, ..options() }, &steps);
+        run(seed, StorageOptions { prune, ..options() }, false, &steps);
+        let gathered = StorageOptions { max_pending_blocks: 32, ..options() };
+        run(seed, StorageOptions { prune, ..gathered }, true, &steps);
     }
 }
 
-fn run(seed: u64, options: StorageOptions, steps: &[Step]) {
+fn run(seed: u64, options: StorageOptions, gather: bool, steps: &[Step]) {
     let folder = tempfile::tempdir().expect("a folder");
     let keep = options.prune.access_lists;
     let mut chain = Chain::new(seed);
     let mut storage =
         Storage::create(folder.path(), options.clone(), 1, chain.genesis()).expect("a database");
+    let mut gathering = gather.then(|| storage.gather());
     for step in steps {
         match step {
             Step::Commit(count) => {
@@ -78,7 +81,11 @@ fn run(seed: u64, options: StorageOptions, steps: &[Step]) {
             Step::Flush => storage.flush().expect("there is room"),
             Step::Unwind(depth) => unwind(&storage, keep, &mut chain, u64::from(*depth)),
             Step::Finalize(depth) => finalize(&storage, &mut chain, u64::from(*depth)),
-            Step::Reopen => storage = reopen(storage, folder.path(), &options),
+            Step::Reopen => {
+                drop(gathering.take());
+                storage = reopen(storage, folder.path(), &options);
+                gathering = gather.then(|| storage.gather());
+            }
             Step::ReadPast => check_past(&storage, &chain),
         }
         check_head(&storage, &chain);
