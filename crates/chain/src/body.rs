@@ -24,13 +24,15 @@ const MAX_BLOCK_SIZE: usize = 8 << 20;
 /// A transaction ready to run.
 pub(crate) type Tx = PreparedTx<TxEnv, EthTransaction>;
 
-/// Checks what the header says of the transactions, which have turned out to be valid.
+/// Checks what the header says of the transactions, which have turned out to be valid. Their root
+/// may have been computed before.
 pub(crate) fn check_transactions(
     rules: BlockRules<'_>,
     block: &Block<EthTransaction>,
+    root: Option<B256>,
 ) -> Result<(), InvalidBlock> {
     let (header, txs) = (&block.header, &block.body.transactions);
-    let root = transactions_root(txs);
+    let root = root.unwrap_or_else(|| transactions_root(txs));
     InvalidBlock::compare(Reason::TransactionsRoot, &header.transactions_root, &root)?;
     if rules.chain.is_cancun_active_at_timestamp(header.timestamp) {
         let used = txs.iter().filter_map(Transaction::blob_gas_used).sum();

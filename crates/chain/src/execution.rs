@@ -5,13 +5,11 @@ use crate::{
     before::{self, Rebalanced, Roots, StateBefore},
     body::{self, Tx},
     committed::Committed,
+    receipts::Receipts,
     rules::BlockRules,
 };
-use alloy_consensus::{
-    Block, Eip658Value, EthereumReceipt, Receipt, ReceiptEnvelope, ReceiptWithBloom,
-};
+use alloy_consensus::{Block, EthereumReceipt};
 use alloy_eips::{
-    eip2718::Encodable2718,
     eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
     eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS,
     eip7928::{BlockAccessList, ITEM_COST, compute_block_access_list_hash, total_bal_items},
@@ -26,20 +24,17 @@ use alloy_evm::{
     },
 };
 use alloy_hardforks::{EthereumHardfork, EthereumHardforks, ForkCondition};
-use alloy_primitives::{Address, B256, Bloom, KECCAK256_EMPTY};
+use alloy_primitives::{Address, B256, KECCAK256_EMPTY};
 use revm::{
     context::{BlockEnv, TxEnv},
     primitives::hardfork::SpecId,
 };
-use std::iter;
 use warpline_chainspec::ChainSpec;
 use warpline_executor::{
     BlockInput, CommitStream, EarlyOutcome, EthReceiptBuilder, EthTransaction, ExecStats,
     ExecuteError, Expectations, Guidance, UnreachedEvmFactory,
 };
-use warpline_keccak::keccak256_each;
 use warpline_merger::first_list_difference;
-use warpline_trie::ordered_root;
 use warpline_types::{StateDiff, TxIndex};
 
 /// The rules of a chain for its block executor, which must not know of the DAO fork: alloy-evm
@@ -83,6 +78,10 @@ pub(crate) struct Ready<'a> {
     stream: Option<&'a CommitStream>,
     /// The list is wanted even where no header commits to one.
     listed: bool,
+    /// The root of the transactions, where somebody has computed it.
+    transactions_root: Option<B256>,
+    /// Somebody else holds the receipts against the header.
+    unsettled: bool,
 }
 
 /// Ethereum's factory over a factory of EVMs.
@@ -98,7 +97,31 @@ impl<'a> Ready<'a> {
         txs: &'a [Tx],
     ) -> Self {
         let (supplied, remembered, expected) = (None, None, None);
-        Self { rules, block, txs, supplied, remembered, expected, stream: None, listed: false }
+        let (stream, transactions_root) = (None, None);
+        let (listed, unsettled) = (false, false);
+        Self {
+            rules,
+            block,
+            txs,
+            supplied,
+            remembered,
+            expected,
+            stream,
+            listed,
+            transactions_root,
+            unsettled,
+        }
+    }
+
+    /// The same block, the root of whose transactions is known.
+    pub(crate) const fn with_transactions_root(self, transactions_root: Option<B256>) -> Self {
+        Self { transactions_root, ..self }
+    }
+
+    /// The same block, whose receipts the caller holds against the header later:
+    /// [`Receipts::check`].
+    pub(crate) const fn unsettled(self) -> Self {
+        Self { unsettled: true, ..self }
     }
 
     /// The same block with the block access list that it came with, if it did.
@@ -319,22 +342,33 @@ impl<'a> Ready<'a> {
     ) -> Result<Verified, ImportError> {
         let (header, chain) = (&self.block.header, self.rules.chain);
         let Executed { result, diff, access_list, stats } = executed;
-        body::check_transactions(self.rules, self.block)?;
+        body::check_transactions(self.rules, self.block, self.transactions_root)?;
         InvalidBlock::compare(Reason::GasUsed, &header.gas_used, &result.gas_used)?;
         body::check_deposits(self.rules, header.timestamp, &result.receipts)?;
         let roots = match chain.is_byzantium_active_at_block(header.number) {
             true => Vec::new(),
             false => self.roots_between(factory, parent)?,
         };
-        let (receipts_root, bloom) = receipts_root(&result.receipts, &roots);
-        InvalidBlock::compare(Reason::ReceiptsRoot, &header.receipts_root, &receipts_root)?;
-        InvalidBlock::compare(Reason::LogsBloom, &header.logs_bloom, &bloom)?;
-        if chain.is_prague_active_at_timestamp(header.timestamp) {
-            system_contracts(parent, &diff)?;
-            let requests = Some(result.requests.requests_hash());
-            InvalidBlock::compare(Reason::RequestsHash, &header.requests_hash, &requests)?;
+        let receipts = Receipts { receipts: result.receipts, roots };
+        if !self.unsettled {
+            receipts.check(header)?;
         }
-        Ok(Verified { receipts: result.receipts, roots, diff, access_list, stats })
+        if chain.is_prague_active_at_timestamp(header.timestamp) {
+            let requests = result.requests.requests_hash();
+            self.check_requests(parent, &diff, requests).map_err(|e| receipts.first(header, e))?;
+        }
+        Ok(Verified { receipts, diff, access_list, stats })
+    }
+
+    fn check_requests<P: StateBefore>(
+        &self,
+        parent: &P,
+        diff: &StateDiff,
+        hash: B256,
+    ) -> Result<(), ImportError> {
+        system_contracts(parent, diff)?;
+        let stated = &self.block.header.requests_hash;
+        Ok(InvalidBlock::compare(Reason::RequestsHash, stated, &Some(hash))?)
     }
 
     /// The roots of the state after every transaction, which receipts held before Byzantium. It
@@ -365,10 +399,8 @@ impl<'a> Ready<'a> {
 /// What came out of a block whose header promises it.
 #[derive(Debug)]
 pub(crate) struct Verified {
-    /// One per transaction.
-    pub(crate) receipts: Vec<EthereumReceipt>,
-    /// Before Byzantium, the root after each transaction; empty from then on.
-    pub(crate) roots: Vec<B256>,
+    /// The receipts, held against the header unless that was left to the caller.
+    pub(crate) receipts: Receipts,
     /// What the block changed.
     pub(crate) diff: StateDiff,
     /// What it accessed, where the rules or somebody else wanted to know.
@@ -380,48 +412,6 @@ pub(crate) struct Verified {
 /// The state after the DAO's funds have moved.
 fn drain_dao<P: StateBefore>(state: &P) -> Result<Rebalanced<'_, P>, ImportError> {
     Rebalanced::new(state, &DAO_HARDFORK_ACCOUNTS, DAO_HARDFORK_BENEFICIARY)
-}
-
-/// The root of receipts, which hold the state root after their transaction where there are such
-/// roots, and the bloom of all their logs.
-pub(crate) fn receipts_root(receipts: &[EthereumReceipt], roots: &[B256]) -> (B256, Bloom) {
-    let blooms = blooms(receipts);
-    let all = blooms.iter().fold(Bloom::ZERO, |all, bloom| all | *bloom);
-    let with_blooms: Vec<_> = receipts.iter().zip(blooms).collect();
-    if roots.is_empty() {
-        let encode = |(receipt, logs_bloom): &(&EthereumReceipt, Bloom), out: &mut Vec<u8>| {
-            ReceiptWithBloom { receipt: *receipt, logs_bloom: *logs_bloom }.encode_2718(out);
-        };
-        return (ordered_root(&with_blooms, encode), all);
-    }
-    let with_root = |((receipt, logs_bloom), root): ((&EthereumReceipt, Bloom), &B256)| {
-        let receipt = Receipt {
-            status: Eip658Value::PostState(*root),
-            cumulative_gas_used: receipt.cumulative_gas_used,
-            logs: receipt.logs.clone(),
-        };
-        ReceiptEnvelope::Legacy(ReceiptWithBloom { receipt, logs_bloom })
-    };
-    let receipts: Vec<_> = with_blooms.into_iter().zip(roots).map(with_root).collect();
-    (ordered_root(&receipts, |receipt, out| receipt.encode_2718(out)), all)
-}
-
-/// The bloom filter of the logs of each receipt: of their addresses and topics.
-fn blooms(receipts: &[EthereumReceipt]) -> Vec<Bloom> {
-    let logs = receipts.iter().flat_map(|receipt| &receipt.logs);
-    let parts = logs.flat_map(|log| {
-        iter::once(log.address.as_slice()).chain(log.topics().iter().map(B256::as_slice))
-    });
-    let mut hashes = keccak256_each(parts).into_iter();
-    let bloom = |receipt: &EthereumReceipt| {
-        let parts = receipt.logs.iter().map(|log| 1 + log.topics().len()).sum();
-        let of_receipt = hashes.by_ref().take(parts);
-        of_receipt.fold(Bloom::ZERO, |mut bloom, hash| {
-            bloom.m3_2048_hashed(&hash);
-            bloom
-        })
-    };
-    receipts.iter().map(bloom).collect()
 }
 
 /// From Prague on a block is invalid where the contracts that collect requests are absent.
@@ -437,48 +427,4 @@ fn system_contracts(parent: &impl StateBefore, diff: &StateDiff) -> Result<(), I
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use alloy_consensus::{TxReceipt, TxType, proofs::calculate_receipt_root};
-    use alloy_primitives::{Log, LogData};
-
-    #[test]
-    fn receipts_have_the_root_and_the_bloom_that_alloy_gives_them() {
-        let receipt = |index: usize| {
-            let log = |at: usize| {
-                let topics = (0..at % 5).map(|topic| B256::repeat_byte((index + topic) as u8));
-                let data = LogData::new_unchecked(topics.collect(), vec![1; 50 * at].into());
-                Log { address: Address::repeat_byte((index % 7) as u8), data }
-            };
-            EthereumReceipt {
-                tx_type: [TxType::Legacy, TxType::Eip1559, TxType::Eip7702][index % 3],
-                success: !index.is_multiple_of(5),
-                cumulative_gas_used: 21_000 * (index as u64 + 1),
-                logs: (0..index % 6).map(log).collect(),
-            }
-        };
-        for count in [0, 1, 2, 200] {
-            let receipts: Vec<_> = (0..count).map(receipt).collect();
-            let with_blooms: Vec<_> = receipts.iter().map(TxReceipt::with_bloom_ref).collect();
-            let all = with_blooms.iter().fold(Bloom::ZERO, |all, with| all | with.logs_bloom);
-            let expected = (calculate_receipt_root(&with_blooms), all);
-            assert_eq!(receipts_root(&receipts, &[]), expected, "{count} receipts");
-
-            let roots: Vec<_> = (0..count).map(|at| B256::repeat_byte(at as u8)).collect();
-            let with_root = |(receipt, root): (&EthereumReceipt, &B256)| {
-                let receipt = Receipt {
-                    status: Eip658Value::PostState(*root),
-                    cumulative_gas_used: receipt.cumulative_gas_used,
-                    logs: receipt.logs.clone(),
-                };
-                ReceiptEnvelope::Legacy(receipt.with_bloom())
-            };
-            let envelopes: Vec<_> = receipts.iter().zip(&roots).map(with_root).collect();
-            let expected = (calculate_receipt_root(&envelopes), all);
-            assert_eq!(receipts_root(&receipts, &roots), expected, "{count} old receipts");
-        }
-    }
 }

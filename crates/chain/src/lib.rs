@@ -5,7 +5,7 @@
 //! 1. `header`: numbers, times, gas, fees and fields, against the parent's header; `difficulty`.
 //! 2. `ommers`: which headers may be included, while blocks are mined.
 //! 3. `body`: size, roots, blob gas; senders.
-//! 4. `execution`: gas, receipts, requests, state root, on an [`Engine`] of the caller's choice.
+//! 4. `execution`: gas, requests, state root, on an [`Engine`] of the caller's choice; `receipts`.
 //!
 //! [`BlockTree`] does this for a whole tree of blocks and chooses its head. What is absent: disks,
 //! wire formats, and seals.
@@ -20,6 +20,7 @@ mod execution;
 mod header;
 mod invalid;
 mod ommers;
+mod receipts;
 mod rules;
 mod state;
 mod stored;

@@ -117,12 +117,14 @@ impl AccountEntry {
         if !self.dirty {
             return None;
         }
-        let storage: Vec<_> = self
-            .storage
-            .iter()
-            .filter(|(_, slot)| slot.before != slot.now)
-            .map(|(key, slot)| SlotDiff { slot: *key, before: slot.before, after: slot.now })
-            .collect();
+        let changed = self.storage.iter().filter(|(_, slot)| slot.before != slot.now);
+        // Counted first: of thousands of slots, a vector that grows copies more than it holds.
+        let mut storage = Vec::with_capacity(changed.clone().count());
+        storage.extend(changed.map(|(key, slot)| SlotDiff {
+            slot: *key,
+            before: slot.before,
+            after: slot.now,
+        }));
         if storage.is_empty() && !self.cleared && self.before == self.now {
             return None;
         }

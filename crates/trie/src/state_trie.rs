@@ -80,6 +80,8 @@ pub struct StateTrie {
     root: B256,
     /// The root being worked on.
     tick: u64,
+    /// How many bytes of nodes the last root had stored.
+    node_bytes: usize,
     persisted: u64,
     resident: usize,
     /// How many roots ago something was used that the last eviction kept.
@@ -108,6 +110,7 @@ impl StateTrie {
             planned: Vec::new(),
             root,
             tick: 1,
+            node_bytes: 0,
             persisted: 0,
             resident: 0,
             kept_age: 64,
@@ -186,7 +189,9 @@ impl StateTrie {
     pub fn root<S: TrieSource>(&mut self, source: &S) -> Result<RootUpdate, TrieError> {
         self.apply(source, Extent::Root)?;
         self.root = self.top.node.root();
-        let updates = TrieUpdates::collect(&mut self.top, std::mem::take(&mut self.log));
+        let log = std::mem::take(&mut self.log);
+        let updates = TrieUpdates::collect(&mut self.top, log, self.node_bytes);
+        self.node_bytes = updates.node_bytes();
         let number = RootNumber(self.tick);
         self.tick += 1;
         Ok(RootUpdate { root: self.root, number, updates })

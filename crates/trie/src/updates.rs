@@ -8,7 +8,7 @@ use crate::{
     source::FlatAccount,
     tree::{Child, Kind, Slot},
 };
-use alloy_primitives::B256;
+use alloy_primitives::{B256, Bytes};
 use alloy_trie::Nibbles;
 use std::ops::Range;
 
@@ -19,7 +19,7 @@ pub struct TrieUpdates {
     accounts: Vec<(B256, Option<FlatAccount>)>,
     wiped: Vec<B256>,
     nodes: Vec<(Option<B256>, Nibbles, Option<Range<usize>>)>,
-    bytes: Vec<u8>,
+    bytes: Bytes,
 }
 
 impl TrieUpdates {
@@ -37,14 +37,14 @@ impl TrieUpdates {
 
     /// Nodes of the account trie to store, or to remove (`None`), in ascending order of their
     /// paths. What is to be removed need not exist.
-    pub fn account_nodes(&self) -> impl Iterator<Item = (&Nibbles, Option<&[u8]>)> {
+    pub fn account_nodes(&self) -> impl Iterator<Item = (&Nibbles, Option<Bytes>)> {
         let own = self.nodes.iter().take_while(|(storage_of, ..)| storage_of.is_none());
         own.map(|(_, path, range)| (path, self.node(range)))
     }
 
     /// Nodes of storage tries to store, or to remove (`None`), in ascending order of accounts and
     /// paths. What is to be removed need not exist.
-    pub fn storage_nodes(&self) -> impl Iterator<Item = (B256, &Nibbles, Option<&[u8]>)> {
+    pub fn storage_nodes(&self) -> impl Iterator<Item = (B256, &Nibbles, Option<Bytes>)> {
         self.nodes.iter().filter_map(|(storage_of, path, range)| {
             storage_of.map(|account| (account, path, self.node(range)))
         })
@@ -60,22 +60,25 @@ impl TrieUpdates {
         self.bytes.len()
     }
 
-    fn node(&self, range: &Option<Range<usize>>) -> Option<&[u8]> {
-        range.as_ref().and_then(|range| self.bytes.get(range.clone()))
+    /// A part of what all nodes share.
+    fn node(&self, range: &Option<Range<usize>>) -> Option<Bytes> {
+        range.as_ref().map(|range| self.bytes.slice(range.clone()))
     }
 
     /// Collects what changed since the last time, and marks it as collected. All of it is in
-    /// memory.
-    pub(crate) fn collect(top: &mut Slot<Accounts>, mut log: Log) -> Self {
+    /// memory. `room` is about how many bytes of nodes there will be.
+    pub(crate) fn collect(top: &mut Slot<Accounts>, mut log: Log, room: usize) -> Self {
         let mut updates = Self::default();
-        updates.store::<Accounts>((), top, Path::ROOT);
+        let mut bytes = Vec::with_capacity(room);
+        updates.store::<Accounts>((), top, Path::ROOT, &mut bytes);
         log.storages.sort_unstable();
         log.storages.dedup();
         for account in log.storages {
             if let Some(storage) = top.find(&account).and_then(crate::accounts::Account::storage) {
-                updates.store(account, storage, Path::ROOT);
+                updates.store(account, storage, Path::ROOT, &mut bytes);
             }
         }
+        updates.bytes = bytes.into();
         log.wiped.sort_unstable();
         log.wiped.dedup();
         updates.wiped = log.wiped;
@@ -88,17 +91,23 @@ impl TrieUpdates {
         updates
     }
 
-    fn store<K: Kind>(&mut self, scope: K::Scope, slot: &mut Slot<K>, at: Path) {
+    fn store<K: Kind>(
+        &mut self,
+        scope: K::Scope,
+        slot: &mut Slot<K>,
+        at: Path,
+        bytes: &mut Vec<u8>,
+    ) {
         let Child::Inner(inner) = &mut slot.child else { return };
         if !std::mem::take(&mut inner.unstored) {
             return;
         }
-        let start = self.bytes.len();
-        record::encode(inner, &mut self.bytes);
-        let range = start..self.bytes.len();
+        let start = bytes.len();
+        record::encode(inner, bytes);
+        let range = start..bytes.len();
         self.nodes.push((K::storage_of(scope), at.nibbles(), Some(range)));
         for (nibble, child) in inner.slots.iter_mut().enumerate() {
-            self.store(scope, child, at.child(nibble));
+            self.store(scope, child, at.child(nibble), bytes);
         }
     }
 

@@ -20,7 +20,7 @@ use crate::{
     Engine, Executed, ImportError, InvalidBlock, Reason,
     before::Roots,
     body::{Tx, transactions_root},
-    execution::receipts_root,
+    receipts::receipts_root,
 };
 use alloy_consensus::{
     Block, BlockBody, EMPTY_OMMER_ROOT_HASH, EthereumReceipt, Header, Transaction,

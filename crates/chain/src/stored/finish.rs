@@ -4,7 +4,7 @@ use super::{
     known::{Node, Outcome},
     source::{self, SnapshotSource},
 };
-use crate::{ImportError, InvalidBlock, Reason, execution::Verified};
+use crate::{ImportError, InvalidBlock, Reason, execution::Verified, receipts::Receipts};
 use alloy_consensus::{BlockBody, Eip658Value, EthereumReceipt, Sealed};
 use alloy_eips::eip7928::BlockAccessList;
 use alloy_primitives::{Address, B256, Bytes};
@@ -31,8 +31,8 @@ impl Finished {
         senders: Vec<Address>,
         body: BlockBody<EthTransaction>,
     ) -> Self {
-        let Verified { receipts, roots, diff, access_list, .. } = verified;
-        let finished = Self::from_parts(stored_receipts(receipts, &roots), &diff, senders, body);
+        let Verified { receipts, diff, access_list, .. } = verified;
+        let finished = Self::from_parts(stored_receipts(receipts), &diff, senders, body);
         finished.with_list(access_list)
     }
 
@@ -74,10 +74,8 @@ impl Finished {
 }
 
 /// Receipts as they are kept, with the roots after their transactions where there are such roots.
-pub(super) fn stored_receipts(
-    receipts: Vec<EthereumReceipt>,
-    roots: &[B256],
-) -> Vec<StoredReceipt> {
+pub(super) fn stored_receipts(receipts: Receipts) -> Vec<StoredReceipt> {
+    let Receipts { receipts, roots } = receipts;
     let stored = |(at, receipt): (usize, EthereumReceipt)| {
         let mut stored = StoredReceipt::from(receipt);
         if let Some(root) = roots.get(at) {

@@ -114,7 +114,7 @@ impl Fork {
         tools.tally.add(&verified.stats);
         let outcome = Outcome {
             senders: senders(ready.txs),
-            receipts: finish::stored_receipts(verified.receipts, &verified.roots),
+            receipts: finish::stored_receipts(verified.receipts),
             hashed: HashedDiff::new(&verified.diff),
             diff: Arc::new(verified.diff),
             access_list: verified.access_list,

@@ -11,8 +11,8 @@
 //! - `build`: new blocks; `attempt`: what goes into them; `proposed`: those that are only read;
 //!   `early`: transactions executed before there is a block; `changes`: what development chains
 //!   change besides.
-//! - `pipeline`: many blocks in a row, their stages overlapping; `senders` and `prefetch`: the
-//!   first of them.
+//! - `pipeline`: many blocks in a row, their stages overlapping: `senders`, `prefetch`, `executing`,
+//!   `finishing`.
 //! - `accounts`: the whole state by address.
 //! - `view`: what others read of it while it goes on; `accesses`: what its blocks touch.
 //! - `lists`: what is known of blocks that are executed again; `tally`: how often transactions are,
@@ -30,7 +30,9 @@ mod bulk;
 mod chain;
 mod changes;
 mod early;
+mod executing;
 mod finish;
+mod finishing;
 mod fork;
 mod genesis;
 mod known;

@@ -16,34 +16,27 @@
 //! and nothing that was done for those after it has left the memory.
 
 use super::{
-    chain::{Imported, StoredChain, check_without_senders, readers, senders},
-    finish::{self, Finished, HeadTrie},
-    known::{KEPT, Node},
-    layer::Layer,
+    chain::{Imported, StoredChain},
+    executing::Run,
+    finish::HeadTrie,
+    finishing::Last,
     prefetch::read_all,
     senders::{Ahead, Recovery, recover, recover_all},
-    source::SnapshotSource,
-    state::{CodeCache, StoredState, Tries},
-    stream::{Commits, RootStreaming, follow},
-    tally::Tally,
 };
-use crate::{Engine, ImportError, Rules, execution::Ready, ommers::GENERATIONS};
-use alloy_consensus::{Block, BlockBody};
-use alloy_eips::eip7928::BlockAccessList;
-use alloy_primitives::{Address, U256, map::AddressMap};
+use crate::{Engine, ImportError, ommers::GENERATIONS};
+use alloy_consensus::Block;
+use alloy_primitives::Address;
 use std::{
     collections::VecDeque,
     sync::{
         Arc,
-        mpsc::{Receiver, SyncSender, sync_channel},
+        mpsc::{Receiver, sync_channel},
     },
     thread,
     time::{Duration, Instant},
 };
-use warpline_executor::{CommitStream, EthTransaction};
-use warpline_storage::{BlockRef, Storage, StoredReceipt};
-use warpline_trie::TrieConfig;
-use warpline_types::StateDiff;
+use warpline_executor::EthTransaction;
+use warpline_storage::BlockRef;
 
 /// Blocks that wait with their senders for being executed.
 const RECOVERED: usize = 4;
@@ -108,25 +101,7 @@ pub enum Stopped<E> {
 }
 
 /// A block that could not be imported, and why.
-type Failed = (BlockRef, Box<ImportError>);
-
-/// What the executing stage hands over.
-enum Job {
-    /// What a block has changed so far, while it executes.
-    Begun(Commits),
-    /// A block that was executed.
-    Done(Box<Executed>),
-}
-
-/// A block that was executed.
-struct Executed {
-    node: Node,
-    diff: Arc<StateDiff>,
-    receipts: Vec<StoredReceipt>,
-    access_list: Option<BlockAccessList>,
-    senders: Vec<Address>,
-    body: BlockBody<EthTransaction>,
-}
+pub(super) type Failed = (BlockRef, Box<ImportError>);
 
 impl StoredChain {
     /// Imports blocks, one after the other as [`StoredChain::import`] would, with the stages of
@@ -189,7 +164,7 @@ impl StoredChain {
             let txs = recover(rules, &block, senders, Recovery::InOrder);
             stages.senders += start.elapsed();
             if block.header.parent_hash == self.head.hash {
-                let ahead = Ahead { hash: at.hash, block, txs, remembered: None, prefetched: None };
+                let ahead = Ahead::new(at.hash, block, txs);
                 self.extend_in_order(engine, ahead, committed, &mut stages).map_err(failed)?;
             } else {
                 let (transactions, gas_used) =
@@ -337,166 +312,5 @@ impl StoredChain {
             Err(_) => return Err((head, Box::new(ImportError::Panicked))),
         }
         left
-    }
-}
-
-/// The executing stage.
-struct Run<'a> {
-    engine: &'a Engine,
-    rules: &'a Rules,
-    storage: &'a Storage,
-    codes: &'a CodeCache,
-    storage_only: &'a Arc<AddressMap<U256>>,
-    trie: &'a TrieConfig,
-    streaming: RootStreaming,
-    access_lists: bool,
-    tally: &'a Tally,
-    /// The blocks that rules ask for, the newest first.
-    lineage: VecDeque<Arc<Node>>,
-    /// Executed and maybe not in the database yet, the newest first.
-    layers: VecDeque<Arc<Layer>>,
-    /// Blocks of this run, the oldest first.
-    recent: VecDeque<Node>,
-    busy: Duration,
-}
-
-impl Run<'_> {
-    fn execute_all(
-        &mut self,
-        first: Ahead,
-        incoming: &Receiver<Ahead>,
-        executed: &SyncSender<Job>,
-    ) -> Result<Option<Ahead>, Failed> {
-        let mut next = Some(first);
-        while let Some(ahead) = next {
-            let tip = self.lineage.front().map(|node| node.hash);
-            if tip != Some(ahead.block.header.parent_hash) {
-                return Ok(Some(ahead));
-            }
-            let block = BlockRef { number: ahead.block.header.number, hash: ahead.hash };
-            let start = Instant::now();
-            let stream = self.streaming.in_a_row(self.engine, ahead.block.header.gas_used);
-            let stream = stream.and_then(|(stream, commits)| {
-                executed.send(Job::Begun(commits)).is_ok().then_some(stream)
-            });
-            let done = self.execute(ahead, stream.as_ref());
-            drop(stream);
-            let done = done.map_err(|error| (block, Box::new(error)))?;
-            self.busy += start.elapsed();
-            if executed.send(Job::Done(Box::new(done))).is_err() {
-                // The next stage has failed and says why.
-                return Ok(None);
-            }
-            next = incoming.recv().ok();
-        }
-        Ok(None)
-    }
-
-    fn execute(
-        &mut self,
-        ahead: Ahead,
-        stream: Option<&CommitStream>,
-    ) -> Result<Executed, ImportError> {
-        let Ahead { hash, block, txs, remembered, prefetched } = ahead;
-        let lineage = self.lineage.make_contiguous();
-        check_without_senders(self.rules, &block, lineage)?;
-        let txs = txs?;
-        let parent = lineage.first().map(|parent| parent.total_difficulty).unwrap_or_default();
-        let rules = self.rules.for_child(parent);
-        let read_ahead = prefetched.zip(lineage.first()).and_then(|(prefetched, parent)| {
-            let canonical = |block| lineage.iter().any(|node| node.block() == block);
-            prefetched.at_parent(parent.block(), &self.layers, canonical)
-        });
-
-        let snapshot = self.storage.snapshot(readers(self.engine, self.trie))?;
-        let stored = snapshot.block().number;
-        let not_stored = self.layers.iter().take_while(|layer| layer.block.number > stored);
-        let not_stored = not_stored.count();
-        // As far back as the lineage goes, for what was read ahead then.
-        self.layers.truncate(not_stored.max(GENERATIONS));
-        let before = StoredState {
-            values: &snapshot,
-            layers: self.layers.iter().take(not_stored).cloned().collect(),
-            ahead: read_ahead,
-            codes: self.codes,
-            storage_only: self.storage_only,
-            tries: Tries { head: &snapshot, undo: &[], config: self.trie },
-        };
-        let ready = Ready::new(rules, &block, &txs).streaming(stream);
-        let ready = ready.remembering(remembered.as_ref()).listing(self.access_lists);
-        let verified = ready.run(self.engine, &before)?;
-        ready.check_access_list(&verified)?;
-        self.tally.add(&verified.stats);
-
-        let total_difficulty = parent.saturating_add(block.header.difficulty);
-        let node = Node::new(hash, total_difficulty, &block);
-        let receipts = finish::stored_receipts(verified.receipts, &verified.roots);
-        let diff = Arc::new(verified.diff);
-        self.layers.push_front(Arc::new(Layer::new(node.block(), Arc::clone(&diff))));
-        self.lineage.push_front(Arc::new(node.clone()));
-        self.lineage.truncate(GENERATIONS);
-        self.recent.push_back(node.clone());
-        if self.recent.len() as u64 > KEPT {
-            self.recent.pop_front();
-        }
-        let (senders, access_list) = (senders(&txs), verified.access_list);
-        Ok(Executed { node, diff, receipts, access_list, senders, body: block.body })
-    }
-}
-
-/// The stage of roots and commits.
-struct Last<'a> {
-    trie: &'a mut HeadTrie,
-    storage: &'a Storage,
-    tally: &'a Tally,
-    threads: usize,
-    committed: &'a (dyn Fn(Progress) + Sync),
-    root: Duration,
-    commit: Duration,
-}
-
-impl Last<'_> {
-    /// Ends with the first failure.
-    fn finish_all(&mut self, jobs: &Receiver<Job>) -> Result<(), Failed> {
-        for job in jobs {
-            let executed = match job {
-                Job::Done(executed) => *executed,
-                Job::Begun(commits) => {
-                    self.begin(commits);
-                    continue;
-                }
-            };
-            let block = executed.node.block();
-            self.finish(executed).map_err(|error| (block, Box::new(error)))?;
-        }
-        Ok(())
-    }
-
-    /// Works for the root of a block until it is executed. All before it are in the database.
-    fn begin(&mut self, commits: Commits) {
-        // Where nothing can be read, the end of the block says so.
-        if let Ok(snapshot) = self.storage.snapshot(self.threads) {
-            let begun = follow(self.trie, SnapshotSource(&snapshot), &commits);
-            self.tally.add_begun(begun);
-            self.root += begun.busy;
-        }
-    }
-
-    fn finish(&mut self, executed: Executed) -> Result<(), ImportError> {
-        let start = Instant::now();
-        let Executed { node, diff, receipts, access_list, senders, body } = executed;
-        let (transactions, gas_used) = (body.transactions.len(), node.header.gas_used);
-        let finished = Finished::from_parts(receipts, &diff, senders, body);
-        let finished = finished.with_list(access_list);
-        let snapshot = self.storage.snapshot(self.threads)?;
-        let stated = node.header.state_root;
-        let update = self.trie.root(SnapshotSource(&snapshot), stated, finished.diff())?;
-        self.root += start.elapsed();
-        let start = Instant::now();
-        self.trie.store(self.storage, &node, finished, &update)?;
-        self.commit += start.elapsed();
-        let written = self.storage.written().number;
-        (self.committed)(Progress { block: node.block(), transactions, gas_used, written });
-        Ok(())
     }
 }

@@ -1,9 +1,9 @@
 //! The stage of reading: the access list that a block had before, and the accounts that it is
 //! certain to need, in the order of their hashes, in which neighbours share pages, while an earlier
-//! block is executed.
+//! block is executed. It also computes the root of the transactions, since it has the time.
 
 use super::{layer::Layer, lists::remembered, senders::Ahead};
-use crate::body::Tx;
+use crate::body::{Tx, transactions_root};
 use alloy_consensus::Transaction;
 use alloy_eips::eip7928::AccountChanges;
 use alloy_primitives::{
@@ -75,6 +75,7 @@ pub(super) fn read_all(
     let mut busy = Duration::ZERO;
     for mut block in recovered {
         let start = Instant::now();
+        block.transactions_root = Some(transactions_root(&block.block.body.transactions));
         // What cannot be read now the execution reads, or says why not.
         if let (Ok(txs), Ok(snapshot)) = (&block.txs, snapshots.snapshot(1)) {
             block.remembered = remembered(&snapshot, block.hash, &block.block.header);

@@ -21,9 +21,21 @@ pub(super) struct Ahead {
     pub(super) hash: B256,
     pub(super) block: Block<EthTransaction>,
     pub(super) txs: Result<Vec<Tx>, InvalidBlock>,
+    pub(super) transactions_root: Option<B256>,
     /// The access list that the block had before.
     pub(super) remembered: Option<BlockAccessList>,
     pub(super) prefetched: Option<Arc<Prefetched>>,
+}
+
+impl Ahead {
+    pub(super) const fn new(
+        hash: B256,
+        block: Block<EthTransaction>,
+        txs: Result<Vec<Tx>, InvalidBlock>,
+    ) -> Self {
+        let (transactions_root, remembered, prefetched) = (None, None, None);
+        Self { hash, block, txs, transactions_root, remembered, prefetched }
+    }
 }
 
 /// The stage of senders: until there are no more blocks, or nobody takes them.
@@ -43,7 +55,7 @@ pub(super) fn recover_all<E>(
         let chain = rules.of_side(block.header.difficulty.is_zero());
         let txs = recover(chain, &block, senders, Recovery::Parallel);
         busy += start.elapsed();
-        let block = Ahead { hash, block, txs, remembered: None, prefetched: None };
+        let block = Ahead::new(hash, block, txs);
         if ahead.send(block).is_err() {
             break;
         }

@@ -182,22 +182,21 @@ pub(crate) fn undone(unwound: &Unwound) -> Vec<AccountChange> {
 /// What the trie wants written, for the database. Every account comes with its storage root, so
 /// that the database need not look up what it has.
 pub(crate) fn to_store(updates: &TrieUpdates) -> StoredUpdates {
-    let node = |path: &Nibbles, node: Option<&[u8]>| {
-        (Bytes::from(path.to_vec()), node.map(Bytes::copy_from_slice))
-    };
+    let path = |path: &Nibbles| Bytes::from(path.to_vec());
     let wiped = updates.wiped_storages().iter();
     let wiped =
         wiped.map(|account| (*account, StorageTrieUpdates { cleared: true, nodes: Vec::new() }));
     let roots = updates.accounts().iter();
     let roots = roots.filter_map(|(account, flat)| Some((*account, flat.as_ref()?.storage_root)));
     let mut stored = StoredUpdates {
-        accounts: updates.account_nodes().map(|(path, bytes)| node(path, bytes)).collect(),
+        accounts: updates.account_nodes().map(|(at, node)| (path(at), node)).collect(),
         storages: wiped.collect(),
-        storage_roots: roots.collect(),
+        storage_roots: Vec::with_capacity(updates.accounts().len()),
     };
+    stored.storage_roots.extend(roots);
     let wiped = stored.storages.len();
-    for (account, path, bytes) in updates.storage_nodes() {
-        let node = node(path, bytes);
+    for (account, at, node) in updates.storage_nodes() {
+        let node = (path(at), node);
         let cleared = stored.storages[..wiped].binary_search_by_key(&account, |(of, _)| *of);
         match (cleared, stored.storages[wiped..].last().map(|(of, _)| *of)) {
             (Ok(at), _) => stored.storages[at].1.nodes.push(node),

@@ -2,7 +2,7 @@
 //! blocks with ommers, the merge, and every type of transaction.
 
 use alloy_genesis::Genesis;
-use alloy_primitives::B256;
+use alloy_primitives::{B256, Bloom};
 use alloy_rlp::Decodable;
 use std::{
     convert::Infallible,
@@ -180,11 +180,28 @@ fn a_wrong_block_ends_a_run_and_leaves_what_came_before() {
 
 type Change = fn(&mut Block);
 
-fn wrong_blocks() -> [(usize, Change, Reason); 4] {
+/// Where several things are wrong, what is reported does not depend on the stage that finds it.
+fn wrong_blocks() -> [(usize, Change, Reason); 9] {
     [
         (1, |block| block.header.state_root = B256::ZERO, Reason::StateRoot),
+        (5, |block| block.header.transactions_root = B256::ZERO, Reason::TransactionsRoot),
         (20, |block| block.header.receipts_root = B256::ZERO, Reason::ReceiptsRoot),
+        (21, |block| block.header.logs_bloom = Bloom::repeat_byte(1), Reason::LogsBloom),
+        (
+            22,
+            |block| (block.header.receipts_root, block.header.state_root) = Default::default(),
+            Reason::ReceiptsRoot,
+        ),
         (40, |block| block.header.state_root = B256::ZERO, Reason::StateRoot),
+        (51, |block| block.header.requests_hash = Some(B256::ZERO), Reason::RequestsHash),
+        (
+            52,
+            |block| {
+                block.header.receipts_root = B256::ZERO;
+                block.header.requests_hash = Some(B256::ZERO);
+            },
+            Reason::ReceiptsRoot,
+        ),
         (53, |block| block.header.gas_limit += block.header.gas_limit, Reason::GasLimit),
     ]
 }
