@@ -59,10 +59,12 @@ impl<'a> Guidance<'a> {
     }
 
     /// The expectations that decide in which order transactions run. With an access list at hand
-    /// nobody has to wait for anybody, and neither where nobody meets.
+    /// nobody has to wait for anybody, and neither where nobody meets; where trying is better, that
+    /// is done.
     pub(crate) fn order(&self) -> Option<&'a Expectations> {
         let in_use = self.uses.order && self.access_list.is_none();
-        self.expected.filter(|expected| in_use && !expected.is_independent())
+        let useful = |known: &&Expectations| !known.is_independent() && !known.is_better_tried();
+        self.expected.filter(|expected| in_use && useful(expected))
     }
 
     /// Whether running transactions ahead is expected to be in vain.

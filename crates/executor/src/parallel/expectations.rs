@@ -24,10 +24,14 @@ pub struct Expectations {
     meetings: Vec<Meeting>,
     needs: Arc<Needs>,
     serial: bool,
+    better_tried: bool,
 }
 
 /// The chain that makes a block serial has so many of a hundred parts of its work.
 const SERIAL_PERCENT: u128 = 95;
+
+/// A transaction with a lower gas limit is over before two threads have taken turns.
+const QUICK: u64 = 100_000;
 
 /// In a longer chain trying tells more than the order of slots, at a cost that does not matter.
 const SHORT: usize = 64;
@@ -62,6 +66,7 @@ impl Expectations {
         let writers = |tx| known.of(tx).iter().map(|meeting| meeting.writer);
         known.needs = Arc::new((0..known.len()).map(writers).collect());
         known.serial = serial.is_serial();
+        known.better_tried = serial.is_better_tried();
         known
     }
 
@@ -108,6 +113,12 @@ impl Expectations {
     pub(crate) const fn is_serial(&self) -> bool {
         self.serial
     }
+
+    /// Whether to run transactions ahead and see is quicker than to hold each back until it has what
+    /// it needs: nearly all are quick, in one long chain, and meet only towards their end.
+    pub(crate) const fn is_better_tried(&self) -> bool {
+        self.better_tried
+    }
 }
 
 /// How serial a block is, one transaction after the other.
@@ -136,9 +147,20 @@ impl Serial {
     }
 
     fn is_serial(&self) -> bool {
+        self.is_one_chain() && !self.meets_late() && self.meeting < SHORT
+    }
+
+    fn is_better_tried(&self) -> bool {
+        let quick = self.sum / QUICK < self.chains.len() as u64;
+        self.is_one_chain() && self.meets_late() && self.meeting >= SHORT && quick
+    }
+
+    fn is_one_chain(&self) -> bool {
         u128::from(self.heaviest) * 100 > u128::from(self.sum) * SERIAL_PERCENT
-            && self.late * 2 < self.meeting
-            && self.meeting < SHORT
+    }
+
+    const fn meets_late(&self) -> bool {
+        self.late * 2 >= self.meeting
     }
 }
 
@@ -177,5 +199,17 @@ mod tests {
         assert!(of([&[-1, 2, 3, 4], &[-1, 5, 6, 7], &[-1, 8, 9, 10]]).is_serial());
         assert!(!of([&[2, 3, 4, -1], &[5, 6, 7, -1], &[8, 9, 10, -1]]).is_serial());
         assert!(!of([&[-1, 2], &[-3, 4], &[-1, 5]]).is_serial());
+    }
+
+    #[test]
+    fn a_long_chain_of_quick_transactions_that_meet_late_is_better_tried() {
+        let chain = |length: usize, slots: &[i64], gas: u64| {
+            Expectations::new((0..length).map(|_| (expected(slots), gas)))
+        };
+        assert!(chain(2 * SHORT, &[2, 3, -1], QUICK / 2).is_better_tried());
+        assert!(!chain(2 * SHORT, &[2, 3, -1], 2 * QUICK).is_better_tried());
+        assert!(!chain(2 * SHORT, &[-1, 2, 3], QUICK / 2).is_better_tried());
+        assert!(!chain(SHORT / 2, &[2, 3, -1], QUICK / 2).is_better_tried());
+        assert!(!chain(2 * SHORT, &[2, 3], QUICK / 2).is_better_tried());
     }
 }
