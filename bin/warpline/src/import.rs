@@ -73,8 +73,8 @@ pub(crate) struct ImportArgs {
     #[arg(long)]
     access_lists: bool,
 
-    /// When commits are on the disk. Both survive a killed process without loss, and leave a
-    /// database that opens after a power cut.
+    /// When commits are on the disk. With both a killed process loses none that was made, and the
+    /// database opens after a power cut.
     #[arg(long = "db.sync-mode", value_name = "MODE", value_enum, default_value = "durable")]
     sync_mode: SyncMode,
 

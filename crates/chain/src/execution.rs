@@ -176,7 +176,8 @@ impl<'a> Ready<'a> {
     }
 
     /// Executes the block on the state of its parent and checks what comes out, all but the root
-    /// of the state after it and the list of what it accessed.
+    /// of the state after it, the list of what it accessed, and the receipts of a block that is
+    /// [unsettled](Self::unsettled).
     pub(crate) fn run<P: StateBefore>(
         &self,
         engine: &Engine,

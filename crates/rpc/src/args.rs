@@ -71,7 +71,13 @@ pub(crate) fn in_words(error: &serde_json::Error) -> String {
     for kind in ["tuple struct ", "unit struct ", "newtype struct ", "struct "] {
         words = without_name(&words, kind, "an object");
     }
-    without_name(&words, "any variant of untagged enum ", "anything that can be meant")
+    words = without_name(&words, "any variant of untagged enum ", "anything that can be meant");
+    // What other formats than JSON would take too.
+    words = words.replace(", an array of u8, or raw bytes", "");
+    let number = ["u8", "u16", "u32", "u64", "u128", "usize", "i32", "i64", "f64"]
+        .iter()
+        .find_map(|kind| words.strip_suffix(kind)?.strip_suffix("expected "));
+    number.map(|before| format!("{before}expected a number")).unwrap_or(words)
 }
 
 /// Puts `instead` for a kind of type and its name.
@@ -84,6 +90,7 @@ fn without_name(words: &str, kind: &str, instead: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloy_primitives::Address;
     use alloy_rpc_types_eth::TransactionRequest;
     use serde::Deserialize;
 
@@ -117,6 +124,15 @@ mod tests {
                 assert!(!words.contains(leak), "{words}");
             }
         }
+        assert_eq!(
+            words::<Address>("[7]"),
+            "invalid argument 0 (it): invalid type: integer `7`, expected 20 bytes, represented as \
+             a hex string of length 40"
+        );
+        assert_eq!(
+            words::<u64>("[\"7\"]"),
+            "invalid argument 0 (it): invalid type: string \"7\", expected a number"
+        );
         assert_eq!(
             words::<bool>("[1]"),
             "invalid argument 0 (it): invalid type: integer `1`, expected a boolean"

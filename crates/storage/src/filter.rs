@@ -3,7 +3,8 @@
 
 use alloy_primitives::B256;
 
-/// Bits per key. With 32 of them, one look in 32 at a block finds a reason for a second one.
+/// Least number of bits per key. With 32 of them, one look in 32 at a block finds a reason for a
+/// second one.
 const BITS: usize = 32;
 
 /// A set of keys that never denies one that it holds. A key is a word of a Keccak hash, so one bit
@@ -28,6 +29,11 @@ impl Filter {
     pub(crate) fn may_have(&self, key: u64) -> bool {
         let (word, bit) = self.place(key);
         self.words[word] & bit != 0
+    }
+
+    /// Memory that it takes, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        size_of_val(&*self.words)
     }
 
     /// The number of words is a power of two.

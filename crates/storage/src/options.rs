@@ -32,9 +32,11 @@ pub struct StorageOptions {
     pub prune: PrunePolicy,
     /// What is kept in memory of the present.
     pub cache: CacheSizes,
-    /// Most blocks that are accepted but not written.
+    /// Most blocks that are accepted but not written. While they are
+    /// [gathered](crate::Storage::gather), a quarter of these is worth a commit.
     pub max_pending_blocks: usize,
-    /// Most bytes, about, of such blocks. One block is always accepted.
+    /// Most bytes, about, of such blocks. One block is always accepted. A quarter is worth a commit
+    /// here as well.
     pub max_pending_bytes: usize,
     /// Most blocks in one commit.
     pub max_batch_blocks: usize,

@@ -34,7 +34,7 @@ impl PendingBlock {
     pub(crate) fn new(commit: BlockCommit) -> Self {
         let changed = changed(&commit);
         let clears = commit.diff.accounts().iter().any(|account| account.storage_cleared);
-        let bytes = memory(&commit);
+        let bytes = memory(&commit) + changed.memory();
         let block = commit.block();
         let accepted = Instant::now();
         Self { commit, block, accepted, changed, clears, transactions: OnceLock::new(), bytes }
@@ -149,8 +149,7 @@ fn memory(commit: &BlockCommit) -> usize {
     let logs: usize = commit.receipts.iter().map(|receipt| receipt.receipt.logs.len()).sum();
     let inputs: usize = commit.body.transactions.iter().map(input_length).sum();
     size_of_val(diff)
-        + diff.len() * 4
-        + slots * 140
+        + slots * size_of::<HashedSlotDiff>()
         + codes
         + nodes
         + logs * 300
@@ -240,5 +239,58 @@ impl<'a, T> Iterator for Ascending<'a, T> {
             }
         }
         Some(next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{HashedDiff, TrieUpdates};
+    use alloy_consensus::{BlockBody, Header, Sealable};
+    use alloy_primitives::{Address, keccak256};
+    use warpline_types::{AccountDiff, AccountState, SlotDiff, StateDiff};
+
+    fn block(accounts: Vec<AccountDiff>, roots: Vec<(B256, B256)>) -> PendingBlock {
+        let diff = StateDiff { accounts, codes: Vec::new() };
+        PendingBlock::new(BlockCommit {
+            header: Header::default().seal_slow(),
+            total_difficulty: U256::ZERO,
+            body: BlockBody::default(),
+            senders: Vec::new(),
+            receipts: Vec::new(),
+            access_list: None,
+            diff: HashedDiff::new(&diff),
+            trie: TrieUpdates { storage_roots: roots, ..TrieUpdates::default() },
+        })
+    }
+
+    fn changed(address: Address, after: Option<AccountState>, cleared: bool) -> AccountDiff {
+        let slot = SlotDiff { slot: U256::from(1), before: U256::ZERO, after: U256::from(7) };
+        let storage = after.map(|_| slot).into_iter().collect();
+        AccountDiff { address, before: None, after, storage_cleared: cleared, storage }
+    }
+
+    #[test]
+    fn a_block_says_what_it_changed_and_nothing_of_the_rest() {
+        let [kept, cleared, gone, rooted, other] = [1, 2, 3, 4, 5].map(Address::repeat_byte);
+        let slot = |number: u64| keccak256(U256::from(number).to_be_bytes::<32>());
+        let (state, root) = (Some(AccountState::default()), B256::repeat_byte(9));
+        let roots = vec![(keccak256(rooted), root)];
+        let plain = block(vec![changed(kept, state, false)], roots);
+        assert_eq!(plain.account_by_hash(&keccak256(kept)), Some(state));
+        assert_eq!(plain.slot_by_hash(&keccak256(kept), &slot(1)), Some(U256::from(7)));
+        assert_eq!(plain.slot_by_hash(&keccak256(kept), &slot(2)), None);
+        assert_eq!(plain.account_by_hash(&keccak256(other)), None);
+        assert_eq!(plain.account_by_hash(&keccak256(rooted)), None);
+        assert_eq!(plain.storage_root(&keccak256(rooted)), Some(root));
+
+        let clearing = vec![changed(cleared, state, true), changed(gone, None, true)];
+        let clearing = block(clearing, Vec::new());
+        assert_eq!(clearing.account_by_hash(&keccak256(gone)), Some(None));
+        assert_eq!(clearing.slot_by_hash(&keccak256(gone), &slot(1)), Some(U256::ZERO));
+        assert_eq!(clearing.slot_by_hash(&keccak256(cleared), &slot(1)), Some(U256::from(7)));
+        assert_eq!(clearing.slot_by_hash(&keccak256(cleared), &slot(2)), Some(U256::ZERO));
+        assert_eq!(clearing.storage_root(&keccak256(cleared)), Some(EMPTY_ROOT_HASH));
+        assert_eq!(clearing.slot_by_hash(&keccak256(other), &slot(1)), None);
     }
 }

@@ -45,7 +45,7 @@ pub(crate) struct Shared {
     pub(crate) options: StorageOptions,
     pub(crate) cache: Cache,
     pub(crate) live: Mutex<Live>,
-    /// Something to write, to try again, or to stop for.
+    /// Something to write, to write sooner, to try again, or to stop for.
     pub(crate) work: Condvar,
     /// Something has been written, or could not be.
     pub(crate) progress: Condvar,
@@ -315,9 +315,10 @@ impl Storage {
     }
 
     /// Has blocks be written several at once for as long as what is returned is kept: for whoever
-    /// brings many and does not wait for each.
+    /// brings many and does not wait for each. Blocks that wait for others are lost with the
+    /// process, as all that are not written yet, and what is noted as final waits with them.
     pub fn gather(&self) -> Gathering {
-        Gathering::new(Arc::clone(&self.shared))
+        Gathering::new(&self.shared)
     }
 
     /// A snapshot of the state after the head, for a number of readers.

@@ -12,7 +12,7 @@ use crate::{
     write,
 };
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, Weak, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -27,20 +27,24 @@ const WORTH_A_COMMIT: usize = 4;
 ///
 /// A commit rewrites whole pages, and of random changes hardly any two fall on the same one within
 /// a block, but most do within several.
+///
+/// It does not keep the database open.
 #[derive(Debug)]
-pub struct Gathering(Arc<Shared>);
+pub struct Gathering(Weak<Shared>);
 
 impl Gathering {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
         shared.live.lock().gathering += 1;
-        Self(shared)
+        Self(Arc::downgrade(shared))
     }
 }
 
 impl Drop for Gathering {
     fn drop(&mut self) {
-        self.0.live.lock().gathering -= 1;
-        self.0.work.notify_all();
+        if let Some(shared) = self.0.upgrade() {
+            shared.live.lock().gathering -= 1;
+            shared.work.notify_all();
+        }
     }
 }
 

@@ -69,7 +69,8 @@ impl TrieUpdates {
     /// memory. `room` is about how many bytes of nodes there will be.
     pub(crate) fn collect(top: &mut Slot<Accounts>, mut log: Log, room: usize) -> Self {
         let mut updates = Self::default();
-        let mut bytes = Vec::with_capacity(room);
+        // A little more, so that a root with a few more nodes does not move all of them.
+        let mut bytes = Vec::with_capacity(room + room / 8);
         updates.store::<Accounts>((), top, Path::ROOT, &mut bytes);
         log.storages.sort_unstable();
         log.storages.dedup();
@@ -77,6 +78,10 @@ impl TrieUpdates {
             if let Some(storage) = top.find(&account).and_then(crate::accounts::Account::storage) {
                 updates.store(account, storage, Path::ROOT, &mut bytes);
             }
+        }
+        // The nodes keep all of it for as long as any of them is kept.
+        if bytes.capacity() > bytes.len() + bytes.len() / 4 {
+            bytes.shrink_to_fit();
         }
         updates.bytes = bytes.into();
         log.wiped.sort_unstable();

@@ -74,11 +74,11 @@ pub struct Progress {
 pub struct Stages {
     /// Recovering senders, with waiting for the source.
     pub senders: Duration,
-    /// Reading accounts ahead of the execution.
+    /// Reading accounts ahead of the execution, and the root of the transactions.
     pub reading: Duration,
     /// Checking and executing.
     pub execution: Duration,
-    /// Hashing what changed and computing roots.
+    /// Holding receipts against the header, hashing what changed and computing state roots.
     pub root: Duration,
     /// Handing blocks to the database, with waiting for it.
     pub commit: Duration,

@@ -21,6 +21,7 @@ pub(super) struct Ahead {
     pub(super) hash: B256,
     pub(super) block: Block<EthTransaction>,
     pub(super) txs: Result<Vec<Tx>, InvalidBlock>,
+    /// The root of the transactions, where a stage before the execution had the time.
     pub(super) transactions_root: Option<B256>,
     /// The access list that the block had before.
     pub(super) remembered: Option<BlockAccessList>,

@@ -160,12 +160,17 @@ fn going_back_and_forth_ends_at_the_same_state() {
 #[test]
 fn a_wrong_block_ends_a_run_and_leaves_what_came_before() {
     let Some(chain) = published() else { return };
+    let runs = wrong_blocks().into_iter().flat_map(|wrong| [(wrong, 0), (wrong, 3)]);
     for engine in engines() {
-        for (at, change, reason) in wrong_blocks() {
+        for ((at, change, reason), followers) in runs.clone() {
             let folder = tempfile::tempdir().unwrap();
             let mut stored = create(folder.path(), &chain);
             let mut blocks = chain.blocks.clone();
             change(&mut blocks[at]);
+            // Those that follow it may be executed before it is known to be wrong.
+            for follower in at + 1..(at + 1 + followers).min(blocks.len()) {
+                blocks[follower].header.parent_hash = blocks[follower - 1].header.hash_slow();
+            }
             let stopped = stored.import_all(&engine, incoming(&blocks), &|_| {}).unwrap_err();
             let Stopped::Block { block, error } = stopped;
             let warpline_chain::ImportError::Invalid(invalid) = *error else { panic!("{error}") };
@@ -181,7 +186,7 @@ fn a_wrong_block_ends_a_run_and_leaves_what_came_before() {
 type Change = fn(&mut Block);
 
 /// Where several things are wrong, what is reported does not depend on the stage that finds it.
-fn wrong_blocks() -> [(usize, Change, Reason); 9] {
+fn wrong_blocks() -> [(usize, Change, Reason); 11] {
     [
         (1, |block| block.header.state_root = B256::ZERO, Reason::StateRoot),
         (5, |block| block.header.transactions_root = B256::ZERO, Reason::TransactionsRoot),
@@ -191,6 +196,21 @@ fn wrong_blocks() -> [(usize, Change, Reason); 9] {
             22,
             |block| (block.header.receipts_root, block.header.state_root) = Default::default(),
             Reason::ReceiptsRoot,
+        ),
+        (
+            23,
+            |block| {
+                (block.header.transactions_root, block.header.receipts_root) = Default::default()
+            },
+            Reason::TransactionsRoot,
+        ),
+        (
+            24,
+            |block| {
+                block.header.logs_bloom = Bloom::repeat_byte(1);
+                block.header.state_root = B256::ZERO;
+            },
+            Reason::LogsBloom,
         ),
         (40, |block| block.header.state_root = B256::ZERO, Reason::StateRoot),
         (51, |block| block.header.requests_hash = Some(B256::ZERO), Reason::RequestsHash),

@@ -27,7 +27,8 @@ pub struct Expectations {
     better_tried: bool,
 }
 
-/// The chain that makes a block serial has so many of a hundred parts of its work.
+/// The chain that makes a block serial has so many of a hundred parts of its work, and a block of
+/// quick transactions so many of a hundred that are.
 const SERIAL_PERCENT: u128 = 95;
 
 /// A transaction with a lower gas limit is over before two threads have taken turns.
@@ -115,7 +116,7 @@ impl Expectations {
     }
 
     /// Whether to run transactions ahead and see is quicker than to hold each back until it has what
-    /// it needs: nearly all are quick, in one long chain, and meet only towards their end.
+    /// it needs: nearly all are quick, in one long chain, and most meet only towards their end.
     pub(crate) const fn is_better_tried(&self) -> bool {
         self.better_tried
     }
@@ -132,6 +133,8 @@ struct Serial {
     /// of the slots that they look at.
     meeting: usize,
     late: usize,
+    /// Transactions with a low gas limit.
+    quick: usize,
 }
 
 impl Serial {
@@ -144,6 +147,7 @@ impl Serial {
         self.sum = self.sum.saturating_add(work);
         self.meeting += usize::from(meets_late.is_some());
         self.late += usize::from(meets_late == Some(true));
+        self.quick += usize::from(work < QUICK);
     }
 
     fn is_serial(&self) -> bool {
@@ -151,7 +155,7 @@ impl Serial {
     }
 
     fn is_better_tried(&self) -> bool {
-        let quick = self.sum / QUICK < self.chains.len() as u64;
+        let quick = self.quick as u128 * 100 >= self.chains.len() as u128 * SERIAL_PERCENT;
         self.is_one_chain() && self.meets_late() && self.meeting >= SHORT && quick
     }
 
@@ -167,6 +171,7 @@ impl Serial {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Guidance;
     use warpline_types::ExpectedSlot;
 
     /// Slots by number; those that are written are negative.
@@ -211,5 +216,14 @@ mod tests {
         assert!(!chain(2 * SHORT, &[-1, 2, 3], QUICK / 2).is_better_tried());
         assert!(!chain(SHORT / 2, &[2, 3, -1], QUICK / 2).is_better_tried());
         assert!(!chain(2 * SHORT, &[2, 3], QUICK / 2).is_better_tried());
+
+        let ordered = |known: &Expectations| Guidance::expecting(known).order().is_some();
+        assert!(!ordered(&chain(2 * SHORT, &[2, 3, -1], QUICK / 2)));
+        assert!(ordered(&chain(2 * SHORT, &[2, 3, -1], 2 * QUICK)));
+        let with_long_ones = |count: usize| {
+            let gas = |tx| if tx < count { 2 * QUICK } else { QUICK / 2 };
+            Expectations::new((0..2 * SHORT).map(|tx| (expected(&[2, -1]), gas(tx))))
+        };
+        assert!(with_long_ones(5).is_better_tried() && !with_long_ones(8).is_better_tried());
     }
 }

@@ -24,11 +24,14 @@ const LONG: usize = 1000;
 fn crash_options(lazy: bool) -> StorageOptions {
     let periodic = Durability::Periodic { bytes: 1 << 20, period: Duration::from_secs(1) };
     let durability = if lazy { periodic } else { Durability::EveryCommit };
-    // Lazy ones gather six blocks.
-    let max_pending_blocks = if lazy { 24 } else { options().max_pending_blocks };
+    // Lazy ones gather six blocks or more.
+    let StorageOptions { max_pending_blocks, max_batch_blocks, .. } = options();
+    let (max_pending_blocks, max_batch_blocks) =
+        if lazy { (24, 24) } else { (max_pending_blocks, max_batch_blocks) };
     StorageOptions {
         durability,
         max_pending_blocks,
+        max_batch_blocks,
         prune: PrunePolicy::full(20),
         max_size: 1 << 30,
         ..options()

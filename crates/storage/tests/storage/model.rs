@@ -58,7 +58,8 @@ proptest! {
     ) {
         let prune = keep.map_or(PrunePolicy::ARCHIVE, PrunePolicy::full);
         run(seed, StorageOptions { prune, ..options() }, false, &steps);
-        let gathered = StorageOptions { max_pending_blocks: 32, ..options() };
+        let gathered =
+            StorageOptions { max_pending_blocks: 32, max_batch_blocks: 32, ..options() };
         run(seed, StorageOptions { prune, ..gathered }, true, &steps);
     }
 }
