@@ -16,14 +16,15 @@ use std::{
     process::ExitCode,
     time::{Duration, Instant},
 };
-use warpline_chain::{ChainOptions, verify_state};
+use warpline_chain::{ChainOptions, verify_blocks, verify_state};
 use warpline_trie::TrieConfig;
 
 /// Check every index, and the state root against the flat state.
 ///
-/// Holds every table against those that it must agree with, computes the state root and all
-/// storage roots again from nothing but accounts and slots, and compares every stored trie node.
-/// Each thing that is wrong is a line on standard output. Nobody else may use the database
+/// Holds every table against those that it must agree with, and transactions, ommers, withdrawals
+/// and receipts against the headers; computes the state root and all storage roots again from
+/// nothing but accounts and slots, and compares every stored trie node. Senders and the values of
+/// the past are taken as they are. Each thing that is wrong is a line on standard output. Nobody else may use the database
 /// meanwhile.
 ///
 /// Exit code 0: all is as it should be. 1: something is not, or the database cannot be read. 2:
@@ -73,6 +74,9 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let limit = args.limit.get();
     let found = storage.verify(limit, |step| spinner.set_message(step)).wrap_err("the tables")?;
     let mut findings: Vec<_> = found.iter().map(ToString::to_string).collect();
+    spinner.set_message("blocks");
+    let left = limit.saturating_sub(findings.len());
+    findings.extend(verify_blocks(storage, left).wrap_err("the blocks")?);
     spinner.set_message("state root");
     let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let threads = args.threads.map_or_else(cores, NonZeroUsize::get);

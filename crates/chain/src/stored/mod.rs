@@ -17,7 +17,7 @@
 //! - `view`: what others read of it while it goes on; `accesses`: what its blocks touch.
 //! - `lists`: what is known of blocks that are executed again; `tally`: how often transactions are,
 //!   and what the trie is given meanwhile.
-//! - `verify`: the state against its tries.
+//! - `verify`: the state against its tries; `verify_blocks`: blocks against their headers.
 //!
 //! [`StoredChain`] ties them together. Only blocks that are valid in every respect are committed.
 
@@ -49,6 +49,7 @@ mod state;
 mod stream;
 mod tally;
 mod verify;
+mod verify_blocks;
 mod view;
 
 pub use accounts::{AccountsError, DumpedAccount};
@@ -67,4 +68,5 @@ pub use state::{StoredDb, Unreadable};
 pub use stream::RootStreaming;
 pub use tally::Executions;
 pub use verify::{StateReport, verify_state};
+pub use verify_blocks::verify_blocks;
 pub use view::{BlockRoots, BlockState, ChainView, SideBlock};

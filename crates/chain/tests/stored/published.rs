@@ -1,8 +1,9 @@
 //! The published chain of the RPC conformance cases: every fork from Frontier to BPO2, mined
 //! blocks with ommers, the merge, and every type of transaction.
 
+use alloy_consensus::{BlockBody, Header, Sealable};
 use alloy_genesis::Genesis;
-use alloy_primitives::{B256, Bloom};
+use alloy_primitives::{B256, Bloom, U256};
 use alloy_rlp::Decodable;
 use std::{
     convert::Infallible,
@@ -12,10 +13,10 @@ use std::{
 };
 use warpline_chain::{
     ChainOptions, Engine, GenesisBlock, Imported, Incoming, Reason, RootStreaming, Rules, Stopped,
-    StoredChain, verify_state,
+    StoredChain, verify_blocks, verify_state,
 };
 use warpline_executor::ParallelConfig;
-use warpline_storage::BlockRef;
+use warpline_storage::{BlockCommit, BlockRef, HashedDiff, TrieUpdates};
 use warpline_trie::TrieConfig;
 
 type Block = alloy_consensus::Block<warpline_executor::EthTransaction>;
@@ -79,6 +80,44 @@ fn verify(chain: &StoredChain) {
     let report = verify_state(chain.storage(), &options().trie, 10).unwrap();
     assert!(report.problems.is_empty(), "{:?}", report.problems);
     assert_eq!(report.block, chain.head());
+    assert_eq!(verify_blocks(chain.storage(), 10).unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn a_block_that_is_not_what_its_header_says_is_found() {
+    let Some(chain) = published() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let mut stored = create(folder.path(), &chain);
+    stored.import_all(&Engine::Sequential, incoming(&chain.blocks), &|_| {}).unwrap();
+    let head = stored.head();
+    let header = Header {
+        number: head.number + 1,
+        parent_hash: head.hash,
+        transactions_root: B256::ZERO,
+        ommers_hash: B256::ZERO,
+        withdrawals_root: Some(B256::ZERO),
+        receipts_root: B256::ZERO,
+        ..Header::default()
+    };
+    let wrong = BlockCommit {
+        header: header.seal_slow(),
+        total_difficulty: U256::ZERO,
+        body: BlockBody::default(),
+        senders: Vec::new(),
+        receipts: Vec::new(),
+        access_list: None,
+        diff: HashedDiff::default(),
+        trie: TrieUpdates::default(),
+    };
+    stored.storage().commit(wrong).unwrap();
+    let found = verify_blocks(stored.storage(), 10).unwrap();
+    let parts = ["transactions", "ommers", "withdrawals", "receipts"];
+    assert_eq!(found.len(), parts.len(), "{found:?}");
+    for (found, part) in found.iter().zip(parts) {
+        let words = format!("block {}: the {part} are not those", head.number + 1);
+        assert!(found.starts_with(&words), "{found}");
+    }
+    assert_eq!(verify_blocks(stored.storage(), 2).unwrap(), found[..2]);
 }
 
 #[test]
