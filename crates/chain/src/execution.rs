@@ -356,7 +356,8 @@ impl<'a> Ready<'a> {
         }
         if chain.is_prague_active_at_timestamp(header.timestamp) {
             let requests = result.requests.requests_hash();
-            self.check_requests(parent, &diff, requests).map_err(|e| receipts.first(header, e))?;
+            self.check_requests(parent, &diff, requests)
+                .map_err(|e| receipts.wrong_or(header, e))?;
         }
         Ok(Verified { receipts, diff, access_list, stats })
     }

@@ -28,7 +28,7 @@ impl Receipts {
     }
 
     /// What is wrong with a block: the receipts, which are looked at first, or else `error`.
-    pub(crate) fn first(&self, header: &Header, error: impl Into<ImportError>) -> ImportError {
+    pub(crate) fn wrong_or(&self, header: &Header, error: impl Into<ImportError>) -> ImportError {
         self.check(header).map_or_else(ImportError::from, |()| error.into())
     }
 }

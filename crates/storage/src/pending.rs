@@ -78,6 +78,12 @@ impl PendingBlock {
         diff.get(at)
     }
 
+    /// The accounts that the block changed, from a hash on.
+    fn accounts_from(&self, start: &B256) -> &[HashedAccountDiff] {
+        let accounts = self.commit.diff.accounts();
+        &accounts[accounts.partition_point(|account| account.hash < *start)..]
+    }
+
     /// Code that the block deployed.
     pub(crate) fn code(&self, hash: &B256) -> Option<Bytes> {
         let codes = self.commit.diff.codes();
@@ -181,20 +187,15 @@ pub(crate) fn accounts_from<'a>(
     blocks: &'a [Arc<PendingBlock>],
     start: &B256,
 ) -> Ascending<'a, HashedAccountDiff> {
-    let from = |block: &'a Arc<PendingBlock>| {
-        let accounts = block.commit.diff.accounts();
-        &accounts[accounts.partition_point(|account| account.hash < *start)..]
-    };
-    Ascending { lists: blocks.iter().map(from).collect(), key: |account| &account.hash }
+    let lists = blocks.iter().map(|block| block.accounts_from(start)).collect();
+    Ascending { lists, key: |account| &account.hash }
 }
 
 /// The first account from a hash on of which any of the blocks changed a slot.
 pub(crate) fn account_with_slots(blocks: &[Arc<PendingBlock>], start: &B256) -> Option<B256> {
+    let changed = |of: &&HashedAccountDiff| of.storage_cleared || !of.storage.is_empty();
     let first = |block: &Arc<PendingBlock>| {
-        let accounts = block.commit.diff.accounts();
-        let from = &accounts[accounts.partition_point(|account| account.hash < *start)..];
-        let changed = |of: &&HashedAccountDiff| of.storage_cleared || !of.storage.is_empty();
-        from.iter().find(changed).map(|account| account.hash)
+        block.accounts_from(start).iter().find(changed).map(|account| account.hash)
     };
     blocks.iter().filter_map(first).min()
 }

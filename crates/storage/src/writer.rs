@@ -63,11 +63,12 @@ fn due(live: &Live, options: &StorageOptions) -> Due {
     }
     let enough = live.pending.len() >= (options.max_pending_blocks / WORTH_A_COMMIT).max(1)
         || live.pending_bytes >= options.max_pending_bytes / WORTH_A_COMMIT;
-    let awaited = live.awaited > live.written.number || live.stopping || live.pending.is_empty();
+    let awaited = live.awaited > live.written.number || live.stopping;
     match live.pending.front() {
         Some(first) if live.gathering > 0 && !enough && !awaited => {
             Due::At(first.accepted + PATIENCE)
         }
+        // A note of what is final waits for no block.
         _ => Due::Now,
     }
 }

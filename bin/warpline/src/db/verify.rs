@@ -76,7 +76,10 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let mut findings: Vec<_> = found.iter().map(ToString::to_string).collect();
     spinner.set_message("blocks");
     let left = limit.saturating_sub(findings.len());
-    findings.extend(verify_blocks(storage, left).wrap_err("the blocks")?);
+    match verify_blocks(storage, left) {
+        Ok(problems) => findings.extend(problems),
+        Err(error) => return Err(given_up(&findings, error, "the blocks cannot be checked")),
+    }
     spinner.set_message("state root");
     let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let threads = args.threads.map_or_else(cores, NonZeroUsize::get);
@@ -86,11 +89,7 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode> {
     spinner.finish_and_clear();
     let state = match state {
         Ok(state) => state,
-        // Why is among the findings, most likely.
-        Err(error) => {
-            findings.iter().for_each(|finding| println!("{finding}"));
-            return Err(error).wrap_err("the state root cannot be computed");
-        }
+        Err(error) => return Err(given_up(&findings, error, "the state root cannot be computed")),
     };
     findings.extend(state.problems);
     let report = Report {
@@ -108,6 +107,16 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode> {
     show(&report, args.json.as_deref().is_none_or(|path| path.as_os_str() != "-"));
     json::write(args.json.as_deref(), &report)?;
     Ok(if report.verified { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The error that ended the checks, after what they found: why is among that, most likely.
+fn given_up(
+    findings: &[String],
+    error: impl std::error::Error + Send + Sync + 'static,
+    what: &'static str,
+) -> eyre::Report {
+    findings.iter().for_each(|finding| println!("{finding}"));
+    eyre::Report::new(error).wrap_err(what)
 }
 
 fn show(report: &Report, lines: bool) {

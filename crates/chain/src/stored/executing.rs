@@ -115,7 +115,7 @@ impl Run<'_> {
         let ready = ready.with_transactions_root(transactions_root).unsettled();
         let verified = ready.run(self.engine, &before)?;
         let listed = ready.check_access_list(&verified);
-        listed.map_err(|error| verified.receipts.first(&block.header, error))?;
+        listed.map_err(|error| verified.receipts.wrong_or(&block.header, error))?;
         self.tally.add(&verified.stats);
 
         let total_difficulty = parent.saturating_add(block.header.difficulty);

@@ -4,10 +4,10 @@
 //! | stage | thread | works on |
 //! |---|---|---|
 //! | senders | its own, with helpers | blocks n+3 … |
-//! | reading | its own | block n+2, on the database as it is |
+//! | reading | its own | block n+2, on the database as it is; the root of its transactions |
 //! | execution | the caller's, with the engine's | block n+1, on the database and what is on its way there |
-//! | root and commit | its own, with the trie's | block n |
-//! | writing | the database's | blocks up to n−1, as one commit |
+//! | root and commit | its own, with the trie's | block n, with what its receipts promise |
+//! | writing | the database's | blocks up to n−1, gathered into commits |
 //!
 //! Where [`RootStreaming`] says so, the stage of roots begins with block n+1 when it has nothing else
 //! to do, while that executes.

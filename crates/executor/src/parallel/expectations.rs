@@ -27,9 +27,9 @@ pub struct Expectations {
     better_tried: bool,
 }
 
-/// The chain that makes a block serial has so many of a hundred parts of its work, and a block of
-/// quick transactions so many of a hundred that are.
-const SERIAL_PERCENT: u128 = 95;
+/// Nearly all, in percent: of a block's work, where one chain makes it serial, and of its
+/// transactions, where they are called quick.
+const NEARLY_ALL: u128 = 95;
 
 /// A transaction with a lower gas limit is over before two threads have taken turns.
 const QUICK: u64 = 100_000;
@@ -155,12 +155,12 @@ impl Serial {
     }
 
     fn is_better_tried(&self) -> bool {
-        let quick = self.quick as u128 * 100 >= self.chains.len() as u128 * SERIAL_PERCENT;
+        let quick = self.quick as u128 * 100 >= self.chains.len() as u128 * NEARLY_ALL;
         self.is_one_chain() && self.meets_late() && self.meeting >= SHORT && quick
     }
 
     fn is_one_chain(&self) -> bool {
-        u128::from(self.heaviest) * 100 > u128::from(self.sum) * SERIAL_PERCENT
+        u128::from(self.heaviest) * 100 > u128::from(self.sum) * NEARLY_ALL
     }
 
     const fn meets_late(&self) -> bool {
