@@ -7,6 +7,7 @@ mod seal;
 use crate::{
     json,
     limits::{THREADS, TRANSACTIONS, up_to},
+    output::{self, sayln},
     replay::HintArgs,
 };
 use eyre::WrapErr;
@@ -145,7 +146,7 @@ fn share(text: &str) -> Result<f64, String> {
 /// Runs the command.
 pub(crate) fn run(args: &BenchArgs) -> eyre::Result<ExitCode> {
     if args.list {
-        list();
+        list()?;
         return Ok(ExitCode::SUCCESS);
     }
     let jobs = args.jobs();
@@ -165,14 +166,23 @@ pub(crate) fn run(args: &BenchArgs) -> eyre::Result<ExitCode> {
     }
 }
 
-fn list() {
-    println!("{:<14} {:<38} hot transactions share", "workload", "transactions");
-    for workload in Workload::ALL {
-        println!("{:<14} {:<38} {}", workload.name(), workload.summary(), workload.hot_spot());
-    }
+fn list() -> eyre::Result<()> {
+    let line = |name, transactions, hot| format!("{name:<14} {transactions:<38} {hot}\n");
+    let first = line("workload", "transactions", "hot transactions share");
+    let others = Workload::ALL.iter().map(|it| line(it.name(), it.summary(), it.hot_spot()));
+    output::print(first + &others.collect::<String>())
 }
 
 impl BenchArgs {
+    /// A folder for a database, which goes with the value.
+    fn folder(&self) -> eyre::Result<tempfile::TempDir> {
+        let made = match &self.datadir {
+            Some(folder) => fs::create_dir_all(folder).and_then(|()| tempfile::tempdir_in(folder)),
+            None => tempfile::tempdir(),
+        };
+        made.wrap_err("making a folder for the database")
+    }
+
     fn jobs(&self) -> Vec<Job> {
         let rules = match self.rules {
             Fork::Osaka => Rules::Osaka,
@@ -248,7 +258,7 @@ fn emit(jobs: &[Job], path: &Path) -> eyre::Result<ExitCode> {
     for job in jobs {
         let file = if jobs.len() > 1 { path.join(job.file_name()) } else { path.to_owned() };
         job.fixture()?.save(&file)?;
-        eprintln!("wrote {}: {}", file.display(), job.source());
+        sayln!("wrote {}: {}", file.display(), job.source());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -280,8 +290,7 @@ fn measure(args: &BenchArgs, jobs: &[Job]) -> eyre::Result<ExitCode> {
     progress.finish_and_clear();
 
     let report = Report::new(&config, reports, Vec::new());
-    eprint!("{}", render_table(&report));
-    json::write(args.json.as_deref(), &report)?;
+    json::write_with(args.json.as_deref(), &report, render_table(&report))?;
     Ok(if report.verified() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -107,6 +107,11 @@ impl core::fmt::Debug for BlockFile {
 }
 
 impl BlockFile {
+    /// Whether nothing has been read from it.
+    pub(crate) const fn is_at_start(&self) -> bool {
+        self.position == 0
+    }
+
     /// Opens a file; `progress` is told of the bytes that are read.
     pub(crate) fn open(path: &Path, progress: &ProgressBar) -> Result<Self, FileError> {
         let failed = |source| FileError::Open { path: path.to_owned(), source };

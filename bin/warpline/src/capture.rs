@@ -3,7 +3,7 @@
 mod progress;
 mod session;
 
-use crate::{network::ChainArg, stop::Stop};
+use crate::{network::ChainArg, output::sayln, stop::Stop};
 use clap::{Args, ValueEnum};
 use eyre::{Result, WrapErr};
 use session::Session;
@@ -154,7 +154,7 @@ pub(crate) fn run(args: &CaptureArgs) -> Result<ExitCode> {
         Err(_) if stop.requested() => false,
         done => done?,
     };
-    eprintln!("{}", session.summary());
+    sayln!("{}", session.summary());
     match stop.exit_code() {
         // To follow until then is what was asked for.
         Some(_) if args.follow && done => Ok(ExitCode::SUCCESS),

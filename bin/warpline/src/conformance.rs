@@ -3,6 +3,7 @@
 use crate::{
     json,
     limits::{THREADS, up_to},
+    output::{self, say, sayln},
 };
 use clap::Args;
 use eyre::{Result, WrapErr, ensure};
@@ -85,8 +86,8 @@ pub(crate) fn run(kind: Kind, args: ConformanceArgs, datadir: Option<PathBuf>) -
     let report = report.wrap_err("running the fixtures")?;
 
     json::write(args.json.as_deref(), &report)?;
-    eprint!("{}", report.table());
-    println!("{}", report.totals());
+    say!("{}", report.table());
+    output::print(report.totals() + "\n")?;
     Ok(if report.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -111,10 +112,13 @@ impl Observer for Terminal {
     }
 
     fn failed(&self, failure: &Failure) {
-        self.0.suspend(|| println!("{failure}"));
+        self.0.suspend(|| {
+            // The totals at the end meet the same.
+            let _nobody_reads_it = output::print(format_args!("{failure}\n"));
+        });
     }
 
     fn error(&self, error: &SourceError) {
-        self.0.suspend(|| eprintln!("error: {error}"));
+        self.0.suspend(|| sayln!("error: {error}"));
     }
 }

@@ -1,6 +1,6 @@
 //! `warpline export`: blocks from the database into a file.
 
-use crate::{datadir::DatadirArgs, stop::Stop};
+use crate::{datadir::DatadirArgs, output::sayln, stop::Stop};
 use alloy_consensus::Block;
 use alloy_primitives::B256;
 use alloy_rlp::Encodable;
@@ -19,7 +19,7 @@ use warpline_storage::Storage;
 /// Write blocks of the chain to a file.
 ///
 /// The file is the RLP of the blocks one after the other, as `geth export` writes it, gzipped if
-/// its name ends in .gz. It appears when it is complete. Another process may use the database at
+/// its name ends in .gz. It appears, in place of one of that name, when it is complete. Another process may use the database at
 /// the same time.
 ///
 /// Exit code 0: written. 1: the database or the file cannot be used. 2: wrong usage. 130, 143:
@@ -34,7 +34,7 @@ pub(crate) struct ExportArgs {
     file: PathBuf,
 
     /// Number of the first block [default: 0].
-    #[arg(value_name = "FIRST", requires = "last")]
+    #[arg(value_name = "FIRST")]
     first: Option<u64>,
 
     /// Number of the last block [default: that of the head].
@@ -61,12 +61,12 @@ pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode> {
     let mut output = Output::create(&args.file).wrap_err_with(|| format!("creating {}", file()))?;
     let bytes = write_blocks(&storage, first, last, &mut output, &stop)?;
     if let Some(code) = stop.exit_code() {
-        eprintln!("ended by a signal: {} was not written", file());
+        sayln!("ended by a signal: {} was not written", file());
         return Ok(code);
     }
     output.finish().wrap_err_with(|| format!("writing {}", file()))?;
     let blocks = HumanCount(last - first + 1);
-    eprintln!("wrote {blocks} blocks, {first} to {last}, {bytes} bytes of RLP, to {}", file());
+    sayln!("wrote {blocks} blocks, {first} to {last}, {bytes} bytes of RLP, to {}", file());
     Ok(ExitCode::SUCCESS)
 }
 

@@ -9,6 +9,7 @@ use crate::{
     json,
     limits::{THREADS, up_to},
     network::ChainArg,
+    output::{say, sayln},
     root_stream::RootStreamArgs,
     stop::Stop,
 };
@@ -25,7 +26,9 @@ use std::{
 };
 use warpline_chain::{ChainOptions, Engine, ImportError, Reason, Stopped, StoredChain};
 use warpline_executor::ParallelConfig;
-use warpline_storage::{BlockRef, CacheSizes, Durability, PrunePolicy, StorageOptions};
+use warpline_storage::{
+    BlockRef, CacheSizes, Durability, PrunePolicy, StorageError, StorageOptions,
+};
 use warpline_trie::TrieConfig;
 
 /// Import blocks from files, with full validation.
@@ -112,7 +115,7 @@ fn parse_prune(policy: &str) -> Result<PrunePolicy, String> {
         "full" => Ok(PrunePolicy::full(FULL)),
         number => match number.parse() {
             Ok(blocks) if blocks > 0 => Ok(PrunePolicy::full(blocks)),
-            _ => Err("expected `archive`, `full`, or a number of blocks".to_owned()),
+            _ => Err("expected `archive`, `full`, or a number of blocks from 1 on".to_owned()),
         },
     }
 }
@@ -175,7 +178,7 @@ pub(crate) fn run(args: &ImportArgs) -> Result<ExitCode> {
     let closed = chain.shutdown().wrap_err("closing the database");
     let done = imported.and(flushed).and(closed);
     summary.error = done.as_ref().err().map(|error| format!("{error:#}"));
-    eprint!("{summary}");
+    say!("{summary}");
     json::write(args.json.as_deref(), &summary)?;
     done?;
     Ok(stop.exit_code().unwrap_or(ExitCode::SUCCESS))
@@ -210,7 +213,12 @@ impl Session<'_> {
     /// Imports a file, from the first block on that is not in the chain.
     fn import(&mut self, path: &Path) -> Result<()> {
         let mut file = BlockFile::open(path, self.meter.bar())?;
-        let Some(first) = self.pass_over(&mut file)? else { return Ok(()) };
+        let Some(first) = self.pass_over(&mut file)? else {
+            if file.is_at_start() {
+                self.meter.bar().suspend(|| sayln!("{} holds no blocks", path.display()));
+            }
+            return Ok(());
+        };
         let genesis = self.chain.storage().identity().genesis;
         let trail = Trail::default();
         let blocks = Source::new(file, first, genesis, self.stop, &self.meter, &trail);
@@ -221,10 +229,19 @@ impl Session<'_> {
                 Ok(())
             }
             Err(Stopped::Source(error)) => Err(error.into()),
-            Err(Stopped::Block { block, error }) => {
-                Err(self.explain(path, block, trail.offset(&block.hash), &error))
-            }
+            Err(Stopped::Block { block, error }) => match *error {
+                ImportError::Storage(StorageError::WriterFailed(error)) => {
+                    Err(self.unwritten(path, &error))
+                }
+                error => Err(self.explain(path, block, trail.offset(&block.hash), &error)),
+            },
         }
+    }
+
+    /// Says which blocks could not be written: the one that was met with the news is a later one.
+    fn unwritten(&self, path: &Path, error: &StorageError) -> eyre::Report {
+        let (written, path) = (self.chain.storage().written(), path.display());
+        eyre!("{path}: the blocks after block {written} could not be written: {error}")
     }
 
     /// Reads as far as the blocks are those of the chain, and returns the first that is not.

@@ -3,6 +3,7 @@
 use crate::{
     datadir::{self, DatadirArgs},
     network::ChainArg,
+    output::sayln,
 };
 use clap::Args;
 use eyre::Result;
@@ -32,7 +33,7 @@ pub(crate) fn run(args: &InitArgs) -> Result<ExitCode> {
     let network = args.chain.network()?;
     let there = datadir::open(&path, Some(&network), ChainOptions::default())?;
     if let Some(chain) = there {
-        eprintln!("{} is there already, with head block {}", path.display(), chain.head());
+        sayln!("{} is there already, with head block {}", path.display(), chain.head());
         chain.shutdown()?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -41,8 +42,8 @@ pub(crate) fn run(args: &InitArgs) -> Result<ExitCode> {
     let accounts = chain.storage().stats()?.tables;
     let accounts = accounts.iter().find(|table| table.table == Table::HashedAccounts);
     let accounts = accounts.map_or(0, |table| table.entries);
-    eprintln!("made {}: chain {id}, genesis block {genesis}", path.display());
-    eprintln!("{} accounts, state root {}", HumanCount(accounts), chain.head_header().state_root);
+    sayln!("made {}: chain {id}, genesis block {genesis}", path.display());
+    sayln!("{} accounts, state root {}", HumanCount(accounts), chain.head_header().state_root);
     chain.shutdown()?;
     Ok(ExitCode::SUCCESS)
 }

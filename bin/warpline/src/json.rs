@@ -1,5 +1,7 @@
 //! Reports as JSON, in a file or on standard output.
 
+use crate::output::{self, say};
+use core::fmt;
 use eyre::{Result, WrapErr};
 use serde::Serialize;
 use std::{fs, path::Path};
@@ -17,8 +19,22 @@ pub(crate) fn write(path: Option<&Path>, report: &impl Serialize) -> Result<()> 
     let Some(path) = path else { return Ok(()) };
     let json = serde_json::to_string_pretty(report)?;
     if path.as_os_str() == "-" {
-        println!("{json}");
-        return Ok(());
+        return output::print(json + "\n");
     }
     fs::write(path, json + "\n").wrap_err_with(|| format!("writing {}", path.display()))
+}
+
+/// Writes a report, and the same for people on standard output, or beside it where the JSON goes
+/// there.
+pub(crate) fn write_with(
+    path: Option<&Path>,
+    report: &impl Serialize,
+    text: impl fmt::Display,
+) -> Result<()> {
+    write(path, report)?;
+    if path.is_some_and(|path| path.as_os_str() == "-") {
+        say!("{text}");
+        return Ok(());
+    }
+    output::print(text)
 }

@@ -16,6 +16,7 @@ mod limits;
 mod load;
 mod network;
 mod node;
+mod output;
 mod predict;
 mod replay;
 mod root_stream;
@@ -24,6 +25,7 @@ mod stop;
 mod txtest;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use eyre::Result;
 use std::process::ExitCode;
 
 #[global_allocator]
@@ -54,8 +56,14 @@ enum Command {
     Node(Box<node::NodeArgs>),
 }
 
-fn main() -> eyre::Result<ExitCode> {
-    color_eyre::install()?;
+fn main() -> ExitCode {
+    run().unwrap_or_else(|error| {
+        output::fail(&error);
+        ExitCode::FAILURE
+    })
+}
+
+fn run() -> Result<ExitCode> {
     match Cli::with_file().command {
         Command::Replay(args) => replay::run(args),
         Command::Bench(args) => bench::run(&args),

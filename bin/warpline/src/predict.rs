@@ -6,7 +6,11 @@ mod show;
 mod stored;
 mod wanted;
 
-use crate::{json, limits::up_to};
+use crate::{
+    json,
+    limits::up_to,
+    output::{self, sayln},
+};
 use alloy_primitives::B256;
 use clap::Args;
 use eyre::{Result, bail, ensure, eyre};
@@ -146,8 +150,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode> {
     if let Some(path) = &args.export {
         knowledge::export(known, &blocks, path)?;
     }
-    eprint!("{}", show::table(&report));
-    json::write(args.json.as_deref(), &report)?;
+    json::write_with(args.json.as_deref(), &report, show::table(&report))?;
     Ok(if report.errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -199,7 +202,7 @@ fn show_one(
 ) -> Result<ExitCode> {
     let holds = |block: &PreparedBlock| block.txs.iter().any(|tx| tx_hash(tx) == hash);
     let Some(at) = blocks.iter().position(holds) else {
-        eprintln!("no block given has transaction {hash}");
+        sayln!("no block given has transaction {hash}");
         return Ok(ExitCode::FAILURE);
     };
     let others = blocks.iter().enumerate().filter(|(index, _)| *index != at);
@@ -210,7 +213,7 @@ fn show_one(
     let found = forecast(&blocks[at], &mut predictor, config, hash)?;
     let found = found.ok_or_else(|| eyre!("transaction {hash} was not executed"))?;
     let others = format!("{} other blocks", blocks.len() - 1);
-    print!("{}", show::hint(&found, &others));
+    output::print(show::hint(&found, &others))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -170,7 +170,6 @@ pub(crate) fn run(args: ReplayArgs) -> Result<ExitCode> {
     progress.finish_and_clear();
 
     let report = Report::new(runner.config(), blocks, failures);
-    eprint!("{}", render_table(&report));
-    json::write(args.json.as_deref(), &report)?;
+    json::write_with(args.json.as_deref(), &report, render_table(&report))?;
     Ok(if report.verified() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -57,6 +57,9 @@ pub struct StorageOptions {
     /// damaged page can end the process where it would be an error. Costs more than a third of a
     /// commit.
     pub check_pages: bool,
+    /// Leave what is on record of how the process that wrote last has ended: for whoever opens the
+    /// database for writing and only looks.
+    pub keep_shutdown_mark: bool,
 }
 
 impl Default for StorageOptions {
@@ -71,9 +74,10 @@ impl Default for StorageOptions {
             index_stride: 32,
             max_size: 8 << 40,
             growth: 256 << 20,
-            max_readers: 1024,
+            max_readers: 8192,
             commit_memory: 32 << 20,
             check_pages: false,
+            keep_shutdown_mark: false,
         }
     }
 }

@@ -135,8 +135,8 @@ impl Storage {
         lock: Option<Lock>,
     ) -> Result<Self, OpenError> {
         let identity = open::check(&engine, path, expected)?;
-        let opened = opened(&engine, lock.is_some()).map_err(in_folder(path))?;
-        let (head, finality, was_clean) = opened;
+        let marks = lock.is_some() && !options.keep_shutdown_mark;
+        let (head, finality, was_clean) = opened(&engine, marks).map_err(in_folder(path))?;
         engine.check_pages(options.check_pages).map_err(in_folder(path))?;
         let shared = Arc::new(Shared {
             cache: Cache::new(&options.cache, 1),
@@ -416,10 +416,12 @@ impl Storage {
             return Err(StorageError::Engine { operation, detail });
         }
         flushed?;
-        let _turn = self.shared.write_turn.lock();
-        let tx = self.shared.engine.write()?;
-        meta::set_clean(&tx, true)?;
-        tx.commit()?;
+        if !self.shared.options.keep_shutdown_mark {
+            let _turn = self.shared.write_turn.lock();
+            let tx = self.shared.engine.write()?;
+            meta::set_clean(&tx, true)?;
+            tx.commit()?;
+        }
         self.shared.engine.sync()
     }
 }
@@ -431,13 +433,13 @@ impl Drop for Storage {
     }
 }
 
-/// Reads the head and what of it is final, and takes the mark of a clean shutdown away.
-fn opened(engine: &Engine, for_writing: bool) -> Result<(BlockRef, Finality, bool), StorageError> {
+/// Reads the head and what of it is final, and takes the mark of a clean shutdown away if told to.
+fn opened(engine: &Engine, marks: bool) -> Result<(BlockRef, Finality, bool), StorageError> {
     let tx = engine.read()?;
     let (head, was_clean) = (meta::known_head(&tx)?, meta::clean(&tx)?);
     let finality = meta::finality(&tx)?;
     drop(tx);
-    if for_writing {
+    if marks {
         let tx = engine.write()?;
         meta::set_clean(&tx, false)?;
         tx.commit()?;

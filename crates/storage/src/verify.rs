@@ -101,10 +101,7 @@ impl Storage {
         limit: usize,
         mut step: impl FnMut(&'static str),
     ) -> Result<Vec<Finding>, StorageError> {
-        let tx = self.shared.engine.read()?;
-        let (head, progress) = (meta::known_head(&tx)?, meta::progress(&tx)?);
-        let limit = limit.max(1);
-        let mut check = Check { tx: &tx, head: head.number, progress, findings: vec![], limit };
+        let (limit, mut findings) = (limit.max(1), Vec::new());
         type Part = fn(&mut Check<'_>) -> Result<(), Stop>;
         let parts: [(&'static str, Part); 8] = [
             ("headers", blocks::headers),
@@ -118,19 +115,25 @@ impl Storage {
         ];
         for (name, part) in parts {
             step(name);
-            match part(&mut check) {
+            // A view that has met a damaged page can be read no further.
+            let tx = self.shared.engine.read()?;
+            let (head, progress) = (meta::known_head(&tx)?, meta::progress(&tx)?);
+            let mut check = Check { tx: &tx, head: head.number, progress, findings, limit };
+            let checked = part(&mut check);
+            findings = check.findings;
+            match checked {
                 Ok(()) => {}
                 Err(Stop::Enough) => break,
                 Err(Stop::Error(error)) => match damage(&error) {
-                    Some(finding) => check.findings.push(finding),
+                    Some(finding) => findings.push(finding),
                     None => return Err(error),
                 },
             }
-            if check.findings.len() >= check.limit {
+            if findings.len() >= limit {
                 break;
             }
         }
-        Ok(check.findings)
+        Ok(findings)
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     BenchArgs, Job,
     pipeline::{create, median, ms, options},
 };
-use crate::{json, replay::HintsArg};
+use crate::{json, output::sayln, replay::HintsArg};
 use eyre::{WrapErr, bail, ensure};
 use serde::Serialize;
 use std::{
@@ -58,12 +58,11 @@ pub(super) fn measure(args: &BenchArgs, jobs: &[Job]) -> eyre::Result<ExitCode> 
     let executor = ParallelExecutor::ethereum(config).wrap_err("starting the threads")?;
     let mut rows = Vec::new();
     for job in jobs {
-        eprintln!("{}: making the database", job.label());
+        sayln!("{}: making the database", job.label());
         rows.push(measure_one(args, job, &executor)?);
     }
-    eprint!("{}", table(&rows));
     let report = serde_json::json!({ "threads": threads, "runs": args.runs, "cold": rows });
-    json::write(args.json.as_deref(), &report)?;
+    json::write_with(args.json.as_deref(), &report, table(&rows))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -72,11 +71,7 @@ fn measure_one(
     job: &Job,
     executor: &ParallelExecutor<Ethereum>,
 ) -> eyre::Result<Row> {
-    let folder = match &args.datadir {
-        Some(folder) => tempfile::tempdir_in(folder),
-        None => tempfile::tempdir(),
-    };
-    let folder = folder.wrap_err("making a folder for the database")?;
+    let folder = args.folder()?;
     let path = &folder.path().join("db");
     let threads = executor.config().threads;
     let generated = generate(job.workload, &job.spec)?;

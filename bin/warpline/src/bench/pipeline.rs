@@ -5,7 +5,7 @@
 //! and imports the chain until all of it is written.
 
 use super::{BenchArgs, Job};
-use crate::{json, root_stream::When};
+use crate::{json, output::sayln, root_stream::When};
 use alloy_consensus::{Header, transaction::Recovered};
 use alloy_genesis::Genesis;
 use alloy_primitives::{Address, B256, U256, keccak256};
@@ -139,11 +139,7 @@ pub(super) fn measure(args: &BenchArgs, jobs: &[Job]) -> eyre::Result<ExitCode> 
 
     let (mut rows, mut kept) = (Vec::new(), Vec::new());
     for job in jobs {
-        let folder = match &args.datadir {
-            Some(folder) => tempfile::tempdir_in(folder),
-            None => tempfile::tempdir(),
-        };
-        let folder = folder.wrap_err("making a folder for the database")?;
+        let folder = args.folder()?;
         progress.set_message(format!("{}, building", job.label()));
         let path = &folder.path().join("db");
         let chain = prepare(path, job, args, &engines[1], threads)
@@ -163,10 +159,9 @@ pub(super) fn measure(args: &BenchArgs, jobs: &[Job]) -> eyre::Result<ExitCode> 
         }
     }
     progress.finish_and_clear();
-    eprint!("{}", table(&rows));
-    kept.iter().for_each(|database| eprintln!("{database}"));
+    kept.iter().for_each(|database| sayln!("{database}"));
     let report = serde_json::json!({ "threads": threads, "runs": runs, "pipeline": rows });
-    json::write(args.json.as_deref(), &report)?;
+    json::write_with(args.json.as_deref(), &report, table(&rows))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,5 +1,6 @@
 //! How a capture goes: a bar, lines about what failed, and the sum.
 
+use crate::output::sayln;
 use alloy_primitives::map::HashMap;
 use eyre::Result;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -70,7 +71,7 @@ impl Progress {
 
     /// A line beside the bar.
     pub(super) fn say(&self, line: &impl Display) {
-        self.bar.suspend(|| eprintln!("{line}"));
+        self.bar.suspend(|| sayln!("{line}"));
     }
 
     /// Whether no block has failed.

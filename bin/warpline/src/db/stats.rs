@@ -79,8 +79,7 @@ pub(crate) fn run(args: &StatsArgs) -> Result<ExitCode> {
     json::check_writable(args.json.as_deref())?;
     let storage = args.datadir.open_read_only()?;
     let report = report(&storage)?;
-    eprintln!("{}", report.text());
-    json::write(args.json.as_deref(), &report)?;
+    json::write_with(args.json.as_deref(), &report, report.text())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -153,6 +152,6 @@ impl Report {
                 BinaryBytes(self.free_bytes)
             ),
         ];
-        format!("{}\n\n{table}", lines.join("\n"))
+        format!("{}\n\n{table}\n", lines.join("\n"))
     }
 }

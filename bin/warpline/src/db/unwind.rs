@@ -1,10 +1,11 @@
 //! `warpline db unwind`: back to an earlier block.
 
-use crate::datadir::DatadirArgs;
+use crate::{datadir::DatadirArgs, output::sayln};
 use clap::Args;
 use eyre::{Result, WrapErr};
 use std::process::ExitCode;
 use warpline_chain::ChainOptions;
+use warpline_storage::StorageOptions;
 
 /// Go back to an earlier block.
 ///
@@ -26,10 +27,11 @@ pub(crate) struct UnwindArgs {
 
 /// Runs the command.
 pub(crate) fn run(args: &UnwindArgs) -> Result<ExitCode> {
-    let mut chain = args.datadir.open(ChainOptions::default())?;
+    let storage = StorageOptions { check_pages: true, ..StorageOptions::default() };
+    let mut chain = args.datadir.open(ChainOptions { storage, ..ChainOptions::default() })?;
     let before = chain.head();
     let after = chain.unwind(args.to).wrap_err_with(|| format!("going back to {}", args.to))?;
     chain.shutdown()?;
-    eprintln!("from block {before} back to block {after}");
+    sayln!("from block {before} back to block {after}");
     Ok(ExitCode::SUCCESS)
 }

@@ -4,6 +4,7 @@ use crate::{
     datadir::DatadirArgs,
     json,
     limits::{THREADS, up_to},
+    output::{self, sayln},
 };
 use alloy_primitives::B256;
 use clap::Args;
@@ -17,15 +18,16 @@ use std::{
     time::{Duration, Instant},
 };
 use warpline_chain::{ChainOptions, verify_blocks, verify_state};
+use warpline_storage::StorageOptions;
 use warpline_trie::TrieConfig;
 
 /// Check every index, and the state root against the flat state.
 ///
-/// Holds every table against those that it must agree with, and transactions, ommers, withdrawals
-/// and receipts against the headers; computes the state root and all storage roots again from
-/// nothing but accounts and slots, and compares every stored trie node. Senders and the values of
-/// the past are taken as they are. Each thing that is wrong is a line on standard output. Nobody else may use the database
-/// meanwhile.
+/// Holds every table against those that it must agree with, transactions, ommers, withdrawals and
+/// receipts against the headers, and senders against the signatures; computes the state root and
+/// all storage roots again from nothing but accounts and slots, and compares every stored trie
+/// node. The values of the past are taken as they are. Each thing that is wrong is a line on
+/// standard output. Nobody else may use the database meanwhile.
 ///
 /// Exit code 0: all is as it should be. 1: something is not, or the database cannot be read. 2:
 /// wrong usage.
@@ -66,7 +68,9 @@ struct Report {
 pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode> {
     json::check_writable(args.json.as_deref())?;
     let start = Instant::now();
-    let chain = args.datadir.open(ChainOptions::default())?;
+    let storage =
+        StorageOptions { check_pages: true, keep_shutdown_mark: true, ..StorageOptions::default() };
+    let chain = args.datadir.open(ChainOptions { storage, ..ChainOptions::default() })?;
     let storage = chain.storage();
     let spinner = ProgressBar::new_spinner();
     spinner.set_style(ProgressStyle::with_template("{spinner} {elapsed}: {msg}")?);
@@ -78,7 +82,7 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let left = limit.saturating_sub(findings.len());
     match verify_blocks(storage, left) {
         Ok(problems) => findings.extend(problems),
-        Err(error) => return Err(given_up(&findings, error, "the blocks cannot be checked")),
+        Err(error) => return given_up(&findings, error, "the blocks cannot be checked"),
     }
     spinner.set_message("state root");
     let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
@@ -89,7 +93,7 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode> {
     spinner.finish_and_clear();
     let state = match state {
         Ok(state) => state,
-        Err(error) => return Err(given_up(&findings, error, "the state root cannot be computed")),
+        Err(error) => return given_up(&findings, error, "the state root cannot be computed"),
     };
     findings.extend(state.problems);
     let report = Report {
@@ -104,8 +108,12 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode> {
         findings,
     };
     chain.shutdown()?;
-    show(&report, args.json.as_deref().is_none_or(|path| path.as_os_str() != "-"));
+    let lines = args.json.as_deref().is_none_or(|path| path.as_os_str() != "-");
     json::write(args.json.as_deref(), &report)?;
+    if lines {
+        output::print(listed(&report.findings))?;
+    }
+    show(&report);
     Ok(if report.verified { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -114,23 +122,27 @@ fn given_up(
     findings: &[String],
     error: impl std::error::Error + Send + Sync + 'static,
     what: &'static str,
-) -> eyre::Report {
-    findings.iter().for_each(|finding| println!("{finding}"));
-    eyre::Report::new(error).wrap_err(what)
+) -> Result<ExitCode> {
+    output::print(listed(findings))?;
+    Err(eyre::Report::new(error).wrap_err(what))
 }
 
-fn show(report: &Report, lines: bool) {
+fn listed(findings: &[String]) -> String {
+    findings.iter().map(|finding| format!("{finding}\n")).collect()
+}
+
+fn show(report: &Report) {
     let Report { block, hash, state_root, seconds, .. } = report;
     if !report.verified {
-        if lines {
-            report.findings.iter().for_each(|finding| println!("{finding}"));
-        }
-        let count = report.findings.len();
-        eprintln!("NOT verified: {count} findings or more at block {block} ({hash})");
+        let count = match report.findings.len() {
+            1 => "1 finding".to_owned(),
+            findings => format!("{findings} findings"),
+        };
+        sayln!("NOT verified: {count} or more at block {block} ({hash})");
         return;
     }
-    eprintln!("verified: block {block} ({hash}), state root {state_root}");
+    sayln!("verified: block {block} ({hash}), state root {state_root}");
     let [accounts, slots, nodes] =
         [report.accounts, report.slots, report.trie_nodes].map(HumanCount);
-    eprintln!("{accounts} accounts, {slots} slots, {nodes} trie nodes in {seconds:.1} s");
+    sayln!("{accounts} accounts, {slots} slots, {nodes} trie nodes in {seconds:.1} s");
 }

@@ -1,11 +1,13 @@
 //! What an import has done so far, and how fast.
 
+use crate::output::sayln;
 use alloy_primitives::B256;
 use core::fmt;
 use eyre::Result;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::{
+    collections::VecDeque,
     io::{IsTerminal, stderr},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -25,19 +27,42 @@ pub(super) struct Meter {
     stages: Stages,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Counts {
     /// Blocks that did not become the head.
     passed_over: u64,
     /// Blocks that were handed to the import and are not counted elsewhere yet.
     handed: u64,
+    /// Blocks that have become the head.
+    done: Sum,
+    /// Those of them that were not in the file when the last one came.
+    unwritten: VecDeque<Progress>,
+    /// When was shown how it goes, and where it stood then.
+    shown: Instant,
+    shown_sum: Sum,
+}
+
+/// Blocks, and what was in them.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sum {
     blocks: u64,
     transactions: u64,
     gas: u64,
-    /// When was shown how it goes, and where it stood then.
-    shown: Instant,
-    shown_blocks: u64,
-    shown_gas: u64,
+}
+
+impl Sum {
+    fn add(&mut self, block: Progress) {
+        self.blocks += 1;
+        self.transactions += block.transactions as u64;
+        self.gas += block.gas_used;
+    }
+
+    fn without(mut self, block: Progress) -> Self {
+        self.blocks = self.blocks.saturating_sub(1);
+        self.transactions = self.transactions.saturating_sub(block.transactions as u64);
+        self.gas = self.gas.saturating_sub(block.gas_used);
+        self
+    }
 }
 
 impl Meter {
@@ -52,12 +77,10 @@ impl Meter {
         let counts = Counts {
             passed_over: 0,
             handed: 0,
-            blocks: 0,
-            transactions: 0,
-            gas: 0,
+            done: Sum::default(),
+            unwritten: VecDeque::new(),
             shown: start,
-            shown_blocks: 0,
-            shown_gas: 0,
+            shown_sum: Sum::default(),
         };
         let (counts, stages) = (Mutex::new(counts), Stages::default());
         Ok(Self { bar, interval, start, counts, stages })
@@ -85,26 +108,30 @@ impl Meter {
     /// A block has become the head.
     pub(super) fn committed(&self, progress: Progress) {
         let mut counts = self.counts();
-        counts.blocks += 1;
         counts.handed = counts.handed.saturating_sub(1);
-        counts.transactions += progress.transactions as u64;
-        counts.gas += progress.gas_used;
+        counts.done.add(progress);
+        counts.unwritten.push_back(progress);
+        while counts
+            .unwritten
+            .pop_front_if(|oldest| oldest.block.number <= progress.written)
+            .is_some()
+        {}
         let passed = counts.shown.elapsed();
         if passed < self.interval {
             return;
         }
         let seconds = passed.as_secs_f64().max(1e-9);
-        let blocks = (counts.blocks - counts.shown_blocks) as f64 / seconds;
-        let gas = (counts.gas - counts.shown_gas) as f64 / seconds / 1e6;
+        let blocks = (counts.done.blocks - counts.shown_sum.blocks) as f64 / seconds;
+        let gas = (counts.done.gas - counts.shown_sum.gas) as f64 / seconds / 1e6;
         counts.shown = Instant::now();
-        (counts.shown_blocks, counts.shown_gas) = (counts.blocks, counts.gas);
+        counts.shown_sum = counts.done;
         drop(counts);
         let number = progress.block.number;
         let speed = format!("{blocks:.1} blocks/s, {gas:.1} Mgas/s");
         if stderr().is_terminal() {
             self.bar.set_message(format!("block {number}, {speed}"));
         } else {
-            eprintln!("block {number} imported, block {} written, {speed}", progress.written);
+            sayln!("block {number} imported, block {} written, {speed}", progress.written);
         }
     }
 
@@ -120,6 +147,13 @@ impl Meter {
         self.stages.commit += stages.commit;
     }
 
+    /// What is in a file that ends with block `head`, and how many blocks were passed over.
+    fn written(&self, head: u64) -> (Sum, u64) {
+        let counts = self.counts();
+        let lost = counts.unwritten.iter().filter(|block| block.block.number > head);
+        (lost.fold(counts.done, |sum, block| sum.without(*block)), counts.passed_over)
+    }
+
     /// Takes the bar away.
     pub(super) fn finish(&self) {
         self.bar.finish_and_clear();
@@ -132,7 +166,7 @@ impl Meter {
 pub(super) struct Summary {
     /// 0 for sequential execution.
     threads: usize,
-    /// Blocks that became the head, and what was in them.
+    /// Blocks that became the head and were written, and what was in them.
     blocks: u64,
     transactions: u64,
     gas_used: u64,
@@ -181,23 +215,24 @@ impl Summary {
         chain: &StoredChain,
         interrupted: bool,
     ) -> Result<Self> {
-        let (counts, stages, executions) = (*meter.counts(), meter.stages, chain.executions());
+        let (stages, executions) = (meter.stages, chain.executions());
         let seconds = meter.start.elapsed().as_secs_f64();
         let head = chain.storage().written();
+        let (sum, passed_over) = meter.written(head.number);
         let snapshot = chain.storage().snapshot(1)?;
         let header = snapshot.reader()?.header(head.number)?;
         let state_root = header.map(|(header, _)| header.state_root);
         Ok(Self {
             threads,
-            blocks: counts.blocks,
-            transactions: counts.transactions,
-            gas_used: counts.gas,
+            blocks: sum.blocks,
+            transactions: sum.transactions,
+            gas_used: sum.gas,
             executions: executions.all,
             re_executions: executions.in_vain,
-            passed_over: counts.passed_over,
+            passed_over,
             seconds,
-            blocks_per_second: counts.blocks as f64 / seconds,
-            mgas_per_second: counts.gas as f64 / seconds / 1e6,
+            blocks_per_second: sum.blocks as f64 / seconds,
+            mgas_per_second: sum.gas as f64 / seconds / 1e6,
             stages: StageSeconds {
                 senders: stages.senders.as_secs_f64(),
                 reading: stages.reading.as_secs_f64(),
@@ -216,7 +251,8 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (blocks, transactions) = (HumanCount(self.blocks), HumanCount(self.transactions));
         let gas = self.gas_used as f64 / 1e6;
-        write!(f, "imported {blocks} blocks, {transactions} transactions, {gas:.1} Mgas")?;
+        let s = if self.blocks == 1 { "" } else { "s" };
+        write!(f, "imported {blocks} block{s}, {transactions} transactions, {gas:.1} Mgas")?;
         write!(f, " in {:.1} s: ", self.seconds)?;
         writeln!(f, "{:.1} blocks/s, {:.1} Mgas/s", self.blocks_per_second, self.mgas_per_second)?;
         if self.passed_over > 0 {

@@ -5,7 +5,7 @@ use super::{
     prepare,
     traffic::{Mix, nonce, signers},
 };
-use crate::json;
+use crate::{json, output::sayln};
 use alloy_primitives::{B256, U64};
 use alloy_signer_local::PrivateKeySigner;
 use clap::Args;
@@ -83,7 +83,7 @@ pub(super) async fn run(args: &BlocksArgs) -> Result<ExitCode> {
     ensure!(pids == 0 || pids == nodes, "{pids} --pid for {nodes} --rpc: one for each, or none");
     let (mut runs, mut samples) = (Vec::new(), Vec::new());
     let width = args.rpc.iter().map(|node| node.name.len()).max().unwrap_or_default();
-    eprintln!("{:width$} {}", "node", HEADER);
+    sayln!("{:width$} {}", "node", HEADER);
     for (at, node) in args.rpc.iter().enumerate() {
         let run = Run::begin(node, args.pid.get(at).copied(), args.transactions).await?;
         samples.push(run.sample((0, 0), 0.0)?);
@@ -178,7 +178,7 @@ impl Sample {
         let rate = self.transactions_per_second;
         let rate = rate.map_or("-".to_owned(), |rate| format!("{rate:.0}"));
         let Self { node, blocks, transactions, .. } = self;
-        eprintln!("{node:width$} {blocks:>9} {transactions:>13} {rate:>8} {own:>9} {files:>10}");
+        sayln!("{node:width$} {blocks:>9} {transactions:>13} {rate:>8} {own:>9} {files:>10}");
     }
 }
 

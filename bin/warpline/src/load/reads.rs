@@ -6,7 +6,7 @@ use super::{
     prepare,
     statistics::{Rate, Times},
 };
-use crate::json;
+use crate::{json, output::sayln};
 use alloy_primitives::{Address, U64};
 use comfy_table::{CellAlignment, Table, presets};
 use core::time::Duration;
@@ -165,7 +165,7 @@ fn print(figures: &[Figures]) {
     for column in table.column_iter_mut().skip(2) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    eprintln!("{table}");
+    sayln!("{table}");
 }
 
 #[cfg(test)]

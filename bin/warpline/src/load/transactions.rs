@@ -8,7 +8,7 @@ use super::{
     statistics::{Rate, Times, median},
     traffic::{Mix, nonce, signers},
 };
-use crate::json;
+use crate::{json, output::sayln};
 use alloy_primitives::{B256, U64, U256};
 use alloy_signer_local::PrivateKeySigner;
 use comfy_table::{CellAlignment, Table, presets};
@@ -285,10 +285,10 @@ fn print(rounds: &[Round], args: &CommonArgs) {
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    eprintln!("{table}");
+    sayln!("{table}");
     for round in rounds {
         for problem in round.problems.iter().chain(&round.refusal) {
-            eprintln!("{}: {problem}", round.node);
+            sayln!("{}: {problem}", round.node);
         }
     }
 }

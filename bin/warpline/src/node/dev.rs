@@ -1,6 +1,9 @@
 //! The development chain: funded accounts whose keys the node has.
 
-use crate::network::{ChainArg, Network};
+use crate::{
+    network::{ChainArg, Network},
+    output::sayln,
+};
 use alloy_primitives::U256;
 use clap::Args;
 use eyre::{Result, WrapErr, bail};
@@ -94,24 +97,24 @@ impl DevArgs {
             return;
         }
         let funds = if ours { format!(" ({} ETH each)", self.balance) } else { String::new() };
-        eprintln!("\nAccounts{funds}, for development only: everybody knows these keys\n");
+        sayln!("\nAccounts{funds}, for development only: everybody knows these keys\n");
         for (index, signer) in keys.signers().iter().take(20).enumerate() {
-            eprintln!("({index}) {}  {}", signer.address(), signer.to_bytes());
+            sayln!("({index}) {}  {}", signer.address(), signer.to_bytes());
         }
-        eprintln!("\nMnemonic: {}", self.mnemonic);
+        sayln!("\nMnemonic: {}", self.mnemonic);
     }
 
     /// Says what to do with it next.
     pub(crate) fn print_next(&self, keys: &DevAccounts, url: &str) {
         let Some(first) = keys.signers().first() else { return };
         let address = first.address();
-        eprintln!(
+        sayln!(
             "\nNext: in MetaMask add a custom network with RPC URL {url}, chain id {} and",
             self.chain_id
         );
-        eprintln!("symbol ETH, and import one of the keys above; or, with Foundry:\n");
-        eprintln!("  cast balance {address} --rpc-url {url}");
-        eprintln!("  forge create src/Contract.sol:Contract --rpc-url {url} --broadcast \\");
-        eprintln!("    --private-key {}\n", first.to_bytes());
+        sayln!("symbol ETH, and import one of the keys above; or, with Foundry:\n");
+        sayln!("  cast balance {address} --rpc-url {url}");
+        sayln!("  forge create src/Contract.sol:Contract --rpc-url {url} --broadcast \\");
+        sayln!("    --private-key {}\n", first.to_bytes());
     }
 }

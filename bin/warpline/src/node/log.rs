@@ -1,5 +1,6 @@
 //! What the node says while it runs.
 
+use crate::output::sayln;
 use clap::{Args, ValueEnum};
 use eyre::{Result, eyre};
 use std::io::IsTerminal;
@@ -56,7 +57,7 @@ impl LogArgs {
     /// Says where something is to be found, in words that scripts can wait for.
     pub(crate) fn say(&self, what: &str, at: &str) {
         match self.format {
-            Format::Terminal => eprintln!("{what} {at}"),
+            Format::Terminal => sayln!("{what} {at}"),
             Format::Json => tracing::info!(address = at, "{what}"),
         }
     }

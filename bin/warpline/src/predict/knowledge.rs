@@ -1,7 +1,7 @@
 //! Knowledge in files.
 
 use super::PredictArgs;
-use crate::node::predictor::FILE;
+use crate::{node::predictor::FILE, output::sayln};
 use eyre::{Result, WrapErr};
 use std::{
     fs::File,
@@ -46,6 +46,6 @@ pub(super) fn export(
     predictor.save(&mut writer).and_then(|()| writer.flush()).wrap_err_with(about)?;
     drop(writer);
     file.persist(path).wrap_err_with(about)?;
-    eprintln!("wrote {}: {} functions", path.display(), predictor.len());
+    sayln!("wrote {}: {} functions", path.display(), predictor.len());
     Ok(())
 }

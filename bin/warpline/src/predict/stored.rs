@@ -1,7 +1,10 @@
 //! One transaction on the chain in a data folder.
 
 use super::{PredictArgs, knowledge, show, wanted::Wanted};
-use crate::datadir::DatadirArgs;
+use crate::{
+    datadir::DatadirArgs,
+    output::{self, sayln},
+};
 use alloy_primitives::{B256, Bytes};
 use eyre::{Result, WrapErr, eyre};
 use revm::{context::TxEnv, state::EvmState};
@@ -29,7 +32,7 @@ pub(super) fn show(args: &PredictArgs, datadir: &Path, wanted: &Wanted) -> Resul
 fn mined(view: &ChainView, known: AccessPredictor, hash: B256) -> Result<ExitCode> {
     let position = view.blocks()?.reader()?.transaction_position(&hash)?;
     let Some((number, index)) = position else {
-        eprintln!("the chain has no transaction {hash}");
+        sayln!("the chain has no transaction {hash}");
         return Ok(ExitCode::FAILURE);
     };
     let past = PastBlock::read(view, number).wrap_err_with(|| format!("block {number}"))?;
@@ -48,7 +51,7 @@ fn mined(view: &ChainView, known: AccessPredictor, hash: B256) -> Result<ExitCod
         .wrap_err_with(|| format!("block {number}"))?;
     let Watcher { hint, last: state, .. } = watcher;
     let found = Forecast { block: format!("block {number}"), index, hint, state };
-    print!("{}", show::hint(&found, "what is known"));
+    output::print(show::hint(&found, "what is known"))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -82,9 +85,7 @@ fn next(view: &ChainView, known: &AccessPredictor, raw: &Bytes) -> Result<ExitCo
     let values = next_values(view, &state)?;
     let (mut outlook, mut hint) = (Outlook::new(state.open()), AccessHint::default());
     known.predict(&tx, &values, &mut outlook, Care::Thorough, &mut hint);
-    print!(
-        "{}",
-        show::expected(&hint, &format!("on the state after block {}", state.block().number))
-    );
+    let on = format!("on the state after block {}", state.block().number);
+    output::print(show::expected(&hint, &on))?;
     Ok(ExitCode::SUCCESS)
 }

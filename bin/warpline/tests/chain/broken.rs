@@ -209,7 +209,7 @@ fn an_export_that_cannot_be_is_refused_and_leaves_nothing() {
 #[test]
 fn wrong_usage_is_exit_code_2() {
     let folder = tempfile::tempdir().unwrap();
-    let usage: [&[&str]; 8] = [
+    let usage: [&[&str]; 7] = [
         &["import"],
         &["import", "--prune", "everything", "x.rlp"],
         &["import", "--prune", "0", "x.rlp"],
@@ -217,7 +217,6 @@ fn wrong_usage_is_exit_code_2() {
         &["init"],
         &["init", "--chain", "no/such/genesis.json"],
         &["db", "unwind", "minus"],
-        &["export", "x.rlp", "7"],
     ];
     for args in usage {
         let said = warpline(args, folder.path(), [] as [&str; 0]);

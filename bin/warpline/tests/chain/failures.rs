@@ -159,15 +159,18 @@ fn flipped_bits_are_found_and_never_crash() {
     let folder = imported(chain, 20);
     let file = data_file(folder.path());
     let whole = fs::read(&file).unwrap();
-    let mut noticed = 0;
+    let (mut noticed, mut undone) = (0, 0);
     for (at, damaged) in flipped(&whole) {
         fs::write(&file, &damaged).unwrap();
         let outcome = warpline(&["db", "verify"], folder.path(), NOTHING);
         assert!(matches!(outcome.code, Some(0 | 1)), "at {at}: {outcome:?}");
         noticed += usize::from(outcome.code == Some(1));
+        let outcome = warpline(&["db", "unwind", "3"], folder.path(), NOTHING);
+        assert!(matches!(outcome.code, Some(0 | 1)), "back to 3, at {at}: {outcome:?}");
+        undone += usize::from(outcome.code == Some(0));
     }
-    println!("{noticed} noticed");
-    assert!(noticed > 0);
+    println!("{noticed} noticed, {undone} undone");
+    assert!(noticed > 0 && undone > 0);
     fs::write(&file, &whole).unwrap();
     assert_eq!(verify(folder.path()), 20);
 }
@@ -262,9 +265,13 @@ fn a_full_disk_is_an_error_and_with_more_room_the_import_goes_on() {
     let datadir = disk.folder.path();
     let all = chain.file(.., "all.rlp");
     init(datadir, &chain.genesis).ok();
-    let summary = import(datadir, &[&all]).failed(&["no space left on the device of "]).json();
+    let outcome = import(datadir, &[&all]).failed(&["no space left on the device of "]);
+    let summary = outcome.json();
     let head = summary["head"]["number"].as_u64().unwrap();
     assert!(head < chain.head(), "{summary}");
+    assert_eq!(summary["blocks"], head);
+    let after = format!("the blocks after block {head} ");
+    assert!(outcome.stderr.contains(&after), "{outcome:?}");
     assert_eq!(stats(datadir)["head"]["number"], head);
     // It is full still: nothing changes.
     import(datadir, &[&all]).failed(&["no space left on the device of "]);

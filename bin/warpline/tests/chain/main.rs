@@ -7,6 +7,7 @@
 //! - `broken`: files and arguments that are wrong.
 //! - `failures`: databases and disks that are.
 //! - `crash`: processes that are killed and stopped.
+//! - `output`: what is said, and where nobody listens.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests")]
 
@@ -16,5 +17,6 @@ mod crash;
 mod failures;
 mod lists;
 mod made;
+mod output;
 mod program;
 mod round_trip;

@@ -1,9 +1,11 @@
 //! The published chain of the RPC conformance cases: every fork from Frontier to BPO2, mined
 //! blocks with ommers, the merge, and every type of transaction.
 
-use alloy_consensus::{BlockBody, Header, Sealable};
+use alloy_consensus::{
+    BlockBody, Header, Receipt, Sealable, SignableTransaction, TxLegacy, TxType,
+};
 use alloy_genesis::Genesis;
-use alloy_primitives::{B256, Bloom, U256};
+use alloy_primitives::{Address, B256, Bloom, Signature, U256};
 use alloy_rlp::Decodable;
 use std::{
     convert::Infallible,
@@ -15,8 +17,8 @@ use warpline_chain::{
     ChainOptions, Engine, GenesisBlock, Imported, Incoming, Reason, RootStreaming, Rules, Stopped,
     StoredChain, verify_blocks, verify_state,
 };
-use warpline_executor::ParallelConfig;
-use warpline_storage::{BlockCommit, BlockRef, HashedDiff, TrieUpdates};
+use warpline_executor::{EthTransaction, ParallelConfig};
+use warpline_storage::{BlockCommit, BlockRef, HashedDiff, StoredReceipt, TrieUpdates};
 use warpline_trie::TrieConfig;
 
 type Block = alloy_consensus::Block<warpline_executor::EthTransaction>;
@@ -95,16 +97,27 @@ fn a_block_that_is_not_what_its_header_says_is_found() {
         parent_hash: head.hash,
         transactions_root: B256::ZERO,
         ommers_hash: B256::ZERO,
+        // A header is encoded up to the last field that it has: none may be left out in between.
+        base_fee_per_gas: Some(0),
         withdrawals_root: Some(B256::ZERO),
         receipts_root: B256::ZERO,
         ..Header::default()
     };
+    // The one is sent by an account without a key, as development nodes let it; the other is not
+    // signed by whom it says.
+    let impersonated = Address::repeat_byte(7);
+    let mark = Signature::new(U256::from_be_slice(impersonated.as_slice()), U256::ONE, false);
+    let marked = EthTransaction::Legacy(TxLegacy::default().into_signed(mark));
+    let mut signed = chain.blocks.iter().flat_map(|block| &block.body.transactions);
+    let transactions = vec![marked, signed.next().unwrap().clone()];
+    let receipt = Receipt { status: true.into(), cumulative_gas_used: 0, logs: Vec::new() };
+    let receipt = StoredReceipt { tx_type: TxType::Legacy, receipt };
     let wrong = BlockCommit {
         header: header.seal_slow(),
         total_difficulty: U256::ZERO,
-        body: BlockBody::default(),
-        senders: Vec::new(),
-        receipts: Vec::new(),
+        body: BlockBody { transactions, ..BlockBody::default() },
+        senders: vec![impersonated; 2],
+        receipts: vec![receipt; 2],
         access_list: None,
         diff: HashedDiff::default(),
         trie: TrieUpdates::default(),
@@ -112,11 +125,17 @@ fn a_block_that_is_not_what_its_header_says_is_found() {
     stored.storage().commit(wrong).unwrap();
     let found = verify_blocks(stored.storage(), 10).unwrap();
     let parts = ["transactions", "ommers", "withdrawals", "receipts"];
-    assert_eq!(found.len(), parts.len(), "{found:?}");
+    assert_eq!(found.len(), parts.len() + 1, "{found:?}");
     for (found, part) in found.iter().zip(parts) {
         let words = format!("block {}: the {part} are not those", head.number + 1);
         assert!(found.starts_with(&words), "{found}");
     }
+    assert!(
+        found[4].ends_with("the sender of transaction 1 is not who has signed it"),
+        "{found:?}"
+    );
+    stored.storage().flush().unwrap();
+    assert_eq!(verify_blocks(stored.storage(), 10).unwrap(), found, "written and read again");
     assert_eq!(verify_blocks(stored.storage(), 2).unwrap(), found[..2]);
 }
 

@@ -113,7 +113,9 @@ impl OpenFailure {
             | MdbxError::TooLarge
             | MdbxError::Incompatible => Self::Damaged(words),
             MdbxError::WannaRecovery => Self::Unrecovered,
-            MdbxError::Access | MdbxError::Permission => Self::Permission(words),
+            MdbxError::Access | MdbxError::Permission => {
+                Self::Permission(io::Error::from(io::ErrorKind::PermissionDenied).to_string())
+            }
             MdbxError::NotFound => Self::Incomplete,
             MdbxError::Other(code)
                 if io::Error::from_raw_os_error(code).kind()
