@@ -151,6 +151,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode> {
         knowledge::export(known, &blocks, path)?;
     }
     json::write_with(args.json.as_deref(), &report, show::table(&report))?;
+    report.errors.iter().for_each(|error| sayln!("Error: {}", error.error));
     Ok(if report.errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -35,7 +35,7 @@ pub enum ChainSpecError {
         source: std::io::Error,
     },
     /// The genesis file is not JSON of geth's genesis format.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: not a genesis file: {source}", path.display())]
     Parse {
         /// The file.
         path: PathBuf,

@@ -23,7 +23,7 @@ const HEADINGS: [&str; 12] = [
     "txs",
 ];
 
-/// The total as a table, the reasons of what was missed, and the files that could not be used.
+/// The total as a table, and the reasons of what was missed.
 pub(super) fn table(report: &PredictionReport) -> String {
     let Scores { cold, block, corpus, trials } = &report.total;
     let rows = [("cold", cold), ("block", block), ("corpus", corpus), ("trials", trials)];
@@ -42,9 +42,6 @@ pub(super) fn table(report: &PredictionReport) -> String {
     let _ = writeln!(text, "{table}");
     for (name, score) in rows {
         write_misses(&mut text, name, score);
-    }
-    for error in &report.errors {
-        let _ = writeln!(text, "{}", error.error);
     }
     let _ = writeln!(
         text,
