@@ -75,8 +75,8 @@ pub(crate) struct BenchArgs {
     #[arg(long, conflicts_with = "emit")]
     pipeline: bool,
 
-    /// Measure instead how long a block takes on a state that is on the disk and not in memory, with
-    /// and without reading ahead what `--hints` expects
+    /// Measure instead how long a block takes on a state that is on the disk and not in memory,
+    /// with and without reading ahead what `--hints` expects
     #[arg(long, conflicts_with_all = ["emit", "pipeline"])]
     cold: bool,
 

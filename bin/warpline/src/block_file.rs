@@ -1,13 +1,14 @@
 //! Files of blocks: their RLP one after the other, as geth's `export` writes them, plain or
 //! gzipped. Read as a stream, one block in memory at a time.
 
+use crate::{import::Patient, stop::Stop};
 use alloy_consensus::{Block, Header};
 use alloy_primitives::{B256, keccak256};
 use alloy_rlp::Decodable;
 use flate2::bufread::MultiGzDecoder;
 use indicatif::ProgressBar;
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, BufRead, BufReader, Read},
     path::{Path, PathBuf},
 };
@@ -112,10 +113,18 @@ impl BlockFile {
         self.position == 0
     }
 
-    /// Opens a file; `progress` is told of the bytes that are read.
-    pub(crate) fn open(path: &Path, progress: &ProgressBar) -> Result<Self, FileError> {
+    /// Opens a file; `progress` is told of the bytes that are read. One that keeps the reader
+    /// waiting ends when `stop` says so.
+    pub(crate) fn open(
+        path: &Path,
+        progress: &ProgressBar,
+        stop: &Stop,
+    ) -> Result<Self, FileError> {
         let failed = |source| FileError::Open { path: path.to_owned(), source };
-        let file = File::open(path).map_err(failed)?;
+        let file: Box<dyn Read + Send> = match fs::metadata(path).map_err(failed)?.is_file() {
+            true => Box::new(File::open(path).map_err(failed)?),
+            false => Box::new(Patient::new(path.to_owned(), stop.clone()).map_err(failed)?),
+        };
         let mut input = BufReader::with_capacity(1 << 20, progress.wrap_read(file));
         let gzipped = input.fill_buf().map_err(failed)?.starts_with(&GZIP);
         let input: Box<dyn BufRead + Send> = match gzipped {

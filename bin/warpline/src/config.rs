@@ -1,8 +1,9 @@
 //! The configuration file: flags of a command under their own names, in TOML. What is given on the
 //! command line as well is taken from there.
 
+use crate::output;
 use clap::{Arg, ArgAction, ArgMatches, Command, builder::ValueParser, parser::ValueSource};
-use eyre::{Result, WrapErr, eyre};
+use eyre::{Result, WrapErr};
 use std::{
     ffi::OsString,
     fmt::Display,
@@ -195,7 +196,7 @@ fn check(command: &Command, words: &[OsString]) -> Result<(), String> {
 
 /// The file that cannot be used, as a wrong use of the command.
 pub(crate) fn refuse(parent: &mut Command, error: &eyre::Report) -> ! {
-    parent.error(clap::error::ErrorKind::InvalidValue, eyre!("{error:#}")).exit()
+    parent.error(clap::error::ErrorKind::InvalidValue, output::explained(error)).exit()
 }
 
 #[cfg(test)]

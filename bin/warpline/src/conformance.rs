@@ -85,9 +85,9 @@ pub(crate) fn run(kind: Kind, args: ConformanceArgs, datadir: Option<PathBuf>) -
     terminal.0.finish_and_clear();
     let report = report.wrap_err("running the fixtures")?;
 
-    json::write(args.json.as_deref(), &report)?;
     say!("{}", report.table());
-    output::print(report.totals() + "\n")?;
+    let shown = output::print(report.totals() + "\n");
+    shown.and(json::write(args.json.as_deref(), &report))?;
     Ok(if report.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

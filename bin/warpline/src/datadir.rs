@@ -49,7 +49,8 @@ impl DatadirArgs {
         let read = || Storage::open_read_only(&path, options(), None);
         let opened = match read() {
             Err(OpenError::Unrecovered(_)) => {
-                Storage::open(&path, options(), None).map(drop).and_then(|()| read())
+                let looking = StorageOptions { keep_shutdown_mark: true, ..options() };
+                Storage::open(&path, looking, None).map(drop).and_then(|()| read())
             }
             opened => opened,
         };
@@ -75,7 +76,8 @@ impl DatadirArgs {
 
 /// Says how to get a database.
 pub(crate) fn missing(path: &Path) -> eyre::Report {
-    explained(OpenError::NotFound(path.to_owned()))
+    let opened = Storage::open_read_only(path, StorageOptions::default(), None).map(drop);
+    explained(opened.err().unwrap_or_else(|| OpenError::NotFound(path.to_owned())))
 }
 
 fn explained(error: OpenError) -> eyre::Report {

@@ -1,7 +1,7 @@
 //! `warpline export`: blocks from the database into a file.
 
 use crate::{datadir::DatadirArgs, output::sayln, stop::Stop};
-use alloy_consensus::Block;
+use alloy_consensus::{Block, BlockBody, Header};
 use alloy_primitives::B256;
 use alloy_rlp::Encodable;
 use clap::Args;
@@ -11,16 +11,19 @@ use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use std::{
     fs::{self, File},
     io::{self, BufWriter, Write},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::ExitCode,
 };
-use warpline_storage::Storage;
+use tempfile::TempPath;
+use warpline_chain::body_differs;
+use warpline_storage::{Storage, Transaction};
 
 /// Write blocks of the chain to a file.
 ///
 /// The file is the RLP of the blocks one after the other, as `geth export` writes it, gzipped if
-/// its name ends in .gz. It appears, in place of one of that name, when it is complete. Another process may use the database at
-/// the same time.
+/// its name ends in .gz. It appears, in place of one of that name, when it is complete. Another
+/// process may use the database at the same time.
 ///
 /// Exit code 0: written. 1: the database or the file cannot be used. 2: wrong usage. 130, 143:
 /// ended by SIGINT or SIGTERM.
@@ -50,24 +53,39 @@ pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode> {
     let storage = args.datadir.open_read_only()?;
     let head = storage.head();
     let (first, last) = (args.first.unwrap_or(0), args.last.unwrap_or(head.number));
+    if let Some(beyond) = [first, last].into_iter().find(|number| *number > head.number) {
+        bail!("block {beyond} is not in the database, which ends with block {head}");
+    }
     if first > last {
         bail!("the first block, {first}, comes after the last, {last}");
     }
-    if last > head.number {
-        bail!("block {last} is not in the database, which ends with block {head}");
-    }
+    let target = target(&args.file, storage.path())?;
     let stop = Stop::on_signals()?;
     let file = || args.file.display();
-    let mut output = Output::create(&args.file).wrap_err_with(|| format!("creating {}", file()))?;
-    let bytes = write_blocks(&storage, first, last, &mut output, &stop)?;
-    if let Some(code) = stop.exit_code() {
+    // A pipe keeps one waiting for who reads it.
+    let output = stop.or(move || Output::create(&target)).and_then(Option::transpose);
+    let output = output.wrap_err_with(|| format!("creating {}", file()))?;
+    let written = output.map(|mut output| {
+        write_blocks(&storage, first, last, &mut output, &stop).map(|bytes| (output, bytes))
+    });
+    let written = written.transpose()?;
+    let (Some((output, bytes)), None) = (written, stop.exit_code()) else {
         sayln!("ended by a signal: {} was not written", file());
-        return Ok(code);
-    }
+        return Ok(stop.exit_code().unwrap_or(ExitCode::FAILURE));
+    };
     output.finish().wrap_err_with(|| format!("writing {}", file()))?;
     let blocks = HumanCount(last - first + 1);
     sayln!("wrote {blocks} blocks, {first} to {last}, {bytes} bytes of RLP, to {}", file());
     Ok(ExitCode::SUCCESS)
+}
+
+/// The file that is meant, behind any links, which must not be one of the database.
+fn target(file: &Path, database: &Path) -> Result<PathBuf> {
+    let target = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+    if fs::canonicalize(database).is_ok_and(|database| target.starts_with(database)) {
+        bail!("{} belongs to the database", file.display());
+    }
+    Ok(target)
 }
 
 /// Writes blocks until the last, or until the user wants it to end.
@@ -93,6 +111,7 @@ fn write_blocks(
                 return Err(gone(number));
             };
             let hash: B256 = reader.block_hash(number)?.ok_or_else(|| gone(number))?;
+            check(&header, &body, hash)?;
             if parent.is_some_and(|parent| parent != header.parent_hash) {
                 bail!("the chain was reorganised at block {number} meanwhile: export it again");
             }
@@ -108,15 +127,27 @@ fn write_blocks(
     Ok(bytes)
 }
 
+/// What others would refuse is not passed on.
+fn check(header: &Header, body: &BlockBody<Transaction>, hash: B256) -> Result<()> {
+    let number = header.number;
+    if header.hash_slow() != hash {
+        bail!("damaged database: the header of block {number} does not have its hash, {hash}");
+    }
+    match body_differs(header, body).first() {
+        Some(what) => bail!("damaged database: the {what} of block {number} are not its header's"),
+        None => Ok(()),
+    }
+}
+
 fn gone(number: u64) -> eyre::Report {
     eyre!("block {number} is not in the database any more: the chain was unwound meanwhile")
 }
 
-/// The file under another name until it is complete. What is no file, a pipe for instance, is
-/// written to directly.
+/// A file without a name until it is complete. What is no file, a pipe for instance, is written to
+/// directly.
 struct Output {
     writer: Option<Writer>,
-    partial: Option<PathBuf>,
+    partial: Option<TempPath>,
     path: PathBuf,
 }
 
@@ -128,17 +159,16 @@ enum Writer {
 impl Output {
     fn create(path: &Path) -> io::Result<Self> {
         let special = fs::metadata(path).is_ok_and(|found| !found.is_file());
-        let partial = match path.file_name() {
-            Some(name) if !special => {
-                let mut name = name.to_os_string();
-                name.push(".partial");
-                Some(path.with_file_name(name))
-            }
-            _ => None,
-        };
-        let file = match &partial {
-            Some(partial) => File::create(partial)?,
-            None => fs::OpenOptions::new().write(true).open(path)?,
+        let (file, partial) = if special {
+            (fs::OpenOptions::new().write(true).open(path)?, None)
+        } else {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let partial = tempfile::Builder::new()
+                .prefix(".warpline-export-")
+                .permissions(fs::Permissions::from_mode(0o666))
+                .tempfile_in(folder.unwrap_or(Path::new(".")))?;
+            let (file, partial) = partial.into_parts();
+            (file, Some(partial))
         };
         let writer = BufWriter::with_capacity(1 << 20, file);
         let gzip = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
@@ -157,11 +187,9 @@ impl Output {
             Writer::Gzip(encoder) => encoder.finish()?,
         };
         let file = plain.into_inner().map_err(io::IntoInnerError::into_error)?;
-        let Some(partial) = &self.partial else { return Ok(()) };
+        let Some(partial) = self.partial.take() else { return Ok(()) };
         file.sync_all()?;
-        fs::rename(partial, &self.path)?;
-        self.partial = None;
-        Ok(())
+        partial.persist(&self.path).map_err(|error| error.error)
     }
 }
 
@@ -179,15 +207,6 @@ impl Write for Output {
             Some(Writer::Plain(writer)) => writer.flush(),
             Some(Writer::Gzip(writer)) => writer.flush(),
             None => Ok(()),
-        }
-    }
-}
-
-impl Drop for Output {
-    /// What is not complete does not stay.
-    fn drop(&mut self) {
-        if let Some(partial) = &self.partial {
-            let _unreported = fs::remove_file(partial);
         }
     }
 }

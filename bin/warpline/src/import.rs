@@ -1,6 +1,7 @@
 //! `warpline import`: blocks from files into the database.
 
 mod meter;
+mod patient;
 mod source;
 
 use crate::{
@@ -9,13 +10,14 @@ use crate::{
     json,
     limits::{THREADS, up_to},
     network::ChainArg,
-    output::{say, sayln},
+    output::{self, say, sayln},
     root_stream::RootStreamArgs,
     stop::Stop,
 };
 use clap::{Args, ValueEnum};
 use eyre::{Result, WrapErr, eyre};
 use meter::{Meter, Summary};
+pub(crate) use patient::Patient;
 use source::{Source, Trail};
 use std::{
     fs,
@@ -177,16 +179,20 @@ pub(crate) fn run(args: &ImportArgs) -> Result<ExitCode> {
     let mut summary = Summary::new(&meter, threads, &chain, stop.requested())?;
     let closed = chain.shutdown().wrap_err("closing the database");
     let done = imported.and(flushed).and(closed);
-    summary.error = done.as_ref().err().map(|error| format!("{error:#}"));
+    summary.error = done.as_ref().err().map(output::explained);
     say!("{summary}");
-    json::write(args.json.as_deref(), &summary)?;
-    done?;
+    let written = json::write(args.json.as_deref(), &summary);
+    done.and(written)?;
     Ok(stop.exit_code().unwrap_or(ExitCode::SUCCESS))
 }
 
-/// The size of a file that can be opened, in bytes.
+/// The size of a file that can be opened, in bytes. Who opens a pipe and closes it again ends
+/// whoever writes to it.
 fn readable(file: &Path) -> Result<u64> {
-    let opened = fs::File::open(file).and_then(|file| file.metadata());
+    let opened = fs::metadata(file).and_then(|found| match found.is_file() {
+        true => fs::File::open(file).and_then(|file| file.metadata()),
+        false => Ok(found),
+    });
     opened.map(|found| found.len()).map_err(|error| eyre!("{}: {error}", file.display()))
 }
 
@@ -212,9 +218,9 @@ struct Session<'a> {
 impl Session<'_> {
     /// Imports a file, from the first block on that is not in the chain.
     fn import(&mut self, path: &Path) -> Result<()> {
-        let mut file = BlockFile::open(path, self.meter.bar())?;
+        let mut file = BlockFile::open(path, self.meter.bar(), self.stop)?;
         let Some(first) = self.pass_over(&mut file)? else {
-            if file.is_at_start() {
+            if file.is_at_start() && !self.stop.requested() {
                 self.meter.bar().suspend(|| sayln!("{} holds no blocks", path.display()));
             }
             return Ok(());
@@ -248,13 +254,17 @@ impl Session<'_> {
     fn pass_over(&self, file: &mut BlockFile) -> Result<Option<RawBlock>> {
         let snapshot = self.chain.storage().snapshot(1)?;
         let reader = snapshot.reader()?;
-        while let Some(block) = file.next_block()?.filter(|_| !self.stop.requested()) {
+        loop {
+            let next = file.next_block();
+            if self.stop.requested() {
+                return Ok(None);
+            }
+            let Some(block) = next? else { return Ok(None) };
             let known = block.hash().map(|hash| reader.block_number(&hash)).transpose()?.flatten();
             let Some(number) = known else { return Ok(Some(block)) };
             file.passed(number);
             self.meter.passed_over();
         }
-        Ok(None)
     }
 
     /// Says of which file and place a block was, and what may have gone wrong.

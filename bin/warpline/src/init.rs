@@ -10,7 +10,7 @@ use eyre::Result;
 use indicatif::HumanCount;
 use std::process::ExitCode;
 use warpline_chain::ChainOptions;
-use warpline_storage::Table;
+use warpline_storage::{StorageOptions, Table};
 
 /// Make a database that begins with the genesis block of a chain.
 ///
@@ -31,7 +31,9 @@ pub(crate) struct InitArgs {
 pub(crate) fn run(args: &InitArgs) -> Result<ExitCode> {
     let path = args.datadir.database()?;
     let network = args.chain.network()?;
-    let there = datadir::open(&path, Some(&network), ChainOptions::default())?;
+    let storage = StorageOptions { keep_shutdown_mark: true, ..StorageOptions::default() };
+    let looking = ChainOptions { storage, ..ChainOptions::default() };
+    let there = datadir::open(&path, Some(&network), looking)?;
     if let Some(chain) = there {
         sayln!("{} is there already, with head block {}", path.display(), chain.head());
         chain.shutdown()?;

@@ -24,6 +24,11 @@ pub(crate) fn write(path: Option<&Path>, report: &impl Serialize) -> Result<()> 
     fs::write(path, json + "\n").wrap_err_with(|| format!("writing {}", path.display()))
 }
 
+/// Whether a report goes there.
+pub(crate) fn is_standard_output(path: Option<&Path>) -> bool {
+    path.is_some_and(|path| path.as_os_str() == "-")
+}
+
 /// Writes a report, and the same for people on standard output, or beside it where the JSON goes
 /// there.
 pub(crate) fn write_with(
@@ -31,10 +36,11 @@ pub(crate) fn write_with(
     report: &impl Serialize,
     text: impl fmt::Display,
 ) -> Result<()> {
-    write(path, report)?;
-    if path.is_some_and(|path| path.as_os_str() == "-") {
+    let shown = if is_standard_output(path) {
         say!("{text}");
-        return Ok(());
-    }
-    output::print(text)
+        Ok(())
+    } else {
+        output::print(text)
+    };
+    shown.and(write(path, report))
 }

@@ -1,5 +1,8 @@
 //! The `warpline` command: arguments and wiring, one file per subcommand.
 
+// What is printed goes through `output`: with these a closed pipe ends the process.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod bench;
 mod block_file;
 mod blocktest;

@@ -13,6 +13,7 @@ use crate::{
     datadir::{self, DatadirArgs},
     limits::{THREADS, up_to},
     network::ChainArg,
+    output,
     root_stream::RootStreamArgs,
 };
 use clap::Args;
@@ -112,7 +113,7 @@ pub(crate) fn run(args: &NodeArgs) -> Result<ExitCode> {
     match ended {
         // Whoever reads JSON wants nothing else.
         Err(error) if args.log.is_json() => {
-            tracing::error!(error = %format_args!("{error:#}"), "the node has failed");
+            tracing::error!(error = output::explained(&error), "the node has failed");
             Ok(ExitCode::FAILURE)
         }
         ended => ended.map(|()| ExitCode::SUCCESS),

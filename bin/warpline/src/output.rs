@@ -4,6 +4,7 @@
 
 use core::fmt;
 use eyre::{Report, Result, WrapErr};
+use indicatif::HumanCount;
 use std::io::{self, Write};
 
 /// Says something on standard error, as `eprint!` does.
@@ -23,11 +24,19 @@ pub(crate) fn tell(text: fmt::Arguments<'_>) {
     let _nobody_to_tell = io::stderr().lock().write_all(text.to_string().as_bytes());
 }
 
-/// Writes a result to standard output.
+/// Writes a result to standard output. Whoever reads it may have read enough.
 pub(crate) fn print(text: impl fmt::Display) -> Result<()> {
     let mut output = io::stdout().lock();
-    let written = write!(output, "{text}").and_then(|()| output.flush());
-    written.wrap_err("writing to standard output")
+    match write!(output, "{text}").and_then(|()| output.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.wrap_err("writing to standard output"),
+    }
+}
+
+/// A count with what is counted.
+pub(crate) fn plural(count: u64, what: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{} {what}{s}", HumanCount(count))
 }
 
 /// Says why a command failed: what it was doing, and each cause that says more.
@@ -35,8 +44,9 @@ pub(crate) fn fail(error: &Report) {
     sayln!("Error: {}", explained(error));
 }
 
-/// Errors that show their source in their own words would say everything twice.
-fn explained(error: &Report) -> String {
+/// An error with each cause that says more: errors that show their source in their own words would
+/// say everything twice.
+pub(crate) fn explained(error: &Report) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
         if text.is_empty() {

@@ -6,16 +6,23 @@ use signal_hook::{
     flag,
 };
 use std::{
+    io,
     process::ExitCode,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc::{RecvTimeoutError, channel},
     },
+    thread,
+    time::Duration,
 };
+
+/// How often is looked whether a signal has come.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Whether SIGINT or SIGTERM has come. A second one ends the process at once, which no database
 /// minds.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Stop(Arc<AtomicUsize>);
 
 impl Stop {
@@ -34,6 +41,26 @@ impl Stop {
     /// Whether to stop.
     pub(crate) fn requested(&self) -> bool {
         self.0.load(Ordering::Relaxed) != 0
+    }
+
+    /// Does what may keep one waiting on a thread of its own; none where a signal comes first. The
+    /// thread then ends with the process.
+    pub(crate) fn or<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> io::Result<Option<T>> {
+        let (sender, done) = channel();
+        thread::Builder::new().spawn(move || {
+            let _nobody_waits = sender.send(work());
+        })?;
+        while !self.requested() {
+            match done.recv_timeout(PATIENCE) {
+                Ok(done) => return Ok(Some(done)),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        Ok(None)
     }
 
     /// What a process exits with that has stopped for it: 128 and the signal.

@@ -2,8 +2,12 @@
 
 use crate::{
     Identity, OpenError, SCHEMA_VERSION, StorageError, StorageOptions,
-    engine::{DATA_FILE, Engine, OpenFailure, READERS_FILE},
+    engine::{Access, DATA_FILE, Engine, OpenFailure, READERS_FILE},
     meta,
+};
+use rustix::{
+    fs::{FallocateFlags, fallocate},
+    io::Errno,
 };
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -15,8 +19,14 @@ use std::{
 
 const LOCK_FILE: &str = "LOCK";
 
+/// Is there as long as a database has not got its first block: who finds no chain in a file may
+/// only then take it for one that was never completed.
+const UNFINISHED_FILE: &str = "UNFINISHED";
+
+const PAGE: usize = 4096;
+
 /// Three meta pages and something to point to.
-const SMALLEST_FILE: u64 = 4 * 4096;
+const SMALLEST_FILE: u64 = 4 * PAGE as u64;
 
 /// The right to write, as long as it lives. The operating system takes it back from a process
 /// that ends, however it ends.
@@ -78,15 +88,57 @@ pub(crate) fn existing(
         }
         Err(error) => return Err(io_error(folder, "open", error)),
     };
-    if length == 0 {
-        return Err(OpenError::Incomplete(folder.to_owned()));
-    }
     if length < SMALLEST_FILE {
-        let detail = format!("it ends after {length} bytes");
-        return Err(OpenError::Damaged { path: file, detail });
+        return Err(incomplete(folder, format!("it ends after {length} bytes")));
     }
+    check_meta_pages(folder, &file)?;
     let lock = if read_only { None } else { Some(Lock::take(folder)?) };
-    Ok((open_engine(folder, options, read_only)?, lock))
+    let access = if read_only { Access::Read } else { Access::Write };
+    Ok((open_engine(folder, options, access)?, lock))
+}
+
+/// What a file without a chain is: the beginning of a database, or the remains of one.
+fn incomplete(folder: &Path, detail: impl Into<String>) -> OpenError {
+    if folder.join(UNFINISHED_FILE).exists() {
+        return OpenError::Incomplete(folder.to_owned());
+    }
+    OpenError::Damaged { path: folder.join(DATA_FILE), detail: detail.into() }
+}
+
+/// Whether each of the three meta pages is one, and whole: it begins and ends with the number of
+/// the same transaction.
+pub(crate) fn meta_pages(file: &Path) -> io::Result<[MetaPage; 3]> {
+    const MAGIC: [u8; 7] = [0x11, 0x4c, 0xef, 0xbd, 0x9d, 0x65, 0x59];
+    let mut pages = [0; 3 * PAGE];
+    File::open(file).and_then(|mut file| file.read_exact(&mut pages))?;
+    Ok([0, 1, 2].map(|number| {
+        let page = &pages[number * PAGE..][..PAGE];
+        match page[21..28] == MAGIC {
+            true if page[28..36] == page[196..204] => MetaPage::Whole,
+            true => MetaPage::Torn,
+            false => MetaPage::Other,
+        }
+    }))
+}
+
+/// What stands where a meta page belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MetaPage {
+    Whole,
+    /// A meta page that was not written to its end, or is damaged.
+    Torn,
+    /// Something else.
+    Other,
+}
+
+/// Fails where meta pages are there and none is whole, on which MDBX does not come back.
+fn check_meta_pages(folder: &Path, file: &Path) -> Result<(), OpenError> {
+    let pages = meta_pages(file).map_err(|error| io_error(folder, "open", error))?;
+    if pages.contains(&MetaPage::Torn) && !pages.contains(&MetaPage::Whole) {
+        let detail = "none of its meta pages is whole".to_owned();
+        return Err(OpenError::Damaged { path: file.to_owned(), detail });
+    }
+    Ok(())
 }
 
 /// Makes the engine of a new database.
@@ -104,7 +156,17 @@ pub(crate) fn fresh(folder: &Path, options: &StorageOptions) -> Result<(Engine, 
                 .map_err(|error| io_error(folder, "remove", error))?;
         }
     }
-    Ok((open_engine(folder, options, false)?, lock))
+    let marked = File::create(folder.join(UNFINISHED_FILE))
+        .and_then(|mark| mark.sync_all())
+        .and_then(|()| File::open(folder)?.sync_all());
+    marked.map_err(|error| io_error(folder, "create", error))?;
+    Ok((open_engine(folder, options, Access::Create)?, lock))
+}
+
+/// A database has its first block. Who cannot take the mark away leaves it: then nothing but the
+/// chain says that there is one.
+pub(crate) fn finished(folder: &Path) {
+    let _stays = fs::remove_file(folder.join(UNFINISHED_FILE));
 }
 
 /// Whether a file is what an interrupted [`GenesisLoader`](crate::GenesisLoader) has left: it
@@ -115,25 +177,45 @@ fn abandoned(folder: &Path, options: &StorageOptions) -> bool {
         let (head, schema) = (meta::head(&tx).ok()?, meta::schema(&tx).ok()?);
         Some(head.is_none() && schema.is_none())
     };
-    open_engine(folder, options, false).ok().and_then(empty).unwrap_or(false)
+    let file = fs::metadata(folder.join(DATA_FILE));
+    let begun = || file.is_ok_and(|file| file.is_file() && file.len() < SMALLEST_FILE);
+    let opened = || open_engine(folder, options, Access::Create).ok().and_then(empty);
+    folder.join(UNFINISHED_FILE).exists() && (begun() || opened().unwrap_or(false))
 }
 
 fn open_engine(
     folder: &Path,
     options: &StorageOptions,
-    read_only: bool,
+    access: Access,
 ) -> Result<Engine, OpenError> {
     let file = || folder.join(DATA_FILE);
-    Engine::open(folder, &options.engine(read_only)).map_err(|failure| match failure {
+    reserve_readers(folder, options.max_readers)?;
+    Engine::open(folder, &options.engine(access)).map_err(|failure| match failure {
         OpenFailure::NotADatabase(detail) => not_a_database(file(), detail),
         OpenFailure::Damaged(detail) => OpenError::Damaged { path: file(), detail },
         OpenFailure::Permission(detail) => {
             OpenError::Permission { path: folder.to_owned(), detail }
         }
-        OpenFailure::Incomplete => OpenError::Incomplete(folder.to_owned()),
+        OpenFailure::Incomplete => incomplete(folder, "its tables are not there"),
         OpenFailure::Unrecovered => OpenError::Unrecovered(folder.to_owned()),
         OpenFailure::Other(source) => in_folder(folder)(source),
     })
+}
+
+/// Takes the space of the list of readers, which MDBX maps into memory: on a full disk the first
+/// touch would end the process. Where it cannot be had for another reason, MDBX says why.
+fn reserve_readers(folder: &Path, readers: u64) -> Result<(), OpenError> {
+    const HEADER: u64 = 4096;
+    const READER: u64 = 64;
+    let path = folder.join(READERS_FILE);
+    let Ok(file) = OpenOptions::new().write(true).create(true).truncate(false).open(&path) else {
+        return Ok(());
+    };
+    let bytes = HEADER + readers.saturating_mul(READER);
+    match fallocate(&file, FallocateFlags::KEEP_SIZE, 0, bytes) {
+        Err(error @ (Errno::NOSPC | Errno::DQUOT)) => Err(io_error(folder, "lock", error.into())),
+        _ => Ok(()),
+    }
 }
 
 /// Checks that a database is complete, of this version and of the right chain.
@@ -145,14 +227,14 @@ pub(crate) fn check(
     let path = || folder.to_owned();
     let tx = engine.read().map_err(in_folder(folder))?;
     let found = meta::schema(&tx).map_err(in_folder(folder))?;
-    let found = found.ok_or_else(|| OpenError::Incomplete(path()))?;
+    let found = found.ok_or_else(|| incomplete(folder, "it has no schema version"))?;
     if found != SCHEMA_VERSION {
         return Err(OpenError::SchemaVersion { path: path(), found, expected: SCHEMA_VERSION });
     }
     let identity = meta::identity(&tx).map_err(in_folder(folder))?;
     let head = meta::head(&tx).map_err(in_folder(folder))?;
     let (Some(identity), Some(_)) = (identity, head) else {
-        return Err(OpenError::Incomplete(path()));
+        return Err(incomplete(folder, "it has no chain"));
     };
     if let Some(expected) = expected {
         let (found, wanted) = (identity.chain_id, expected.chain_id);

@@ -1,6 +1,9 @@
 //! How a database is opened.
 
-use crate::{CacheSizes, PrunePolicy, engine::EngineOptions};
+use crate::{
+    CacheSizes, PrunePolicy,
+    engine::{Access, EngineOptions},
+};
 use std::time::Duration;
 
 /// When a commit is on the disk.
@@ -47,7 +50,8 @@ pub struct StorageOptions {
     pub max_size: usize,
     /// How much the file grows at a time, in bytes.
     pub growth: usize,
-    /// Most readers at once.
+    /// Most readers at once: as many as there are threads for each of the blocks that are on their
+    /// way, and those of whoever else reads.
     pub max_readers: u64,
     /// Changed pages that a commit holds in memory, in bytes. What goes beyond is written before
     /// the commit is complete, where nobody sees it.
@@ -58,7 +62,8 @@ pub struct StorageOptions {
     /// commit.
     pub check_pages: bool,
     /// Leave what is on record of how the process that wrote last has ended: for whoever opens the
-    /// database for writing and only looks.
+    /// database as if for writing, so that nobody writes meanwhile and pages can be checked, and
+    /// only looks. It accepts no blocks then and does not go back.
     pub keep_shutdown_mark: bool,
 }
 
@@ -74,7 +79,7 @@ impl Default for StorageOptions {
             index_stride: 32,
             max_size: 8 << 40,
             growth: 256 << 20,
-            max_readers: 8192,
+            max_readers: 1024,
             commit_memory: 32 << 20,
             check_pages: false,
             keep_shutdown_mark: false,
@@ -83,13 +88,13 @@ impl Default for StorageOptions {
 }
 
 impl StorageOptions {
-    pub(crate) fn engine(&self, read_only: bool) -> EngineOptions {
+    pub(crate) fn engine(&self, access: Access) -> EngineOptions {
         let flush_after = match self.durability {
             Durability::EveryCommit => None,
             Durability::Periodic { bytes, period } => Some((bytes, period)),
         };
         EngineOptions {
-            read_only,
+            access,
             flush_after,
             max_size: self.max_size,
             growth: self.growth,

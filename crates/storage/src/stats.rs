@@ -38,6 +38,15 @@ pub struct TableStats {
 }
 
 impl Storage {
+    /// Entries of tables in the file, many per key counted each.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn entries(&self, tables: &[Table]) -> Result<u64, StorageError> {
+        let tx = self.shared.engine.read()?;
+        tables.iter().map(|table| Ok(tx.size_of(*table)?.0)).sum()
+    }
+
     /// Figures of the database.
     ///
     /// # Errors

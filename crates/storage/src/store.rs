@@ -135,6 +135,9 @@ impl Storage {
         lock: Option<Lock>,
     ) -> Result<Self, OpenError> {
         let identity = open::check(&engine, path, expected)?;
+        if lock.is_some() {
+            open::finished(path);
+        }
         let marks = lock.is_some() && !options.keep_shutdown_mark;
         let (head, finality, was_clean) = opened(&engine, marks).map_err(in_folder(path))?;
         engine.check_pages(options.check_pages).map_err(in_folder(path))?;
@@ -220,9 +223,7 @@ impl Storage {
     /// # Errors
     /// A block is not in the chain, or the database cannot be read.
     pub fn set_finality(&self, finality: Finality) -> Result<(), StorageError> {
-        if self.lock.is_none() {
-            return Err(StorageError::ReadOnly);
-        }
+        self.writable()?;
         let _order = self.shared.order.lock();
         let mut live = self.shared.live.lock();
         working(&live)?;
@@ -243,6 +244,11 @@ impl Storage {
         Ok(())
     }
 
+    fn writable(&self) -> Result<(), StorageError> {
+        let looks = self.lock.is_none() || self.shared.options.keep_shutdown_mark;
+        if looks { Err(StorageError::ReadOnly) } else { Ok(()) }
+    }
+
     /// How long the writer has been busy since the database was opened.
     pub fn time_writing(&self) -> Duration {
         Duration::from_nanos(self.shared.writing.load(Ordering::Relaxed))
@@ -254,9 +260,7 @@ impl Storage {
     /// The block does not follow the head or contradicts itself; the writer has failed on an
     /// earlier one ([`Storage::flush`] tries again). The block is not accepted then.
     pub fn commit(&self, mut block: BlockCommit) -> Result<(), StorageError> {
-        if self.lock.is_none() {
-            return Err(StorageError::ReadOnly);
-        }
+        self.writable()?;
         block.trie.sort();
         check(&block)?;
         let pending = Arc::new(PendingBlock::new(block));
@@ -355,9 +359,7 @@ impl Storage {
         to: u64,
         tries: impl FnOnce(&Unwound, &UnwindView<'_>) -> Result<TrieUpdates, E>,
     ) -> Result<BlockRef, E> {
-        if self.lock.is_none() {
-            return Err(StorageError::ReadOnly.into());
-        }
+        self.writable()?;
         let _order = self.shared.order.lock();
         self.flush()?;
         let _turn = self.shared.write_turn.lock();

@@ -7,8 +7,9 @@ mod state;
 
 use crate::{
     Storage, StorageError, Table,
-    engine::ReadTx,
+    engine::{DATA_FILE, ReadTx},
     meta::{self, Progress},
+    open::{self, MetaPage},
 };
 use alloy_primitives::Bytes;
 use core::fmt;
@@ -16,9 +17,9 @@ use core::fmt;
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// The table.
-    pub table: Table,
-    /// The key.
+    /// The table; none for what is wrong with pages of the file.
+    pub table: Option<Table>,
+    /// The key; empty for what is wrong with a table as a whole.
     pub key: Bytes,
     /// What is wrong.
     pub problem: String,
@@ -26,7 +27,11 @@ pub struct Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, key {}: {}", self.table, self.key, self.problem)
+        match self.table {
+            Some(table) if self.key.is_empty() => write!(f, "{table}: {}", self.problem),
+            Some(table) => write!(f, "{table}, key {}: {}", self.key, self.problem),
+            None => write!(f, "pages: {}", self.problem),
+        }
     }
 }
 
@@ -54,7 +59,7 @@ impl From<StorageError> for Stop {
 impl Check<'_> {
     fn report(&mut self, table: Table, key: &[u8], problem: impl ToString) -> Result<(), Stop> {
         let (key, problem) = (Bytes::copy_from_slice(key), problem.to_string());
-        self.findings.push(Finding { table, key, problem });
+        self.findings.push(Finding { table: Some(table), key, problem });
         if self.findings.len() < self.limit { Ok(()) } else { Err(Stop::Enough) }
     }
 
@@ -77,8 +82,9 @@ impl Check<'_> {
 }
 
 impl Storage {
-    /// Holds every table against those that it must agree with, as of the last block written,
-    /// and returns the first differences, at most `limit`. `step` is told what is checked next.
+    /// Walks through every page of the file, holds every table against those that it must agree
+    /// with, as of the last block written, and returns what is wrong, at most `limit` of it. `step`
+    /// is told what is checked next. Nothing may be written meanwhile.
     ///
     /// The state root and the roots in the headers are not checked: that takes the rules of
     /// tries.
@@ -90,10 +96,23 @@ impl Storage {
         limit: usize,
         step: impl FnMut(&'static str),
     ) -> Result<Vec<Finding>, StorageError> {
+        // The writer waits, if there is anything to write.
+        let _turn = self.shared.write_turn.lock();
         self.shared.engine.check_pages(true)?;
         let findings = self.checked(limit, step);
         self.shared.engine.check_pages(self.shared.options.check_pages)?;
         findings
+    }
+
+    /// One is enough to open the file, so that nothing else tells.
+    fn torn_meta_pages(&self) -> Result<Vec<String>, StorageError> {
+        let pages = open::meta_pages(&self.path().join(DATA_FILE));
+        let pages = pages.map_err(|error| StorageError::Io {
+            operation: "read the meta pages".to_owned(),
+            source: error.into(),
+        })?;
+        let torn = (0..).zip(pages).filter(|(_, page)| *page != MetaPage::Whole);
+        Ok(torn.map(|(number, _): (u32, _)| format!("meta page {number} is not whole")).collect())
     }
 
     fn checked(
@@ -101,7 +120,14 @@ impl Storage {
         limit: usize,
         mut step: impl FnMut(&'static str),
     ) -> Result<Vec<Finding>, StorageError> {
-        let (limit, mut findings) = (limit.max(1), Vec::new());
+        let limit = limit.max(1);
+        step("pages");
+        let page = |problem| Finding { table: None, key: Bytes::new(), problem };
+        let mut findings: Vec<_> = self.torn_meta_pages()?.into_iter().map(page).collect();
+        findings.extend(self.shared.engine.examine(limit)?.into_iter().map(page));
+        if findings.len() >= limit {
+            return Ok(findings);
+        }
         type Part = fn(&mut Check<'_>) -> Result<(), Stop>;
         let parts: [(&'static str, Part); 8] = [
             ("headers", blocks::headers),
@@ -125,6 +151,8 @@ impl Storage {
                 Ok(()) => {}
                 Err(Stop::Enough) => break,
                 Err(Stop::Error(error)) => match damage(&error) {
+                    // What several parts have met is told once.
+                    Some(finding) if findings.contains(&finding) => {}
                     Some(finding) => findings.push(finding),
                     None => return Err(error),
                 },
@@ -141,14 +169,14 @@ impl Storage {
 fn damage(error: &StorageError) -> Option<Finding> {
     match error {
         StorageError::Decode { table, key, reason } => {
-            Some(Finding { table: *table, key: key.clone(), problem: reason.to_string() })
+            Some(Finding { table: Some(*table), key: key.clone(), problem: reason.to_string() })
         }
         StorageError::Inconsistent { table, key, problem } => {
-            Some(Finding { table: *table, key: key.clone(), problem: (*problem).to_owned() })
+            Some(Finding { table: Some(*table), key: key.clone(), problem: (*problem).to_owned() })
         }
         StorageError::Corrupted { operation, detail } => {
             let table = Table::ALL.into_iter().find(|table| table.name() == operation)?;
-            Some(Finding { table, key: Bytes::new(), problem: detail.clone() })
+            Some(Finding { table: Some(table), key: Bytes::new(), problem: detail.clone() })
         }
         _ => None,
     }

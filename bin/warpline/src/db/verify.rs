@@ -4,7 +4,7 @@ use crate::{
     datadir::DatadirArgs,
     json,
     limits::{THREADS, up_to},
-    output::{self, sayln},
+    output::{self, plural, sayln},
 };
 use alloy_primitives::B256;
 use clap::Args;
@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 use warpline_chain::{ChainOptions, verify_blocks, verify_state};
-use warpline_storage::StorageOptions;
+use warpline_storage::{Storage, StorageOptions};
 use warpline_trie::TrieConfig;
 
 /// Check every index, and the state root against the flat state.
@@ -56,12 +56,24 @@ struct Report {
     verified: bool,
     block: u64,
     hash: B256,
+    /// What has been computed; none where the checks ended before.
+    #[serde(flatten)]
+    state: Option<State>,
+    seconds: f64,
+    findings: Vec<String>,
+    /// Whether there may be more findings.
+    more: bool,
+    /// What ended the checks.
+    error: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct State {
     state_root: B256,
     accounts: u64,
     slots: u64,
     trie_nodes: u64,
-    seconds: f64,
-    findings: Vec<String>,
 }
 
 /// Runs the command.
@@ -71,78 +83,95 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let storage =
         StorageOptions { check_pages: true, keep_shutdown_mark: true, ..StorageOptions::default() };
     let chain = args.datadir.open(ChainOptions { storage, ..ChainOptions::default() })?;
-    let storage = chain.storage();
-    let spinner = ProgressBar::new_spinner();
-    spinner.set_style(ProgressStyle::with_template("{spinner} {elapsed}: {msg}")?);
-    spinner.enable_steady_tick(Duration::from_millis(100));
-    let limit = args.limit.get();
-    let found = storage.verify(limit, |step| spinner.set_message(step)).wrap_err("the tables")?;
-    let mut findings: Vec<_> = found.iter().map(ToString::to_string).collect();
-    spinner.set_message("blocks");
-    let left = limit.saturating_sub(findings.len());
-    match verify_blocks(storage, left) {
-        Ok(problems) => findings.extend(problems),
-        Err(error) => return given_up(&findings, error, "the blocks cannot be checked"),
-    }
-    spinner.set_message("state root");
-    let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let threads = args.threads.map_or_else(cores, NonZeroUsize::get);
-    let config = TrieConfig { threads, ..TrieConfig::default() };
-    let left = limit.saturating_sub(findings.len());
-    let state = verify_state(storage, &config, left.max(1));
-    spinner.finish_and_clear();
-    let state = match state {
-        Ok(state) => state,
-        Err(error) => return given_up(&findings, error, "the state root cannot be computed"),
+    let mut findings = Vec::new();
+    let checked = args.check(chain.storage(), &mut findings);
+    let (head, more) = (chain.head(), findings.len() >= args.limit.get());
+    let error = checked.as_ref().err().map(output::explained);
+    let (state, failed) = match checked {
+        Ok(state) => (Some(state), Ok(())),
+        Err(error) => (None, Err(error)),
     };
-    findings.extend(state.problems);
     let report = Report {
-        verified: findings.is_empty(),
-        block: state.block.number,
-        hash: state.block.hash,
-        state_root: state.stated,
-        accounts: state.rebuilt.accounts,
-        slots: state.rebuilt.slots,
-        trie_nodes: state.rebuilt.nodes,
+        verified: findings.is_empty() && error.is_none(),
+        block: head.number,
+        hash: head.hash,
+        state,
         seconds: start.elapsed().as_secs_f64(),
         findings,
+        more,
+        error,
     };
-    chain.shutdown()?;
-    let lines = args.json.as_deref().is_none_or(|path| path.as_os_str() != "-");
-    json::write(args.json.as_deref(), &report)?;
-    if lines {
-        output::print(listed(&report.findings))?;
-    }
+    let closed = chain.shutdown();
+    let json = args.json.as_deref();
+    let lines: String = report.findings.iter().map(|finding| format!("{finding}\n")).collect();
+    let listed = if json::is_standard_output(json) { Ok(()) } else { output::print(lines) };
     show(&report);
+    let written = json::write(json, &report);
+    failed.and(closed.map_err(Into::into)).and(listed).and(written)?;
     Ok(if report.verified { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The error that ended the checks, after what they found: why is among that, most likely.
-fn given_up(
-    findings: &[String],
-    error: impl std::error::Error + Send + Sync + 'static,
-    what: &'static str,
-) -> Result<ExitCode> {
-    output::print(listed(findings))?;
-    Err(eyre::Report::new(error).wrap_err(what))
+impl VerifyArgs {
+    /// Checks everything, as far as it can be read.
+    fn check(&self, storage: &Storage, findings: &mut Vec<String>) -> Result<State> {
+        let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let threads = self.threads.map_or_else(cores, NonZeroUsize::get);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        let pool = pool.wrap_err("starting the threads")?;
+        let spinner = Spinner::new()?;
+        let limit = self.limit.get();
+        let found = storage.verify(limit, |step| spinner.0.set_message(step));
+        let found = found.wrap_err("the tables cannot be checked")?;
+        findings.extend(found.iter().map(ToString::to_string));
+        let left = limit.saturating_sub(findings.len());
+        let step = |block| spinner.0.set_message(format!("block {block}"));
+        let found = pool.install(|| verify_blocks(storage, left, step));
+        findings.extend(found.wrap_err("the blocks cannot be checked")?);
+        spinner.0.set_message("state root");
+        let config = TrieConfig { threads, ..TrieConfig::default() };
+        let left = limit.saturating_sub(findings.len());
+        let state = verify_state(storage, &config, left);
+        let state = state.wrap_err("the state root cannot be computed")?;
+        findings.extend(state.problems);
+        Ok(State {
+            state_root: state.stated,
+            accounts: state.rebuilt.accounts,
+            slots: state.rebuilt.slots,
+            trie_nodes: state.rebuilt.nodes,
+        })
+    }
 }
 
-fn listed(findings: &[String]) -> String {
-    findings.iter().map(|finding| format!("{finding}\n")).collect()
+/// Shows what is checked, until it goes.
+struct Spinner(ProgressBar);
+
+impl Spinner {
+    fn new() -> Result<Self> {
+        let spinner = ProgressBar::new_spinner();
+        spinner.set_style(ProgressStyle::with_template("{spinner} {elapsed}: {msg}")?);
+        spinner.enable_steady_tick(Duration::from_millis(100));
+        Ok(Self(spinner))
+    }
+}
+
+impl Drop for Spinner {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
 }
 
 fn show(report: &Report) {
-    let Report { block, hash, state_root, seconds, .. } = report;
-    if !report.verified {
-        let count = match report.findings.len() {
-            1 => "1 finding".to_owned(),
-            findings => format!("{findings} findings"),
-        };
-        sayln!("NOT verified: {count} or more at block {block} ({hash})");
-        return;
+    let Report { block, hash, seconds, more, findings, .. } = report;
+    match &report.state {
+        Some(State { state_root, accounts, slots, trie_nodes }) if report.verified => {
+            sayln!("verified: block {block} ({hash}), state root {state_root}");
+            let [accounts, slots, nodes] = [*accounts, *slots, *trie_nodes].map(HumanCount);
+            sayln!("{accounts} accounts, {slots} slots, {nodes} trie nodes in {seconds:.1} s");
+        }
+        _ => {
+            let more = if *more { " or more" } else { "" };
+            let count = plural(findings.len() as u64, "finding");
+            sayln!("NOT verified: {count}{more} at block {block} ({hash})");
+        }
     }
-    sayln!("verified: block {block} ({hash}), state root {state_root}");
-    let [accounts, slots, nodes] =
-        [report.accounts, report.slots, report.trie_nodes].map(HumanCount);
-    sayln!("{accounts} accounts, {slots} slots, {nodes} trie nodes in {seconds:.1} s");
 }

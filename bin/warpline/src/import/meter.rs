@@ -1,6 +1,6 @@
 //! What an import has done so far, and how fast.
 
-use crate::output::sayln;
+use crate::output::{plural, sayln};
 use alloy_primitives::B256;
 use core::fmt;
 use eyre::Result;
@@ -27,14 +27,16 @@ pub(super) struct Meter {
     stages: Stages,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Counts {
     /// Blocks that did not become the head.
     passed_over: u64,
     /// Blocks that were handed to the import and are not counted elsewhere yet.
     handed: u64,
-    /// Blocks that have become the head.
+    /// Blocks that have become part of the chain.
     done: Sum,
+    /// Blocks that have left it.
+    left: u64,
     /// Those of them that were not in the file when the last one came.
     unwritten: VecDeque<Progress>,
     /// When was shown how it goes, and where it stood then.
@@ -78,6 +80,7 @@ impl Meter {
             passed_over: 0,
             handed: 0,
             done: Sum::default(),
+            left: 0,
             unwritten: VecDeque::new(),
             shown: start,
             shown_sum: Sum::default(),
@@ -107,7 +110,12 @@ impl Meter {
 
     /// A block has become the head.
     pub(super) fn committed(&self, progress: Progress) {
+        if progress.left > 0 {
+            let (left, kept) = (plural(progress.left, "block"), progress.block.number - 1);
+            self.bar.suspend(|| sayln!("{left} left the chain, which goes on from block {kept}"));
+        }
         let mut counts = self.counts();
+        counts.left += progress.left;
         counts.handed = counts.handed.saturating_sub(1);
         counts.done.add(progress);
         counts.unwritten.push_back(progress);
@@ -147,11 +155,13 @@ impl Meter {
         self.stages.commit += stages.commit;
     }
 
-    /// What is in a file that ends with block `head`, and how many blocks were passed over.
-    fn written(&self, head: u64) -> (Sum, u64) {
+    /// What is in a file that ends with block `head`, and how many blocks have left the chain and
+    /// were passed over.
+    fn written(&self, head: u64) -> (Sum, u64, u64) {
         let counts = self.counts();
         let lost = counts.unwritten.iter().filter(|block| block.block.number > head);
-        (lost.fold(counts.done, |sum, block| sum.without(*block)), counts.passed_over)
+        let sum = lost.fold(counts.done, |sum, block| sum.without(*block));
+        (sum, counts.left, counts.passed_over)
     }
 
     /// Takes the bar away.
@@ -166,13 +176,15 @@ impl Meter {
 pub(super) struct Summary {
     /// 0 for sequential execution.
     threads: usize,
-    /// Blocks that became the head and were written, and what was in them.
+    /// Blocks that became part of the chain and were written, and what was in them.
     blocks: u64,
     transactions: u64,
     gas_used: u64,
     /// Executions of transactions, and those among them that were in vain.
     executions: u64,
     re_executions: u64,
+    /// Blocks that have left the chain for others.
+    left_chain: u64,
     /// Blocks that were in the files and in the chain already, or lie beside it.
     passed_over: u64,
     /// Until the last block was written.
@@ -218,7 +230,7 @@ impl Summary {
         let (stages, executions) = (meter.stages, chain.executions());
         let seconds = meter.start.elapsed().as_secs_f64();
         let head = chain.storage().written();
-        let (sum, passed_over) = meter.written(head.number);
+        let (sum, left_chain, passed_over) = meter.written(head.number);
         let snapshot = chain.storage().snapshot(1)?;
         let header = snapshot.reader()?.header(head.number)?;
         let state_root = header.map(|(header, _)| header.state_root);
@@ -229,6 +241,7 @@ impl Summary {
             gas_used: sum.gas,
             executions: executions.all,
             re_executions: executions.in_vain,
+            left_chain,
             passed_over,
             seconds,
             blocks_per_second: sum.blocks as f64 / seconds,
@@ -249,18 +262,14 @@ impl Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (blocks, transactions) = (HumanCount(self.blocks), HumanCount(self.transactions));
+        let (blocks, transactions) = (plural(self.blocks, "block"), HumanCount(self.transactions));
         let gas = self.gas_used as f64 / 1e6;
-        let s = if self.blocks == 1 { "" } else { "s" };
-        write!(f, "imported {blocks} block{s}, {transactions} transactions, {gas:.1} Mgas")?;
+        write!(f, "imported {blocks}, {transactions} transactions, {gas:.1} Mgas")?;
         write!(f, " in {:.1} s: ", self.seconds)?;
         writeln!(f, "{:.1} blocks/s, {:.1} Mgas/s", self.blocks_per_second, self.mgas_per_second)?;
         if self.passed_over > 0 {
-            let passed_over = HumanCount(self.passed_over);
-            writeln!(
-                f,
-                "passed over {passed_over} blocks that were known or are not in the chain"
-            )?;
+            let passed_over = plural(self.passed_over, "block");
+            writeln!(f, "passed over {passed_over}, known before or beside the chain")?;
         }
         let HeadBlock { number, hash, state_root } = &self.head;
         let root = state_root.map_or_else(String::new, |root| format!(", state root {root}"));
@@ -269,5 +278,40 @@ impl fmt::Display for Summary {
             writeln!(f, "ended by a signal; the same command goes on from here")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use warpline_storage::BlockRef;
+
+    fn block(number: u64, written: u64) -> Progress {
+        let block = BlockRef { number, hash: B256::repeat_byte(number as u8) };
+        Progress { block, transactions: 10, gas_used: 100, written, left: 0 }
+    }
+
+    #[test]
+    fn blocks_that_were_not_written_do_not_count() {
+        let meter = Meter::new(0, Duration::MAX).unwrap();
+        for number in 1..=9 {
+            meter.handed();
+            meter.committed(block(number, number.saturating_sub(4)));
+        }
+        let (sum, left, passed_over) = meter.written(9);
+        assert_eq!((sum.blocks, sum.transactions, sum.gas), (9, 90, 900));
+        assert_eq!((left, passed_over), (0, 0));
+        let (sum, ..) = meter.written(7);
+        assert_eq!((sum.blocks, sum.transactions, sum.gas), (7, 70, 700));
+    }
+
+    #[test]
+    fn blocks_that_leave_the_chain_are_counted() {
+        let meter = Meter::new(0, Duration::MAX).unwrap();
+        meter.committed(block(1, 0));
+        meter.committed(block(2, 2));
+        meter.committed(Progress { left: 1, ..block(2, 2) });
+        let (sum, left, _) = meter.written(2);
+        assert_eq!((sum.blocks, left), (3, 1));
     }
 }

@@ -89,6 +89,8 @@ impl Iterator for Source<'_> {
         };
         match raw {
             Ok(None) => None,
+            // It came to its end in the middle because the user wants one.
+            Err(_) if self.stop.requested() => None,
             Ok(Some(raw)) => Some(self.decode(&raw)),
             Err(error) => Some(Err(error)),
         }

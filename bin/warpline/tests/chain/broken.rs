@@ -224,4 +224,10 @@ fn wrong_usage_is_exit_code_2() {
     }
     let said = warpline(&["init", "--chain", "ropsten"], folder.path(), [] as [&str; 0]);
     assert!(said.stderr.contains("unknown chain `ropsten`: expected one of mainnet"), "{said:?}");
+    let text = folder.path().join("text");
+    fs::write(&text, "no JSON").unwrap();
+    let mut command = crate::program::command(&["init"], folder.path());
+    let said = command.arg("--chain").arg(&text).output().unwrap();
+    let said = String::from_utf8(said.stderr).unwrap();
+    assert!(said.contains("text: not a genesis file: expected"), "{said}");
 }

@@ -137,6 +137,15 @@ pub(crate) fn made() -> &'static Chain {
     &MADE
 }
 
+/// The same transactions in fewer blocks, after the same genesis block.
+pub(crate) fn other_branch() -> &'static Chain {
+    static OTHER: LazyLock<Chain> = LazyLock::new(|| {
+        let (genesis, blocks) = workload_chain(30, 16);
+        Chain::new("other", &genesis, blocks)
+    });
+    &OTHER
+}
+
 /// So many blocks that an import takes its time.
 pub(crate) fn long() -> &'static Chain {
     static LONG: LazyLock<Chain> = LazyLock::new(|| {

@@ -131,6 +131,38 @@ fn a_killed_import_keeps_what_it_reported_and_goes_on_from_there() {
     assert_eq!(verify(folder.path()), chain.head());
 }
 
+/// It has happened as a whole, or not at all.
+#[test]
+fn a_killed_unwind_leaves_one_of_the_two_heads() {
+    let mut rng = StdRng::seed_from_u64(rand::random());
+    let chain = long();
+    let file = chain.file(.., "all.rlp");
+    let folder = tempfile::tempdir().unwrap();
+    Outcome::new(start(folder.path(), chain, &file, &[]).wait_with_output().unwrap()).ok();
+    let whole = Instant::now();
+    warpline(&["db", "unwind"], folder.path(), ["200"]).ok();
+    let (whole, mut head, mut undone) = (whole.elapsed(), 200, 0);
+    for _ in 0..kills() {
+        if head < 100 {
+            import(folder.path(), &[&file]).ok();
+            head = chain.head();
+        }
+        let to = head - 30;
+        let mut unwind = command(&["db", "unwind"], folder.path());
+        let mut child = unwind.arg(to.to_string()).stderr(Stdio::piped()).spawn().unwrap();
+        thread::sleep(rng.random_range(Duration::ZERO..whole));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let reached = verify(folder.path());
+        assert!(reached == head || reached == to, "{reached}, from {head} to {to}");
+        undone += usize::from(reached == to);
+        head = reached;
+    }
+    println!("{undone} of {} had happened", kills());
+    import(folder.path(), &[&file]).ok();
+    assert_eq!(verify(folder.path()), chain.head());
+}
+
 fn signal(child: &Child, name: &str) {
     let kill = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", child.id())).status();
     assert!(kill.unwrap().success());

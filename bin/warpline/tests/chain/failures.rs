@@ -8,6 +8,7 @@ use crate::{
 use std::{
     env, fs,
     fs::OpenOptions,
+    io,
     os::unix::{
         fs::{MetadataExt, PermissionsExt},
         process::CommandExt,
@@ -242,9 +243,9 @@ impl SmallDisk {
         mounted.then_some(Self { folder })
     }
 
-    fn enlarge(&self) {
+    fn remount(&self, option: &str) {
         let mut mount = Command::new("mount");
-        mount.args(["-o", "remount,size=256m"]).arg(self.folder.path());
+        mount.args(["-o", &format!("remount,{option}")]).arg(self.folder.path());
         assert!(mount.status().unwrap().success());
     }
 }
@@ -253,6 +254,58 @@ impl Drop for SmallDisk {
     fn drop(&mut self) {
         let _best_effort = Command::new("umount").arg(self.folder.path()).status();
     }
+}
+
+/// What is read with a mount that cannot be written is as it is elsewhere.
+#[test]
+fn a_file_system_that_cannot_be_written_is_an_error_for_whoever_writes() {
+    let chain = made();
+    let Some(disk) = SmallDisk::mount() else {
+        println!("SKIPPED 1 file system: none may be mounted here");
+        return;
+    };
+    disk.remount("size=256m");
+    let datadir = disk.folder.path();
+    init(datadir, &chain.genesis).ok();
+    import(datadir, &[&chain.file(..20, "some.rlp")]).ok();
+    disk.remount("ro");
+    let problem = "Read-only file system";
+    import(datadir, &[&chain.file(.., "all.rlp")]).failed(&[problem]);
+    warpline(&["db", "unwind", "3"], datadir, NOTHING).failed(&[problem]);
+    warpline(&["db", "verify"], datadir, NOTHING).failed(&[problem]);
+    assert_eq!(stats(datadir)["head"]["number"], 20);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let out = elsewhere.path().join("out.rlp");
+    warpline(&["export"], datadir, [out.as_os_str(), "1".as_ref()]).ok();
+    assert_eq!(fs::read(&out).unwrap(), chain.bytes(..20));
+    disk.remount("rw");
+    assert_eq!(verify(datadir), 20);
+}
+
+/// A page of the list of readers that cannot be had would end the process.
+#[test]
+fn a_disk_without_room_for_anything_is_an_error_for_every_command() {
+    let chain = made();
+    let Some(disk) = SmallDisk::mount() else {
+        println!("SKIPPED 1 full disk: no file system may be mounted here");
+        return;
+    };
+    disk.remount("size=256m");
+    let datadir = disk.folder.path();
+    init(datadir, &chain.genesis).ok();
+    import(datadir, &[&chain.file(..20, "some.rlp")]).ok();
+    let filler = datadir.join("filler");
+    let mut file = fs::File::create(&filler).unwrap();
+    while io::Write::write_all(&mut file, &[0; 4096]).is_ok() {}
+    let problem = "no space left on the device of ";
+    for command in [&["db", "verify"][..], &["db", "unwind", "3"], &["db", "stats"]] {
+        warpline(command, datadir, NOTHING).failed(&[problem]);
+    }
+    import(datadir, &[&chain.file(.., "all.rlp")]).failed(&[problem]);
+    init(datadir, &chain.genesis).failed(&[problem]);
+    drop(file);
+    fs::remove_file(&filler).unwrap();
+    assert_eq!(verify(datadir), 20);
 }
 
 #[test]
@@ -275,7 +328,7 @@ fn a_full_disk_is_an_error_and_with_more_room_the_import_goes_on() {
     assert_eq!(stats(datadir)["head"]["number"], head);
     // It is full still: nothing changes.
     import(datadir, &[&all]).failed(&["no space left on the device of "]);
-    disk.enlarge();
+    disk.remount("size=256m");
     let full = verify(datadir);
     assert!(full >= head);
     assert_eq!(import(datadir, &[&all]).ok().json()["passedOver"], full);

@@ -6,7 +6,8 @@ use crate::{
 };
 use std::{
     fs::{self, OpenOptions},
-    process::{Command, Stdio},
+    io::Write,
+    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -76,6 +77,74 @@ fn a_file_without_blocks_is_said_to_have_none() {
 }
 
 #[test]
+fn a_pipe_is_read_as_it_comes_and_a_signal_ends_the_wait_for_it() {
+    let chain = made();
+    let folder = tempfile::tempdir().unwrap();
+    init(folder.path(), &chain.genesis).ok();
+    let pipe = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let start = |subcommand: &[&str]| {
+        let mut command = command(subcommand, folder.path());
+        command.arg(&pipe).stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
+    };
+    let terminated = |mut child: Child| {
+        let kill = Command::new("kill").arg("-TERM").arg(child.id().to_string()).status();
+        assert!(kill.unwrap().success());
+        let start = Instant::now();
+        while child.try_wait().unwrap().is_none() {
+            assert!(start.elapsed() < Duration::from_secs(60));
+            thread::sleep(Duration::from_millis(20));
+        }
+        let outcome = Outcome::new(child.wait_with_output().unwrap());
+        assert_eq!(outcome.code, Some(143), "{outcome:?}");
+        outcome
+    };
+    let head = || stats(folder.path())["head"]["number"].as_u64().unwrap();
+
+    // Nobody writes, and nobody reads.
+    let waiting = start(&["import"]);
+    thread::sleep(Duration::from_millis(300));
+    terminated(waiting);
+    let waiting = start(&["export"]);
+    thread::sleep(Duration::from_millis(300));
+    terminated(waiting);
+
+    // A writer that opens it once, and stays in the middle of a block.
+    let child = start(&["import", "--log-interval", "0"]);
+    let mut writer = OpenOptions::new().write(true).open(&pipe).unwrap();
+    writer.write_all(&chain.bytes(..7)).unwrap();
+    writer.write_all(&chain.blocks[7][..20]).unwrap();
+    let begun = Instant::now();
+    while head() < 7 {
+        assert!(begun.elapsed() < Duration::from_secs(60));
+        thread::sleep(Duration::from_millis(20));
+    }
+    let outcome = terminated(child);
+    assert!(outcome.stderr.contains("ended by a signal; the same command goes on"), "{outcome:?}");
+    assert_eq!(verify(folder.path()), 7);
+}
+
+#[test]
+fn an_export_does_not_go_over_the_database() {
+    let chain = made();
+    let folder = tempfile::tempdir().unwrap();
+    init(folder.path(), &chain.genesis).ok();
+    for name in ["db/mdbx.dat", "db/new.rlp"] {
+        let file = folder.path().join(name);
+        warpline(&["export"], folder.path(), [&file]).failed(&["belongs to the database"]);
+    }
+    assert_eq!(verify(folder.path()), 0);
+    let (target, link) = (folder.path().join("target.rlp"), folder.path().join("link.rlp"));
+    fs::write(&target, "former").unwrap();
+    std::os::unix::fs::symlink(&target, &link).unwrap();
+    warpline(&["export"], folder.path(), [&link]).ok();
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_ne!(fs::read(&target).unwrap(), b"former");
+    let said = warpline(&["export"], folder.path(), [link.as_os_str(), "1".as_ref()]);
+    said.failed(&["block 1 is not in the database, which ends with block 0"]);
+}
+
+#[test]
 fn checking_a_database_does_not_make_its_last_shutdown_one_in_order() {
     let chain = made();
     let folder = tempfile::tempdir().unwrap();
@@ -95,6 +164,7 @@ fn checking_a_database_does_not_make_its_last_shutdown_one_in_order() {
     child.wait().unwrap();
     drop(writer);
     assert_eq!(verify(folder.path()), 0);
+    init(folder.path(), &chain.genesis).ok();
     assert!(!is_clean());
     warpline(&["db", "unwind", "0"], folder.path(), NOTHING).ok();
     assert!(is_clean());

@@ -1,7 +1,7 @@
 //! What goes in comes out again, in whatever steps it went in.
 
 use crate::{
-    chains::{Chain, chains, made},
+    chains::{Chain, chains, made, other_branch},
     program::{command, import, init, stats, verify, warpline},
 };
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
@@ -72,6 +72,28 @@ fn an_export_of_everything_begins_with_the_genesis_block_and_can_be_imported() {
     let part = export(from.path(), &file, &["3", "7"]);
     assert_eq!(part, chain.bytes(2..7));
     assert_eq!(export(from.path(), &file, &["3"]), chain.bytes(2..));
+}
+
+#[test]
+fn an_import_says_which_blocks_leave_the_chain_for_its_own() {
+    let (chain, other) = (made(), other_branch());
+    assert_eq!(chain.genesis_hash, other.genesis_hash);
+    for threads in ["0", "2"] {
+        let folder = tempfile::tempdir().unwrap();
+        init(folder.path(), &chain.genesis).ok();
+        import(folder.path(), &[&chain.file(..20, "some.rlp")]).ok();
+        let file = other.file(.., "all.rlp");
+        let args = ["--json".as_ref(), "-".as_ref(), "--threads".as_ref(), threads.as_ref()];
+        let args = args.into_iter().chain([file.as_os_str()]);
+        let said = warpline(&["import"], folder.path(), args).ok();
+        let expected = "20 blocks left the chain, which goes on from block 0";
+        assert!(said.stderr.contains(expected), "{said:?}");
+        let summary = said.json();
+        assert_eq!((&summary["leftChain"], &summary["blocks"]), (&20.into(), &30.into()));
+        assert_eq!(summary["transactions"], other.transactions);
+        assert_eq!(summary["head"]["hash"], other.hash(30).to_string());
+        assert_eq!(verify(folder.path()), 30);
+    }
 }
 
 #[test]

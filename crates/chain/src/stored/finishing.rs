@@ -94,7 +94,13 @@ impl Last<'_> {
         self.trie.store(self.storage, &node, finished, &update)?;
         self.commit += start.elapsed();
         let written = self.storage.written().number;
-        (self.committed)(Progress { block: node.block(), transactions, gas_used, written });
+        (self.committed)(Progress {
+            block: node.block(),
+            transactions,
+            gas_used,
+            written,
+            left: 0,
+        });
         Ok(())
     }
 }

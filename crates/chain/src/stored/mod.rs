@@ -68,5 +68,5 @@ pub use state::{StoredDb, Unreadable};
 pub use stream::RootStreaming;
 pub use tally::Executions;
 pub use verify::{StateReport, verify_state};
-pub use verify_blocks::verify_blocks;
+pub use verify_blocks::{body_differs, verify_blocks};
 pub use view::{BlockRoots, BlockState, ChainView, SideBlock};

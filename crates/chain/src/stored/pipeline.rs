@@ -67,6 +67,8 @@ pub struct Progress {
     pub gas_used: u64,
     /// The last block that is in the file of the database: nothing but its loss takes that away.
     pub written: u64,
+    /// How many blocks have left the chain for this one and those after it.
+    pub left: u64,
 }
 
 /// How long each stage of a run was busy. They overlap.
@@ -167,12 +169,7 @@ impl StoredChain {
                 let ahead = Ahead::new(at.hash, block, txs);
                 self.extend_in_order(engine, ahead, committed, &mut stages).map_err(failed)?;
             } else {
-                let (transactions, gas_used) =
-                    (block.body.transactions.len(), block.header.gas_used);
-                if self.import(engine, block).map_err(failed)? == Imported::Head {
-                    let written = self.storage.written().number;
-                    committed(Progress { block: at, transactions, gas_used, written });
-                }
+                self.import_aside(engine, block, committed).map_err(failed)?;
             }
             start = Instant::now();
         }
@@ -243,14 +240,38 @@ impl StoredChain {
                 continue;
             }
             let block = BlockRef { number: ahead.block.header.number, hash: ahead.hash };
-            let (transactions, gas_used) =
-                (ahead.block.body.transactions.len(), ahead.block.header.gas_used);
-            let imported = self.import(engine, ahead.block);
-            if imported.map_err(|error| (block, Box::new(error)))? == Imported::Head {
-                let written = self.storage.written().number;
-                committed(Progress { block, transactions, gas_used, written });
-            }
+            let imported = self.import_aside(engine, ahead.block, committed);
+            imported.map_err(|error| (block, Box::new(error)))?;
             next = incoming.recv().ok();
+        }
+        Ok(())
+    }
+
+    /// Imports a block that does not follow the head. Where the chain goes over to its branch, all
+    /// blocks of that have been committed.
+    fn import_aside(
+        &mut self,
+        engine: &Engine,
+        block: Block<EthTransaction>,
+        committed: &(dyn Fn(Progress) + Sync),
+    ) -> Result<(), ImportError> {
+        let before = self.head();
+        if self.import(engine, block)? != Imported::Head {
+            return Ok(());
+        }
+        let former = self.known.find(&self.storage, &before.hash)?;
+        let branch = former.map(|former| self.known.branch(&self.storage, former)).transpose()?;
+        let kept = branch.flatten().map_or(before.number, |branch| branch.base.header.number);
+        let mut left = before.number.saturating_sub(kept);
+        let (snapshot, written) = (self.storage.snapshot(1)?, self.storage.written().number);
+        let reader = snapshot.reader()?;
+        for number in kept + 1..=snapshot.block().number {
+            let (header, hash) = (reader.header(number)?, reader.block_hash(number)?);
+            let (Some((header, _)), Some(hash)) = (header, hash) else { continue };
+            let transactions = reader.body(number)?.map_or(0, |body| body.transactions.len());
+            let (block, gas_used) = (BlockRef { number, hash }, header.gas_used);
+            committed(Progress { block, transactions, gas_used, written, left });
+            left = 0;
         }
         Ok(())
     }

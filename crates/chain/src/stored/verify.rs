@@ -48,11 +48,7 @@ pub fn verify_state(
     if rebuilt.root != stated {
         report(Some(format!("state root: the header says {stated}, it is {}", rebuilt.root)));
     }
-    let stats = storage.stats()?;
-    let of = |table: &&warpline_storage::TableStats| {
-        matches!(table.table, Table::AccountsTrie | Table::StoragesTrie)
-    };
-    let stored: u64 = stats.tables.iter().filter(of).map(|table| table.entries).sum();
+    let stored = storage.entries(&[Table::AccountsTrie, Table::StoragesTrie])?;
     if stored != rebuilt.nodes {
         report(Some(format!("{stored} trie nodes are stored, {} belong there", rebuilt.nodes)));
     }
@@ -82,5 +78,7 @@ fn difference(
         None => "is missing",
     };
     let of = storage_of.map_or("account trie".to_owned(), |of| format!("storage trie of {of}"));
-    Ok(Some(format!("{of}, path {path:?}: the stored node {problem}")))
+    let path: String = path.to_vec().iter().map(|nibble| format!("{nibble:x}")).collect();
+    let path = if path.is_empty() { "root".to_owned() } else { format!("path {path}") };
+    Ok(Some(format!("{of}, {path}: the stored node {problem}")))
 }

@@ -5,7 +5,7 @@ use alloy_consensus::{
     BlockBody, Header, Receipt, Sealable, SignableTransaction, TxLegacy, TxType,
 };
 use alloy_genesis::Genesis;
-use alloy_primitives::{Address, B256, Bloom, Signature, U256};
+use alloy_primitives::{Address, B256, Bloom, U256};
 use alloy_rlp::Decodable;
 use std::{
     convert::Infallible,
@@ -20,6 +20,7 @@ use warpline_chain::{
 use warpline_executor::{EthTransaction, ParallelConfig};
 use warpline_storage::{BlockCommit, BlockRef, HashedDiff, StoredReceipt, TrieUpdates};
 use warpline_trie::TrieConfig;
+use warpline_types::impersonation_mark;
 
 type Block = alloy_consensus::Block<warpline_executor::EthTransaction>;
 
@@ -82,7 +83,7 @@ fn verify(chain: &StoredChain) {
     let report = verify_state(chain.storage(), &options().trie, 10).unwrap();
     assert!(report.problems.is_empty(), "{:?}", report.problems);
     assert_eq!(report.block, chain.head());
-    assert_eq!(verify_blocks(chain.storage(), 10).unwrap(), Vec::<String>::new());
+    assert_eq!(verify_blocks(chain.storage(), 10, |_| {}).unwrap(), Vec::<String>::new());
 }
 
 #[test]
@@ -106,7 +107,7 @@ fn a_block_that_is_not_what_its_header_says_is_found() {
     // The one is sent by an account without a key, as development nodes let it; the other is not
     // signed by whom it says.
     let impersonated = Address::repeat_byte(7);
-    let mark = Signature::new(U256::from_be_slice(impersonated.as_slice()), U256::ONE, false);
+    let mark = impersonation_mark(&impersonated);
     let marked = EthTransaction::Legacy(TxLegacy::default().into_signed(mark));
     let mut signed = chain.blocks.iter().flat_map(|block| &block.body.transactions);
     let transactions = vec![marked, signed.next().unwrap().clone()];
@@ -123,7 +124,7 @@ fn a_block_that_is_not_what_its_header_says_is_found() {
         trie: TrieUpdates::default(),
     };
     stored.storage().commit(wrong).unwrap();
-    let found = verify_blocks(stored.storage(), 10).unwrap();
+    let found = verify_blocks(stored.storage(), 10, |_| {}).unwrap();
     let parts = ["transactions", "ommers", "withdrawals", "receipts"];
     assert_eq!(found.len(), parts.len() + 1, "{found:?}");
     for (found, part) in found.iter().zip(parts) {
@@ -135,8 +136,12 @@ fn a_block_that_is_not_what_its_header_says_is_found() {
         "{found:?}"
     );
     stored.storage().flush().unwrap();
-    assert_eq!(verify_blocks(stored.storage(), 10).unwrap(), found, "written and read again");
-    assert_eq!(verify_blocks(stored.storage(), 2).unwrap(), found[..2]);
+    assert_eq!(
+        verify_blocks(stored.storage(), 10, |_| {}).unwrap(),
+        found,
+        "written and read again"
+    );
+    assert_eq!(verify_blocks(stored.storage(), 2, |_| {}).unwrap(), found[..2]);
 }
 
 #[test]

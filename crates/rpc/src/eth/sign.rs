@@ -11,7 +11,7 @@ use alloy_consensus::{
 };
 use alloy_dyn_abi::TypedData;
 use alloy_eips::Encodable2718;
-use alloy_primitives::{Address, Bytes, Signature, TxHash, U256};
+use alloy_primitives::{Address, Bytes, Signature, TxHash};
 use alloy_rpc_types_eth::TransactionRequest;
 use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
@@ -21,6 +21,7 @@ use std::borrow::Cow;
 use warpline_executor::EthTransaction;
 use warpline_node::NodeError;
 use warpline_txpool::{Origin, decode};
+use warpline_types::impersonation_mark;
 
 pub(super) fn register(registry: &mut Registry) {
     for name in ["eth_accounts", "eth_requestAccounts", "personal_listAccounts"] {
@@ -154,9 +155,7 @@ fn send(context: &Context, request: TransactionRequest) -> Result<TxHash, RpcErr
             node.submit(&raw, Origin::Local)
         }
         None => {
-            // Nobody's signature, but different for every sender, so that hashes are.
-            let mark = Signature::new(U256::from_be_slice(from.as_slice()), U256::ONE, false);
-            let tx: EthTransaction = (unsigned.tx, mark).into();
+            let tx: EthTransaction = (unsigned.tx, impersonation_mark(&from)).into();
             let tx = decode(&tx.encoded_2718())?;
             let tx = Recovered::new_unchecked(tx, from);
             node.pool().add_recovered(tx, Origin::Impersonated).map_err(NodeError::from)

@@ -27,8 +27,8 @@ use std::{
 /// How the file is opened.
 #[derive(Clone, Debug)]
 pub(crate) struct EngineOptions {
-    /// No writing at all.
-    pub(crate) read_only: bool,
+    /// What for.
+    pub(crate) access: Access,
     /// Flush at every commit; otherwise at the latest after this many bytes or this long.
     pub(crate) flush_after: Option<(usize, Duration)>,
     /// Limit of the file's size, in bytes.
@@ -41,7 +41,22 @@ pub(crate) struct EngineOptions {
     pub(crate) commit_memory: usize,
 }
 
+/// What a file is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Reading only.
+    Read,
+    /// Reading and writing what is there.
+    Write,
+    /// Making all tables.
+    Create,
+}
+
 impl EngineOptions {
+    fn read_only(&self) -> bool {
+        self.access == Access::Read
+    }
+
     fn commit_pages(&self) -> u64 {
         (self.commit_memory / PAGE).max(LEAST_PAGES) as u64
     }
@@ -129,14 +144,14 @@ impl OpenFailure {
 }
 
 impl Engine {
-    /// Opens the file in a folder and makes missing tables, unless for reading only.
+    /// Opens the file in a folder, which has all tables or is given them, as `options` say.
     pub(crate) fn open(folder: &Path, options: &EngineOptions) -> Result<Self, OpenFailure> {
         let mut tables = Tables {
             handles: [None; Table::ALL.len()],
             path: folder.to_owned(),
             max_size: options.max_size as u64,
             max_readers: options.max_readers,
-            read_only: options.read_only,
+            read_only: options.read_only(),
         };
         match Self::open_env(folder, options) {
             Ok((env, handles)) => {
@@ -155,7 +170,7 @@ impl Engine {
             None => SyncMode::Durable,
             Some(_) => SyncMode::SafeNoSync,
         };
-        let mode = if options.read_only { Mode::ReadOnly } else { Mode::ReadWrite { sync_mode } };
+        let mode = if options.read_only() { Mode::ReadOnly } else { Mode::ReadWrite { sync_mode } };
         let mut builder = Environment::builder();
         builder
             .set_flags(EnvironmentFlags {
@@ -170,7 +185,7 @@ impl Engine {
             // commit costs the square of what it holds; the rest is written ahead of its end.
             .set_txn_dp_limit(options.commit_pages())
             .set_dp_reserve_limit(options.commit_pages());
-        if !options.read_only {
+        if !options.read_only() {
             builder.set_geometry(Geometry {
                 size: Some(0..options.max_size),
                 growth_step: Some(options.growth as isize),
@@ -182,10 +197,10 @@ impl Engine {
             builder.set_sync_bytes(bytes).set_sync_period(period);
         }
         let env = builder.open(folder)?;
-        if !options.read_only {
+        if !options.read_only() {
             validation::switch(&env, true)?;
         }
-        let handles = if options.read_only {
+        let handles = if options.read_only() {
             let tx = env.begin_ro_unsync()?;
             let handles = open_tables(|table| match tx.open_db(Some(table.name())) {
                 Err(MdbxError::NotFound) if table.came_later() => Ok(None),
@@ -198,7 +213,14 @@ impl Engine {
             let handles = open_tables(|table| {
                 let many = DatabaseFlags::DUP_SORT;
                 let flags = if table.is_dup_sorted() { many } else { DatabaseFlags::empty() };
-                tx.create_db(Some(table.name()), flags).map(Some)
+                match tx.open_db(Some(table.name())) {
+                    Err(MdbxError::NotFound)
+                        if table.came_later() || options.access == Access::Create =>
+                    {
+                        tx.create_db(Some(table.name()), flags).map(Some)
+                    }
+                    opened => opened.map(Some),
+                }
             })?;
             tx.commit()?;
             handles
@@ -213,6 +235,12 @@ impl Engine {
             return Ok(());
         }
         validation::switch(&self.env, on).map_err(|e| self.tables.error("check pages", e))
+    }
+
+    /// Walks through every page of the file, those that are free included, and says what does not
+    /// fit together, at most `limit` of it. Nothing may be written meanwhile.
+    pub(crate) fn examine(&self, limit: usize) -> Result<Vec<String>, StorageError> {
+        validation::examine(&self.env, limit).map_err(|e| self.tables.error("check pages", e))
     }
 
     /// A view of the last commit.

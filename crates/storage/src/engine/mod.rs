@@ -8,7 +8,7 @@ use crate::{StorageError, Table};
 use std::borrow::Cow;
 
 pub(crate) use mdbx::{
-    DATA_FILE, Engine, EngineOptions, OpenFailure, READERS_FILE, ReadTx, WriteTx,
+    Access, DATA_FILE, Engine, EngineOptions, OpenFailure, READERS_FILE, ReadTx, WriteTx,
 };
 
 /// The bytes of a key or value: borrowed from the file, unless the page is being changed.

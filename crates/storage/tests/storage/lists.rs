@@ -114,7 +114,7 @@ fn a_list_that_the_header_does_not_commit_to_is_a_finding() {
     storage.flush().unwrap();
     let findings = storage.verify(10, |_| {}).unwrap();
     let [finding] = findings.as_slice() else { panic!("{findings:?}") };
-    assert_eq!(finding.table, Table::BlockAccessLists);
+    assert_eq!(finding.table, Some(Table::BlockAccessLists));
     assert_eq!(finding.key[..8], 2u64.to_be_bytes());
     assert_eq!(finding.problem, "not the hash that the header commits to");
 }

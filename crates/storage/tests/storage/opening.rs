@@ -12,7 +12,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 use warpline_storage::{
-    BlockCommit, GenesisLoader, Identity, OpenError, Storage, StorageError, Table,
+    BlockCommit, GenesisLoader, Identity, OpenError, Storage, StorageError, StorageOptions, Table,
 };
 
 const DATA: &str = "mdbx.dat";
@@ -100,6 +100,52 @@ fn an_older_database_has_no_access_lists_and_gets_them() {
     assert_eq!(storage.verify(10, |_| {}).unwrap(), []);
 }
 
+/// What a bit of damage can make of a file: one that shows no tables. It must not be taken for a
+/// database that was never completed, and made anew.
+#[test]
+fn a_database_whose_tables_are_gone_is_damaged_and_not_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let (chain, _) = database(folder.path());
+    let empty = tempfile::tempdir().unwrap();
+    let mut writing = Environment::builder();
+    writing.set_flags(Mode::ReadWrite { sync_mode: SyncMode::Durable }.into());
+    drop(writing.open(empty.path()).unwrap());
+    let file = folder.path().join(DATA);
+    for bytes in [fs::read(empty.path().join(DATA)).unwrap(), Vec::new()] {
+        fs::write(&file, &bytes).unwrap();
+        let read = Storage::open_read_only(folder.path(), options(), None);
+        assert!(matches!(read, Err(OpenError::Damaged { .. })), "{read:?}");
+        let written = open(folder.path());
+        assert!(matches!(written, Err(OpenError::Damaged { .. })), "{written:?}");
+        let made = Storage::create(folder.path(), options(), 7, chain.genesis());
+        assert!(matches!(made, Err(OpenError::Exists(_))), "{made:?}");
+    }
+}
+
+/// MDBX would end the process.
+#[test]
+fn a_file_without_a_whole_meta_page_is_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    let (chain, _) = database(folder.path());
+    let file = folder.path().join(DATA);
+    let mut bytes = fs::read(&file).unwrap();
+    for page in 0..3 {
+        assert_eq!(open(folder.path()).unwrap().head(), chain.head());
+        bytes = fs::read(&file).unwrap();
+        bytes[page * 4096 + 30] ^= 0x10;
+        fs::write(&file, &bytes).unwrap();
+        let looking = StorageOptions { keep_shutdown_mark: true, ..options() };
+        let Ok(storage) = Storage::open(folder.path(), looking, None) else { continue };
+        let findings = storage.verify(10, |_| {}).unwrap();
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        assert_eq!(findings[0].to_string(), format!("pages: meta page {page} is not whole"));
+    }
+    (0..3).for_each(|page| bytes[page * 4096 + 30] = !bytes[page * 4096 + 196 + 2]);
+    fs::write(&file, &bytes).unwrap();
+    let opened = open(folder.path());
+    assert!(matches!(opened, Err(OpenError::Damaged { .. })), "{opened:?}");
+}
+
 #[test]
 fn what_an_interrupted_beginning_left_is_told_from_a_database_and_made_anew() {
     let folder = tempfile::tempdir().unwrap();
@@ -117,6 +163,8 @@ fn what_an_interrupted_beginning_left_is_told_from_a_database_and_made_anew() {
     drop(storage);
 
     // The process was killed before there was anything in the file.
+    fs::remove_file(folder.path().join(DATA)).unwrap();
+    drop(GenesisLoader::new(folder.path(), options()).unwrap());
     fs::write(folder.path().join(DATA), []).unwrap();
     assert!(matches!(open(folder.path()), Err(OpenError::Incomplete(_))));
     let loader = GenesisLoader::new(folder.path(), options()).unwrap();
