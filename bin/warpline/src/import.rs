@@ -11,6 +11,7 @@ use crate::{
     limits::{THREADS, up_to},
     network::ChainArg,
     output::{self, say, sayln},
+    prune::PruneArgs,
     root_stream::RootStreamArgs,
     stop::Stop,
 };
@@ -28,9 +29,7 @@ use std::{
 };
 use warpline_chain::{ChainOptions, Engine, ImportError, Reason, Stopped, StoredChain};
 use warpline_executor::ParallelConfig;
-use warpline_storage::{
-    BlockRef, CacheSizes, Durability, PrunePolicy, StorageError, StorageOptions,
-};
+use warpline_storage::{BlockRef, CacheSizes, Durability, StorageError, StorageOptions};
 use warpline_trie::TrieConfig;
 
 /// Import blocks from files, with full validation.
@@ -65,12 +64,8 @@ pub(crate) struct ImportArgs {
     #[arg(long, value_name = "N", value_parser = up_to::<THREADS, usize>)]
     threads: Option<usize>,
 
-    /// What is kept of the past: `archive` for everything, `full` for the state, receipts, senders
-    /// and access lists of the last 10064 blocks, or a number of blocks. What was pruned before
-    /// stays away.
-    #[arg(long, visible_alias = "gcmode", value_name = "POLICY", default_value = "archive",
-          value_parser = parse_prune)]
-    prune: PrunePolicy,
+    #[command(flatten)]
+    prune: PruneArgs,
 
     /// Make the access list of every block (EIP-7928) and keep it: with it the block has no
     /// conflicts if it comes again. Lists that headers commit to are kept anyway, and lists that
@@ -108,20 +103,6 @@ enum SyncMode {
     SafeNoSync,
 }
 
-/// How many blocks `full` keeps: what reth keeps at least.
-const FULL: u64 = 10_064;
-
-fn parse_prune(policy: &str) -> Result<PrunePolicy, String> {
-    match policy {
-        "archive" => Ok(PrunePolicy::ARCHIVE),
-        "full" => Ok(PrunePolicy::full(FULL)),
-        number => match number.parse() {
-            Ok(blocks) if blocks > 0 => Ok(PrunePolicy::full(blocks)),
-            _ => Err("expected `archive`, `full`, or a number of blocks from 1 on".to_owned()),
-        },
-    }
-}
-
 impl ImportArgs {
     fn options(&self, threads: usize) -> ChainOptions {
         let durability = match self.sync_mode {
@@ -130,7 +111,7 @@ impl ImportArgs {
                 Durability::Periodic { bytes: 256 << 20, period: Duration::from_secs(30) }
             }
         };
-        let storage = StorageOptions { durability, prune: self.prune, ..Default::default() };
+        let storage = StorageOptions { durability, prune: self.prune.prune, ..Default::default() };
         let trie = TrieConfig { threads: threads.max(1), ..TrieConfig::default() };
         let (access_lists, streaming) = (self.access_lists, self.root_stream.streaming());
         let options =

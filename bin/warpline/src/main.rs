@@ -21,6 +21,7 @@ mod network;
 mod node;
 mod output;
 mod predict;
+mod prune;
 mod replay;
 mod root_stream;
 mod statetest;

@@ -14,6 +14,7 @@ use crate::{
     limits::{THREADS, up_to},
     network::ChainArg,
     output,
+    prune::PruneArgs,
     root_stream::RootStreamArgs,
 };
 use clap::Args;
@@ -73,6 +74,9 @@ pub(crate) struct NodeArgs {
     /// not execute the block again then. Lists that headers commit to are kept anyway.
     #[arg(long)]
     access_lists: bool,
+
+    #[command(flatten)]
+    prune: PruneArgs,
 
     #[command(flatten)]
     root_stream: RootStreamArgs,
@@ -177,7 +181,8 @@ impl NodeArgs {
             true => Durability::Periodic { bytes: 256 << 20, period: Duration::from_secs(30) },
             false => Durability::EveryCommit,
         };
-        let storage = StorageOptions { durability, ..StorageOptions::default() };
+        let prune = self.prune.prune;
+        let storage = StorageOptions { durability, prune, ..StorageOptions::default() };
         let trie = TrieConfig { threads: self.threads().max(1), ..TrieConfig::default() };
         let options = ChainOptions {
             storage,

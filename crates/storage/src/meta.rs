@@ -184,3 +184,63 @@ fn missing(name: &'static [u8]) -> StorageError {
     let problem = "the entry is missing";
     StorageError::Inconsistent { table: Table::Metadata, key: name.into(), problem }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        StorageOptions,
+        engine::{Access, Engine},
+    };
+    use alloy_primitives::hex;
+
+    fn block(number: u64) -> BlockRef {
+        BlockRef { number, hash: B256::repeat_byte(number as u8) }
+    }
+
+    #[test]
+    fn every_entry_comes_back_and_its_bytes_stay_as_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = StorageOptions::default().engine(Access::Create);
+        let engine = Engine::open(folder.path(), &options).unwrap();
+        let id = Identity { chain_id: 7, genesis: B256::repeat_byte(0x0a) };
+        let parts =
+            Progress { indexed_to: 4, history_from: 3, receipts_from: 2, senders_from: 0x0100 };
+        let final_block = Finality { safe: None, finalized: Some(block(8)) };
+        let tx = engine.write().unwrap();
+        set_schema(&tx, 0x0102).unwrap();
+        set_identity(&tx, &id).unwrap();
+        set_head(&tx, block(9)).unwrap();
+        set_progress(&tx, &parts).unwrap();
+        set_finality(&tx, &final_block).unwrap();
+        set_clean(&tx, true).unwrap();
+        set_description(&tx, b"words").unwrap();
+        tx.commit().unwrap();
+
+        let tx = engine.read().unwrap();
+        assert_eq!(schema(&tx).unwrap(), Some(0x0102));
+        assert_eq!(identity(&tx).unwrap(), Some(id));
+        assert_eq!(head(&tx).unwrap(), Some(block(9)));
+        assert_eq!(progress(&tx).unwrap(), parts);
+        assert_eq!(finality(&tx).unwrap(), final_block);
+        assert!(clean(&tx).unwrap());
+        assert_eq!(description(&tx).unwrap().unwrap().as_ref(), b"words");
+        let hash = |byte: &str| byte.repeat(32);
+        let stored = [
+            ("schema", "00000102".to_owned()),
+            ("identity", format!("0000000000000007{}", hash("0a"))),
+            ("head", format!("0000000000000009{}", hash("09"))),
+            (
+                "progress",
+                "0000000000000004000000000000000300000000000000020000000000000100".to_owned(),
+            ),
+            ("finality", format!("0000000000000000{}0000000000000008{}", hash("00"), hash("08"))),
+            ("clean", "01".to_owned()),
+            ("description", hex::encode("words")),
+        ];
+        for (name, bytes) in stored {
+            let found = tx.get(Table::Metadata, name.as_bytes()).unwrap().unwrap();
+            assert_eq!(hex::encode(&*found), bytes, "{name}");
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! `kill -9` at random moments: a child commits, unwinds and prunes until it is killed, and says
+//! `kill -9` at random moments: a child commits and prunes until it is killed, and says
 //! what was written; then the database is opened, verified and held against the same chain.
 
 use crate::{
