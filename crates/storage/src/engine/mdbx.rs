@@ -9,7 +9,7 @@
 //! The file is written with `pwrite`, not through a writable memory map: a full disk is then an
 //! error of a system call and not a signal.
 
-use super::{Change, Entry, Read, Slice, Walk, validation};
+use super::{Access, Change, Entry, Read, Slice, Walk, validation};
 use crate::{StorageError, Table};
 use signet_libmdbx::{
     Cursor as RawCursor, Database, DatabaseFlags, Environment, EnvironmentFlags, Geometry, Info,
@@ -39,17 +39,6 @@ pub(crate) struct EngineOptions {
     pub(crate) max_readers: u64,
     /// Changed pages that a commit holds in memory, in bytes.
     pub(crate) commit_memory: usize,
-}
-
-/// What a file is opened for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Access {
-    /// Reading only.
-    Read,
-    /// Reading and writing what is there.
-    Write,
-    /// Making all tables.
-    Create,
 }
 
 impl EngineOptions {

@@ -8,8 +8,19 @@ use crate::{StorageError, Table};
 use std::borrow::Cow;
 
 pub(crate) use mdbx::{
-    Access, DATA_FILE, Engine, EngineOptions, OpenFailure, READERS_FILE, ReadTx, WriteTx,
+    DATA_FILE, Engine, EngineOptions, OpenFailure, READERS_FILE, ReadTx, WriteTx,
 };
+
+/// What a file is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Reading only.
+    Read,
+    /// Reading and writing what is there.
+    Write,
+    /// Making all tables.
+    Create,
+}
 
 /// The bytes of a key or value: borrowed from the file, unless the page is being changed.
 pub(crate) type Slice<'a> = Cow<'a, [u8]>;
