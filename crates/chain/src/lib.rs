@@ -38,7 +38,7 @@ pub use stored::{
     ChainRecord, ChainView, Changes, Dropped, DumpedAccount, EarlyExecution, EarlyExecutor,
     Executions, GenesisBlock, HashedGenesis, Imported, Incoming, NextBlock, Progress, Proposal,
     ProposedBlock, RootStreaming, SideBlock, Stages, StateReport, Stopped, StoredChain, StoredDb,
-    Unreadable, body_differs, genesis_header, verify_blocks, verify_state,
+    Unreadable, body_differs, genesis_header, verify_blocks, verify_history, verify_state,
 };
 pub use transaction::{StatelessTransaction, check_transaction};
 pub use tree::{BlockTree, Head};

@@ -137,6 +137,13 @@ pub enum StorageError {
     ReadOnly,
 }
 
+impl StorageError {
+    /// Whether it is the database that is damaged.
+    pub const fn is_damage(&self) -> bool {
+        matches!(self, Self::Decode { .. } | Self::Inconsistent { .. } | Self::Corrupted { .. })
+    }
+}
+
 /// A database could not be opened or made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -193,7 +193,11 @@ fn open_engine(
     Engine::open(folder, &options.engine(access)).map_err(|failure| match failure {
         OpenFailure::NotADatabase(detail) => not_a_database(file(), detail),
         OpenFailure::Damaged(detail) => OpenError::Damaged { path: file(), detail },
-        OpenFailure::Permission(detail) => {
+        OpenFailure::Permission(mut detail) => {
+            let readers = OpenOptions::new().write(true).open(folder.join(READERS_FILE));
+            if readers.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied) {
+                detail += &format!(" (readers too write to {READERS_FILE})");
+            }
             OpenError::Permission { path: folder.to_owned(), detail }
         }
         OpenFailure::Incomplete => incomplete(folder, "its tables are not there"),

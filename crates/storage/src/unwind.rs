@@ -40,6 +40,16 @@ impl StateReader<'_> {
         check_kept("the state", to, self.view.progress.history_from)?;
         what_was(self.view.tx()?, to.saturating_add(1), snapshot.block.number)
     }
+
+    /// What the changes of one block alone put back.
+    ///
+    /// # Errors
+    /// The state before it has been pruned, or the database cannot be read.
+    pub fn put_back(&self, block: u64) -> Result<Unwound, StorageError> {
+        let before = block.saturating_sub(1);
+        check_kept("the state", before, self.view.progress.history_from)?;
+        what_was(self.view.tx()?, block, block)
+    }
 }
 
 /// Puts the state back to what it was after block `to`, and removes what later blocks brought.

@@ -17,7 +17,7 @@ use std::{
     process::ExitCode,
     time::{Duration, Instant},
 };
-use warpline_chain::{ChainOptions, verify_blocks, verify_state};
+use warpline_chain::{ChainOptions, verify_blocks, verify_history, verify_state};
 use warpline_storage::{Storage, StorageOptions};
 use warpline_trie::TrieConfig;
 
@@ -26,8 +26,9 @@ use warpline_trie::TrieConfig;
 /// Holds every table against those that it must agree with, transactions, ommers, withdrawals and
 /// receipts against the headers, and senders against the signatures; computes the state root and
 /// all storage roots again from nothing but accounts and slots, and compares every stored trie
-/// node. The values of the past are taken as they are. Each thing that is wrong is a line on
-/// standard output. Nobody else may use the database meanwhile.
+/// node; and goes back through the values of the past, holding each state root on the way against
+/// its header. Each thing that is wrong is a line on standard output. Nobody else may use the
+/// database meanwhile.
 ///
 /// Exit code 0: all is as it should be. 1: something is not, or the database cannot be read. 2:
 /// wrong usage.
@@ -39,6 +40,11 @@ pub(crate) struct VerifyArgs {
     /// Threads that compute the state root [default: all cores].
     #[arg(long, value_name = "N", value_parser = up_to::<THREADS, NonZeroUsize>)]
     threads: Option<NonZeroUsize>,
+
+    /// How many blocks to go back through the values of the past. What these blocks changed stays
+    /// in memory meanwhile.
+    #[arg(long, value_name = "BLOCKS", default_value = "128")]
+    history: u64,
 
     /// How many findings to show.
     #[arg(long, value_name = "N", default_value = "20")]
@@ -133,6 +139,11 @@ impl VerifyArgs {
         let state = verify_state(storage, &config, left);
         let state = state.wrap_err("the state root cannot be computed")?;
         findings.extend(state.problems);
+        if findings.is_empty() {
+            let step = |block| spinner.0.set_message(format!("values before block {block}"));
+            let found = verify_history(storage, &config, self.history, step);
+            findings.extend(found.wrap_err("the values of the past cannot be checked")?);
+        }
         Ok(State {
             state_root: state.stated,
             accounts: state.rebuilt.accounts,

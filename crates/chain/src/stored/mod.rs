@@ -17,7 +17,8 @@
 //! - `view`: what others read of it while it goes on; `accesses`: what its blocks touch.
 //! - `lists`: what is known of blocks that are executed again; `tally`: how often transactions are,
 //!   and what the trie is given meanwhile.
-//! - `verify`: the state against its tries; `verify_blocks`: blocks against their headers.
+//! - `verify`: the state against its tries; `verify_blocks`: blocks against their headers;
+//!   `verify_history`: the values of the past against state roots.
 //!
 //! [`StoredChain`] ties them together. Only blocks that are valid in every respect are committed.
 
@@ -50,6 +51,7 @@ mod stream;
 mod tally;
 mod verify;
 mod verify_blocks;
+mod verify_history;
 mod view;
 
 pub use accounts::{AccountsError, DumpedAccount};
@@ -69,4 +71,5 @@ pub use stream::RootStreaming;
 pub use tally::Executions;
 pub use verify::{StateReport, verify_state};
 pub use verify_blocks::{body_differs, verify_blocks};
+pub use verify_history::verify_history;
 pub use view::{BlockRoots, BlockState, ChainView, SideBlock};

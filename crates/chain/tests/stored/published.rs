@@ -15,12 +15,12 @@ use std::{
 };
 use warpline_chain::{
     ChainOptions, Engine, GenesisBlock, Imported, Incoming, Reason, RootStreaming, Rules, Stopped,
-    StoredChain, verify_blocks, verify_state,
+    StoredChain, verify_blocks, verify_history, verify_state,
 };
 use warpline_executor::{EthTransaction, ParallelConfig};
 use warpline_storage::{BlockCommit, BlockRef, HashedDiff, StoredReceipt, TrieUpdates};
 use warpline_trie::TrieConfig;
-use warpline_types::impersonation_mark;
+use warpline_types::{AccountDiff, AccountState, StateDiff, impersonation_mark};
 
 type Block = alloy_consensus::Block<warpline_executor::EthTransaction>;
 
@@ -84,6 +84,8 @@ fn verify(chain: &StoredChain) {
     assert!(report.problems.is_empty(), "{:?}", report.problems);
     assert_eq!(report.block, chain.head());
     assert_eq!(verify_blocks(chain.storage(), 10, |_| {}).unwrap(), Vec::<String>::new());
+    let history = verify_history(chain.storage(), &options().trie, u64::MAX, |_| {});
+    assert_eq!(history.unwrap(), None);
 }
 
 #[test]
@@ -142,6 +144,47 @@ fn a_block_that_is_not_what_its_header_says_is_found() {
         "written and read again"
     );
     assert_eq!(verify_blocks(stored.storage(), 2, |_| {}).unwrap(), found[..2]);
+}
+
+#[test]
+fn a_wrong_value_of_the_past_is_found() {
+    let Some(chain) = published() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let mut stored = create(folder.path(), &chain);
+    stored.import_all(&Engine::Sequential, incoming(&chain.blocks[..9]), &|_| {}).unwrap();
+    let (head, state) = (stored.head(), stored.storage().snapshot(1).unwrap());
+    let last = &chain.blocks[8].header;
+    let address = last.beneficiary;
+    let now = state.reader().unwrap().account(&address).unwrap().unwrap();
+    let before = AccountState { balance: now.balance + U256::ONE, ..now };
+    let changed = AccountDiff {
+        address,
+        before: Some(before),
+        after: Some(now),
+        storage_cleared: false,
+        storage: Vec::new(),
+    };
+    let diff = StateDiff { accounts: vec![changed], codes: Vec::new() };
+    // The state is the same after it, but it says that it was another before.
+    let header = Header { number: head.number + 1, parent_hash: head.hash, ..last.clone() };
+    let wrong = BlockCommit {
+        header: header.seal_slow(),
+        total_difficulty: U256::ZERO,
+        body: BlockBody::default(),
+        senders: Vec::new(),
+        receipts: Vec::new(),
+        access_list: None,
+        diff: HashedDiff::new(&diff),
+        trie: TrieUpdates::default(),
+    };
+    drop(state);
+    stored.storage().commit(wrong).unwrap();
+    stored.storage().flush().unwrap();
+    let verify =
+        |blocks| verify_history(stored.storage(), &options().trie, blocks, |_| {}).unwrap();
+    assert_eq!(verify(0), None);
+    let found = verify(1).unwrap();
+    assert!(found.starts_with("block 10: what it changed leads back to state root "), "{found}");
 }
 
 #[test]
