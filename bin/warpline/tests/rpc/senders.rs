@@ -1,6 +1,9 @@
 //! Accounts in whose name the node sends.
 
-use crate::{client::Client, node::Node};
+use crate::{
+    client::Client,
+    node::{Node, warpline},
+};
 use serde_json::json;
 use std::{collections::BTreeSet, thread};
 
@@ -88,4 +91,27 @@ fn what_waits_in_the_operators_name_waits_still_after_a_restart() {
     client.result("evm_mine", json!([]));
     let receipt = client.result("eth_getTransactionReceipt", json!([hash]));
     assert_eq!(receipt["status"], "0x1");
+}
+
+/// Nobody has signed for them, and the state changes without a transaction.
+#[test]
+fn a_database_of_impersonated_senders_and_edits_is_verified() {
+    let (dir, node) = start();
+    let mut client = node.client();
+    client.result("anvil_impersonateAccount", json!([GUEST]));
+    let word = |n: u8| format!("{:#066x}", n);
+    for n in 1..4 {
+        client.result("anvil_setBalance", json!([GUEST, "0xde0b6b3a7640000"]));
+        client.result("anvil_setStorageAt", json!([PAID, "0x0", word(n % 3)]));
+        client
+            .result("eth_sendTransaction", json!([{ "from": GUEST, "to": PAID, "value": "0x1" }]));
+        client.result("evm_mine", json!([]));
+    }
+    let count = client.result("eth_getTransactionCount", json!([GUEST, "latest"]));
+    assert_eq!(count, "0x3");
+    drop(client);
+    node.terminate();
+    let output = warpline(&["db", "verify"], dir.path()).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
 }
