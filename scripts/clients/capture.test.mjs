@@ -74,7 +74,7 @@ test("anvil's blocks are captured by what it has, and replay", { skip }, async (
     assert.ok(stderr.includes(`${latest} blocks captured (${latest} by ${name})`), stderr);
     assert.equal(readdirSync(to).length, Number(latest));
     const replayed = await run(WARPLINE, ["replay", "--runs", "1", to], { env });
-    assert.ok(replayed.stderr.includes(`${latest} of ${latest} blocks verified`), replayed.stderr);
+    assert.ok(replayed.stdout.includes(`${latest} of ${latest} blocks verified`), replayed.stdout);
   }
   const refused = run(WARPLINE, ["capture", "--rpc", url, "latest", "-o", folder, "--method", "witness"], { env });
   await assert.rejects(refused, (error) => {
