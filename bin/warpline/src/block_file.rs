@@ -1,7 +1,7 @@
 //! Files of blocks: their RLP one after the other, as geth's `export` writes them, plain or
 //! gzipped. Read as a stream, one block in memory at a time.
 
-use crate::{import::Patient, stop::Stop};
+use crate::{patient::Patient, stop::Stop};
 use alloy_consensus::{Block, Header};
 use alloy_primitives::{B256, keccak256};
 use alloy_rlp::Decodable;

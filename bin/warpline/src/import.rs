@@ -1,7 +1,6 @@
 //! `warpline import`: blocks from files into the database.
 
 mod meter;
-mod patient;
 mod source;
 
 use crate::{
@@ -18,7 +17,6 @@ use crate::{
 use clap::{Args, ValueEnum};
 use eyre::{Result, WrapErr, eyre};
 use meter::{Meter, Summary};
-pub(crate) use patient::Patient;
 use source::{Source, Trail};
 use std::{
     fs,

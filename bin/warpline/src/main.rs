@@ -20,6 +20,7 @@ mod load;
 mod network;
 mod node;
 mod output;
+mod patient;
 mod predict;
 mod prune;
 mod replay;

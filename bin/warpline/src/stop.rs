@@ -18,7 +18,7 @@ use std::{
 };
 
 /// How often is looked whether a signal has come.
-const PATIENCE: Duration = Duration::from_millis(50);
+pub(crate) const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Whether SIGINT or SIGTERM has come. A second one ends the process at once, which no database
 /// minds.

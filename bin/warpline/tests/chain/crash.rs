@@ -163,7 +163,8 @@ fn a_killed_unwind_leaves_one_of_the_two_heads() {
     assert_eq!(verify(folder.path()), chain.head());
 }
 
-fn signal(child: &Child, name: &str) {
+/// Sends a signal.
+pub(crate) fn signal(child: &Child, name: &str) {
     let kill = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", child.id())).status();
     assert!(kill.unwrap().success());
 }

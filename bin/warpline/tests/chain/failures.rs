@@ -244,7 +244,18 @@ impl SmallDisk {
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", "size=5m", "tmpfs"]).arg(folder.path());
         let mounted = mount.output().is_ok_and(|output| output.status.success());
+        if !mounted {
+            println!("SKIPPED 1 disk: no file system may be mounted here");
+        }
         mounted.then_some(Self { folder })
+    }
+
+    /// Some blocks of a chain, with room for more.
+    fn import(&self, chain: &Chain, blocks: usize) -> &Path {
+        self.remount("size=256m");
+        init(self.folder.path(), &chain.genesis).ok();
+        import(self.folder.path(), &[&chain.file(..blocks, "some.rlp")]).ok();
+        self.folder.path()
     }
 
     fn remount(&self, option: &str) {
@@ -264,14 +275,8 @@ impl Drop for SmallDisk {
 #[test]
 fn a_file_system_that_cannot_be_written_is_an_error_for_whoever_writes() {
     let chain = made();
-    let Some(disk) = SmallDisk::mount() else {
-        println!("SKIPPED 1 file system: none may be mounted here");
-        return;
-    };
-    disk.remount("size=256m");
-    let datadir = disk.folder.path();
-    init(datadir, &chain.genesis).ok();
-    import(datadir, &[&chain.file(..20, "some.rlp")]).ok();
+    let Some(disk) = SmallDisk::mount() else { return };
+    let datadir = disk.import(chain, 20);
     disk.remount("ro");
     let problem = "Read-only file system";
     import(datadir, &[&chain.file(.., "all.rlp")]).failed(&[problem]);
@@ -290,14 +295,8 @@ fn a_file_system_that_cannot_be_written_is_an_error_for_whoever_writes() {
 #[test]
 fn a_disk_without_room_for_anything_is_an_error_for_every_command() {
     let chain = made();
-    let Some(disk) = SmallDisk::mount() else {
-        println!("SKIPPED 1 full disk: no file system may be mounted here");
-        return;
-    };
-    disk.remount("size=256m");
-    let datadir = disk.folder.path();
-    init(datadir, &chain.genesis).ok();
-    import(datadir, &[&chain.file(..20, "some.rlp")]).ok();
+    let Some(disk) = SmallDisk::mount() else { return };
+    let datadir = disk.import(chain, 20);
     let filler = datadir.join("filler");
     let mut file = fs::File::create(&filler).unwrap();
     while io::Write::write_all(&mut file, &[0; 4096]).is_ok() {}
@@ -315,10 +314,7 @@ fn a_disk_without_room_for_anything_is_an_error_for_every_command() {
 #[test]
 fn a_full_disk_is_an_error_and_with_more_room_the_import_goes_on() {
     let chain = long();
-    let Some(disk) = SmallDisk::mount() else {
-        println!("SKIPPED 1 full disk: no file system may be mounted here");
-        return;
-    };
+    let Some(disk) = SmallDisk::mount() else { return };
     let datadir = disk.folder.path();
     let all = chain.file(.., "all.rlp");
     init(datadir, &chain.genesis).ok();

@@ -2,17 +2,33 @@
 
 use crate::{
     chains::made,
+    crash::signal,
     program::{Outcome, command, import, init, stats, verify, warpline},
 };
 use std::{
     fs::{self, OpenOptions},
     io::Write,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
 const NOTHING: [&str; 0] = [];
+
+fn wait_until(mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < Duration::from_secs(60));
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn pipe_in(folder: &Path) -> PathBuf {
+    let pipe = folder.join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    pipe
+}
 
 #[test]
 fn an_import_that_nobody_listens_to_goes_on() {
@@ -81,20 +97,14 @@ fn a_pipe_is_read_as_it_comes_and_a_signal_ends_the_wait_for_it() {
     let chain = made();
     let folder = tempfile::tempdir().unwrap();
     init(folder.path(), &chain.genesis).ok();
-    let pipe = folder.path().join("pipe");
-    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let pipe = pipe_in(folder.path());
     let start = |subcommand: &[&str]| {
         let mut command = command(subcommand, folder.path());
         command.arg(&pipe).stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
     };
     let terminated = |mut child: Child| {
-        let kill = Command::new("kill").arg("-TERM").arg(child.id().to_string()).status();
-        assert!(kill.unwrap().success());
-        let start = Instant::now();
-        while child.try_wait().unwrap().is_none() {
-            assert!(start.elapsed() < Duration::from_secs(60));
-            thread::sleep(Duration::from_millis(20));
-        }
+        signal(&child, "TERM");
+        wait_until(|| child.try_wait().unwrap().is_some());
         let outcome = Outcome::new(child.wait_with_output().unwrap());
         assert_eq!(outcome.code, Some(143), "{outcome:?}");
         outcome
@@ -114,11 +124,7 @@ fn a_pipe_is_read_as_it_comes_and_a_signal_ends_the_wait_for_it() {
     let mut writer = OpenOptions::new().write(true).open(&pipe).unwrap();
     writer.write_all(&chain.bytes(..7)).unwrap();
     writer.write_all(&chain.blocks[7][..20]).unwrap();
-    let begun = Instant::now();
-    while head() < 7 {
-        assert!(begun.elapsed() < Duration::from_secs(60));
-        thread::sleep(Duration::from_millis(20));
-    }
+    wait_until(|| head() >= 7);
     let outcome = terminated(child);
     assert!(outcome.stderr.contains("ended by a signal; the same command goes on"), "{outcome:?}");
     assert_eq!(verify(folder.path()), 7);
@@ -151,15 +157,10 @@ fn checking_a_database_does_not_make_its_last_shutdown_one_in_order() {
     init(folder.path(), &chain.genesis).ok();
     let is_clean = || stats(folder.path())["cleanShutdown"].as_bool().unwrap();
     assert!(is_clean());
-    let pipe = folder.path().join("pipe");
-    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let pipe = pipe_in(folder.path());
     let mut child = command(&["import"], folder.path()).arg(&pipe).spawn().unwrap();
     let writer = OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
-    let start = Instant::now();
-    while is_clean() {
-        assert!(start.elapsed() < Duration::from_secs(60));
-        thread::sleep(Duration::from_millis(20));
-    }
+    wait_until(|| !is_clean());
     child.kill().unwrap();
     child.wait().unwrap();
     drop(writer);

@@ -88,6 +88,20 @@ fn verify(chain: &StoredChain) {
     assert_eq!(history.unwrap(), None);
 }
 
+/// A block to be stored as it is, whatever its header says.
+fn without_content(header: Header) -> BlockCommit {
+    BlockCommit {
+        header: header.seal_slow(),
+        total_difficulty: U256::ZERO,
+        body: BlockBody::default(),
+        senders: Vec::new(),
+        receipts: Vec::new(),
+        access_list: None,
+        diff: HashedDiff::default(),
+        trie: TrieUpdates::default(),
+    }
+}
+
 #[test]
 fn a_block_that_is_not_what_its_header_says_is_found() {
     let Some(chain) = published() else { return };
@@ -116,14 +130,10 @@ fn a_block_that_is_not_what_its_header_says_is_found() {
     let receipt = Receipt { status: true.into(), cumulative_gas_used: 0, logs: Vec::new() };
     let receipt = StoredReceipt { tx_type: TxType::Legacy, receipt };
     let wrong = BlockCommit {
-        header: header.seal_slow(),
-        total_difficulty: U256::ZERO,
         body: BlockBody { transactions, ..BlockBody::default() },
         senders: vec![impersonated; 2],
         receipts: vec![receipt; 2],
-        access_list: None,
-        diff: HashedDiff::default(),
-        trie: TrieUpdates::default(),
+        ..without_content(header)
     };
     stored.storage().commit(wrong).unwrap();
     let found = verify_blocks(stored.storage(), 10, |_| {}).unwrap();
@@ -167,16 +177,7 @@ fn a_wrong_value_of_the_past_is_found() {
     let diff = StateDiff { accounts: vec![changed], codes: Vec::new() };
     // The state is the same after it, but it says that it was another before.
     let header = Header { number: head.number + 1, parent_hash: head.hash, ..last.clone() };
-    let wrong = BlockCommit {
-        header: header.seal_slow(),
-        total_difficulty: U256::ZERO,
-        body: BlockBody::default(),
-        senders: Vec::new(),
-        receipts: Vec::new(),
-        access_list: None,
-        diff: HashedDiff::new(&diff),
-        trie: TrieUpdates::default(),
-    };
+    let wrong = BlockCommit { diff: HashedDiff::new(&diff), ..without_content(header) };
     drop(state);
     stored.storage().commit(wrong).unwrap();
     stored.storage().flush().unwrap();

@@ -1,13 +1,12 @@
 //! Input that keeps one waiting: a pipe, a terminal.
 
-use crate::stop::Stop;
+use crate::stop::{PATIENCE, Stop};
 use std::{
     fs::File,
     io::{self, Read},
     path::PathBuf,
     sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     thread,
-    time::Duration,
 };
 
 /// Bytes that are read at a time.
@@ -15,9 +14,6 @@ const CHUNK: usize = 1 << 16;
 
 /// Chunks that are read ahead.
 const AHEAD: usize = 16;
-
-/// How often is looked whether the user wants an end.
-const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Reads on a thread of its own, which ends with the process at the latest. Comes to its end when
 /// the user wants one.
