@@ -113,8 +113,17 @@ pub(crate) fn meta_pages(file: &Path) -> io::Result<[MetaPage; 3]> {
     File::open(file).and_then(|mut file| file.read_exact(&mut pages))?;
     Ok([0, 1, 2].map(|number| {
         let page = &pages[number * PAGE..][..PAGE];
+        let number_at = |at: usize, bytes: usize| {
+            page[at..at + bytes].iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+        };
+        let transaction = number_at(28, 8);
         match page[21..28] == MAGIC {
-            true if page[28..36] == page[196..204] => MetaPage::Whole,
+            true if transaction == number_at(196, 8) => {
+                // A sign of 0 or 1 stands for what the disk was not made to write.
+                let flushed = number_at(188, 8) > 1;
+                let used = number_at(56, 4) * PAGE as u64;
+                MetaPage::Whole(Commit { transaction, flushed, used })
+            }
             true => MetaPage::Torn,
             false => MetaPage::Other,
         }
@@ -124,21 +133,45 @@ pub(crate) fn meta_pages(file: &Path) -> io::Result<[MetaPage; 3]> {
 /// What stands where a meta page belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MetaPage {
-    Whole,
+    Whole(Commit),
     /// A meta page that was not written to its end, or is damaged.
     Torn,
     /// Something else.
     Other,
 }
 
-/// Fails where meta pages are there and none is whole, on which MDBX does not come back.
+/// What a meta page says of its transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Commit {
+    transaction: u64,
+    /// Whether its pages were on the disk before the meta page was.
+    flushed: bool,
+    /// Where its pages end, in bytes.
+    used: u64,
+}
+
+/// Fails where MDBX would not fail. Where meta pages are there and none is whole, it does not come
+/// back. Where the last commit reaches beyond the end of the file, it takes an older one, of which
+/// pages may have been written over since, and cuts the file to its size.
 fn check_meta_pages(folder: &Path, file: &Path) -> Result<(), OpenError> {
-    let pages = meta_pages(file).map_err(|error| io_error(folder, "open", error))?;
-    if pages.contains(&MetaPage::Torn) && !pages.contains(&MetaPage::Whole) {
-        let detail = "none of its meta pages is whole".to_owned();
-        return Err(OpenError::Damaged { path: file.to_owned(), detail });
+    // In this order: who writes makes the file longer before the meta page says so.
+    let found = meta_pages(file).and_then(|pages| Ok((pages, fs::metadata(file)?.len())));
+    let (pages, length) = found.map_err(|error| io_error(folder, "open", error))?;
+    let commits = pages.iter().filter_map(|page| match page {
+        MetaPage::Whole(commit) => Some(commit),
+        MetaPage::Torn | MetaPage::Other => None,
+    });
+    let damaged = |detail| Err(OpenError::Damaged { path: file.to_owned(), detail });
+    if commits.clone().next().is_none() && pages.contains(&MetaPage::Torn) {
+        return damaged("none of its meta pages is whole".to_owned());
     }
-    Ok(())
+    // A crash may take what was not flushed, and with it the end of the file.
+    match commits.filter(|commit| commit.flushed).max_by_key(|commit| commit.transaction) {
+        Some(Commit { used, .. }) if *used > length => {
+            damaged(format!("it ends after {length} of {used} bytes"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Makes the engine of a new database.

@@ -111,7 +111,7 @@ impl Storage {
             operation: "read the meta pages".to_owned(),
             source: error.into(),
         })?;
-        let torn = (0..).zip(pages).filter(|(_, page)| *page != MetaPage::Whole);
+        let torn = (0..).zip(pages).filter(|(_, page)| !matches!(page, MetaPage::Whole(_)));
         Ok(torn.map(|(number, _): (u32, _)| format!("meta page {number} is not whole")).collect())
     }
 

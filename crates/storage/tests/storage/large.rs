@@ -3,9 +3,10 @@
 use crate::model::options;
 use alloy_consensus::{BlockBody, Header, Sealable};
 use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256, keccak256};
-use std::path::Path;
+use std::{fs, path::Path};
 use warpline_storage::{
-    BlockCommit, GenesisLoader, HashedDiff, Storage, StorageError, StoredAccount, TrieUpdates,
+    BlockCommit, GenesisLoader, HashedDiff, OpenError, Storage, StorageError, StoredAccount,
+    TrieUpdates,
 };
 use warpline_types::{AccountDiff, AccountState, StateDiff};
 
@@ -84,4 +85,38 @@ fn a_commit_may_change_more_pages_than_it_may_hold() {
     let unwound = storage.unwind(1, |_, _| Ok::<_, StorageError>(TrieUpdates::default()));
     assert_eq!(unwound.unwrap().number, 1);
     check(&storage, 1);
+}
+
+/// MDBX alone would take the older commit, and cut the file to its size.
+#[test]
+fn a_file_cut_off_within_its_last_commit_is_damaged_though_an_older_one_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mdbx.dat");
+    let pages =
+        |file: &[u8]| file.chunks(4096).rposition(|page| page.iter().any(|byte| *byte != 0));
+    let genesis = block(0, B256::ZERO);
+    let first = block(1, genesis.header.seal());
+    create(folder.path(), genesis).shutdown().unwrap();
+    let before = pages(&fs::read(&file).unwrap()).unwrap();
+
+    let open = || Storage::open(folder.path(), options(), None);
+    let storage = open().unwrap();
+    storage.commit(first).unwrap();
+    storage.flush().unwrap();
+    let whole = fs::read(&file).unwrap();
+    storage.shutdown().unwrap();
+    let after = pages(&whole).unwrap();
+    assert!(after > before + 100, "{after} pages after {before}");
+
+    for kept in [before + 2, usize::midpoint(before, after)] {
+        fs::write(&file, &whole[..kept * 4096]).unwrap();
+        let refused = open().map(|storage| storage.head());
+        assert!(matches!(refused, Err(OpenError::Damaged { .. })), "{kept} pages: {refused:?}");
+        assert!(
+            fs::read(&file).unwrap() == whole[..kept * 4096],
+            "{kept} pages are not left alone"
+        );
+    }
+    fs::write(&file, &whole).unwrap();
+    assert_eq!(open().unwrap().head().number, 1);
 }
