@@ -21,7 +21,7 @@ ARGS ?=
 # What `load` compares: reads, transactions or blocks.
 LOAD ?= reads
 
-.PHONY: help run replay bench build test check fmt fmt-check lint unit clients driven load conformance fuzz torture doc loom deny contracts contracts-check hoodi-genesis setup clean
+.PHONY: help run replay bench build test check fmt fmt-check lint unit clients driven load conformance fuzz torture doc loom deny contracts contracts-check setup clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -117,10 +117,6 @@ contracts: ## Compile the workload contracts again (needs node and npm)
 
 contracts-check: contracts ## Hold the committed artifacts against what the compiler makes of the sources
 	git diff --exit-code -- crates/workload
-
-hoodi-genesis: ## Write hoodi.json, the genesis file of the Hoodi test network (needs node and npm)
-	npm --prefix scripts ci
-	node scripts/hoodi-genesis.mjs > hoodi.json
 
 setup: ## Install the system packages that the build needs
 	@scripts/setup.sh

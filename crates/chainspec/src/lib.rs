@@ -4,7 +4,7 @@
 //! what a blob costs, how revm is to be configured and what the block executor of alloy-evm must
 //! know beside the transactions. It is a handle to shared, immutable data: cloning it is cheap.
 //!
-//! - `networks`: mainnet, Sepolia, Holesky and Hoodi.
+//! - `networks`: mainnet, Sepolia, Holesky and Hoodi, whose genesis block is in `hoodi`.
 //! - `genesis`: any chain that geth's `genesis.json` can describe.
 //! - `env`: from a header to what the EVM needs.
 
@@ -12,6 +12,7 @@ mod env;
 mod error;
 mod forks;
 mod genesis;
+mod hoodi;
 mod networks;
 
 pub use error::ChainSpecError;

@@ -1,6 +1,6 @@
 //! The built-in networks.
 
-use crate::{ChainSpec, ChainSpecError, Rules, forks::ForkTable};
+use crate::{ChainSpec, ChainSpecError, Rules, forks::ForkTable, hoodi};
 use alloy_consensus::constants::{
     HOLESKY_GENESIS_HASH, HOODI_GENESIS_HASH, MAINNET_GENESIS_HASH, SEPOLIA_GENESIS_HASH,
 };
@@ -14,7 +14,8 @@ use std::sync::Arc;
 include!(concat!(env!("OUT_DIR"), "/genesis_states.rs"));
 
 const SEPOLIA_DEPOSIT_CONTRACT: Address = address!("0x7f02c3e3c98b133055b8b348b2ac625669ed295d");
-const HOLESKY_DEPOSIT_CONTRACT: Address = address!("0x4242424242424242424242424242424242424242");
+pub(crate) const HOLESKY_DEPOSIT_CONTRACT: Address =
+    address!("0x4242424242424242424242424242424242424242");
 
 /// Name, chain id and hash of the genesis block of every built-in network.
 const NETWORKS: [(&str, u64, B256); 4] = [
@@ -73,23 +74,23 @@ impl ChainSpec {
         NETWORKS.iter().find(of).and_then(|(name, ..)| Self::by_name(name).ok())
     }
 
-    /// The genesis block of a built-in network with the state that it allocates, as far as it is
-    /// built in. That of Hoodi is not.
+    /// The genesis block of a built-in network with the state that it allocates.
     ///
     /// # Errors
-    /// It is not, or this is no built-in network.
+    /// This is none, or the build did not find where `alloy-genesis` lies, which has the states.
     pub fn genesis(&self) -> Result<Genesis, ChainSpecError> {
         let json = match self.name() {
             "mainnet" => MAINNET_GENESIS,
             "sepolia" => SEPOLIA_GENESIS,
-            "holesky" => HOLESKY_GENESIS,
+            "holesky" | "hoodi" => HOLESKY_GENESIS,
             _ => None,
         };
         let json =
             json.ok_or_else(|| ChainSpecError::NoGenesis { name: self.name().to_owned() })?;
         let path = format!("built-in genesis of {}", self.name());
-        serde_json::from_str(json)
-            .map_err(|source| ChainSpecError::Parse { path: path.into(), source })
+        let genesis = serde_json::from_str(json)
+            .map_err(|source| ChainSpecError::Parse { path: path.into(), source })?;
+        Ok(if self.name() == "hoodi" { hoodi::genesis(self.chain_id(), &genesis) } else { genesis })
     }
 
     /// The hash of the genesis block of a built-in network.
@@ -198,13 +199,26 @@ mod tests {
     }
 
     #[test]
-    fn three_genesis_states_are_built_in() {
-        for (name, accounts) in [("mainnet", 8893), ("sepolia", 15), ("holesky", 317)] {
+    fn every_genesis_state_is_built_in() {
+        for (name, accounts) in
+            [("mainnet", 8893), ("sepolia", 15), ("holesky", 317), ("hoodi", 335)]
+        {
             let genesis = ChainSpec::by_name(name).unwrap().genesis().unwrap();
             assert_eq!(genesis.alloc.len(), accounts, "{name}");
         }
-        let error = ChainSpec::hoodi().genesis().unwrap_err().to_string();
-        assert!(error.contains("genesis state of hoodi"), "{error}");
+    }
+
+    #[test]
+    fn the_genesis_of_hoodi_names_its_rules() {
+        let hoodi = ChainSpec::hoodi();
+        let named = ChainSpec::from_genesis(&hoodi.genesis().unwrap()).unwrap();
+        assert_eq!(named.0.chain_id, hoodi.0.chain_id);
+        assert_eq!(named.0.deposit_contract, hoodi.0.deposit_contract);
+        assert_eq!(named.0.blob_schedule, hoodi.0.blob_schedule);
+        let times = [HOODI_PRAGUE_TIMESTAMP, HOODI_OSAKA_TIMESTAMP];
+        for at in [0, times[0] - 1, times[0], times[1] - 1, times[1], u64::MAX] {
+            assert_eq!(named.spec_id(0, at), hoodi.spec_id(0, at), "at {at}");
+        }
     }
 
     #[test]
