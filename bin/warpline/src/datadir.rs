@@ -1,11 +1,12 @@
 //! Where the data lies, and opening the database there with the rules of its chain.
 
-use crate::network::Network;
+use crate::{network::Network, output::sayln};
+use alloy_genesis::ChainConfig;
 use clap::Args;
 use etcetera::BaseStrategy;
 use eyre::{Result, WrapErr, bail, eyre};
 use std::path::{Path, PathBuf};
-use warpline_chain::{ChainOptions, ChainRecord, Rules, StoredChain};
+use warpline_chain::{ChainOptions, ChainRecord, Difference, Rules, StoredChain};
 use warpline_chainspec::ChainSpec;
 use warpline_storage::{OpenError, Storage, StorageOptions};
 
@@ -133,11 +134,8 @@ fn rules(
         (Some(record), None) => Rules::from_config(&record.config)
             .wrap_err_with(|| format!("the chain configuration in {path}")),
         (Some(record), Some((config, rules))) => {
-            let differences = differences(&record.config, config)?;
-            if differences.is_empty() {
-                return Ok(rules.clone());
-            }
-            bail!("{path} was made with another chain configuration: {differences}");
+            amend(storage, record.clone(), config)?;
+            Ok(rules.clone())
         }
         (None, Some((_, rules))) => Ok(rules.clone()),
         (None, None) => {
@@ -146,26 +144,26 @@ fn rules(
     }
 }
 
-/// Which fields of two configurations differ, and how.
-fn differences(
-    stored: &alloy_genesis::ChainConfig,
-    given: &alloy_genesis::ChainConfig,
-) -> Result<String> {
-    use serde_json::Value;
-    if stored == given {
-        return Ok(String::new());
+/// Takes over a configuration that says otherwise of blocks to come only.
+fn amend(storage: &Storage, mut record: ChainRecord, config: &ChainConfig) -> Result<()> {
+    if record.config == *config {
+        return Ok(());
     }
-    let (stored, given) = (serde_json::to_value(stored)?, serde_json::to_value(given)?);
-    let fields = |value: &Value| value.as_object().cloned().unwrap_or_default();
-    let (stored, given) = (fields(&stored), fields(&given));
-    let mut names: Vec<_> = stored.keys().chain(given.keys()).collect();
-    names.sort_unstable();
-    names.dedup();
-    let shown = |value: Option<&Value>| value.map_or_else(|| "not set".into(), Value::to_string);
-    let different = names.into_iter().filter(|name| stored.get(*name) != given.get(*name));
-    let different = different.map(|name| {
-        let (stored, given) = (shown(stored.get(name)), shown(given.get(name)));
-        format!("`{name}` is {stored} there and {given} in what --chain gives")
-    });
-    Ok(different.collect::<Vec<_>>().join(", "))
+    let (path, head) = (storage.path().display(), storage.head());
+    let header = storage.snapshot(1)?.reader()?.header(head.number)?;
+    let (header, _) = header.ok_or_else(|| eyre!("{path}: the header of {head} is missing"))?;
+    let (followed, to_come): (Vec<_>, Vec<_>) =
+        record.differences(config, &header)?.into_iter().partition(|found| found.followed);
+    let listed = |found: &[Difference]| {
+        found.iter().map(Difference::to_string).collect::<Vec<_>>().join(", ")
+    };
+    if !followed.is_empty() {
+        let followed = listed(&followed);
+        bail!(
+            "{path} was made with another chain configuration, which block {head} follows: {followed}"
+        );
+    }
+    record.amend(storage, config.clone())?;
+    sayln!("{path} has another chain configuration from now on: {}", listed(&to_come));
+    Ok(())
 }

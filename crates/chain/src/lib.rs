@@ -35,10 +35,11 @@ pub use rules::Rules;
 pub use state::{BlockHashes, MemoryAccount, MemoryState, Parent, Storage};
 pub use stored::{
     AccountEdit, AccountsError, BlockAttributes, BlockRoots, BlockState, Candidate, ChainOptions,
-    ChainRecord, ChainView, Changes, Dropped, DumpedAccount, EarlyExecution, EarlyExecutor,
-    Executions, GenesisBlock, HashedGenesis, Imported, Incoming, NextBlock, Progress, Proposal,
-    ProposedBlock, RootStreaming, SideBlock, Stages, StateReport, Stopped, StoredChain, StoredDb,
-    Unreadable, body_differs, genesis_header, verify_blocks, verify_history, verify_state,
+    ChainRecord, ChainView, Changes, Difference, Dropped, DumpedAccount, EarlyExecution,
+    EarlyExecutor, Executions, GenesisBlock, HashedGenesis, Imported, Incoming, NextBlock,
+    Progress, Proposal, ProposedBlock, RootStreaming, SideBlock, Stages, StateReport, Stopped,
+    StoredChain, StoredDb, Unreadable, body_differs, genesis_header, verify_blocks, verify_history,
+    verify_state,
 };
 pub use transaction::{StatelessTransaction, check_transaction};
 pub use tree::{BlockTree, Head};

@@ -188,12 +188,25 @@ impl Storage {
     }
 
     /// What [`GenesisLoader::description`](crate::GenesisLoader::description) was given when the
-    /// database was made.
+    /// database was made, or [`Storage::describe`] since.
     ///
     /// # Errors
     /// The database cannot be read.
     pub fn description(&self) -> Result<Option<Bytes>, StorageError> {
         meta::description(&self.shared.engine.read()?)
+    }
+
+    /// Replaces the description. It is on the disk when this returns.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub fn describe(&self, description: &[u8]) -> Result<(), StorageError> {
+        self.writable()?;
+        let _turn = self.shared.write_turn.lock();
+        let tx = self.shared.engine.write()?;
+        meta::set_description(&tx, description)?;
+        tx.commit()?;
+        self.shared.engine.sync()
     }
 
     /// Whether the process that wrote last has shut down in order. Where not, blocks that it had

@@ -65,7 +65,7 @@ pub use genesis::{GenesisBlock, genesis_header};
 pub use options::ChainOptions;
 pub use pipeline::{Incoming, Progress, Stages, Stopped};
 pub use proposed::ProposedBlock;
-pub use record::ChainRecord;
+pub use record::{ChainRecord, Difference};
 pub use state::{StoredDb, Unreadable};
 pub use stream::RootStreaming;
 pub use tally::Executions;
