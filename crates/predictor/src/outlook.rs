@@ -23,6 +23,8 @@ pub struct Outlook<S> {
     codes: AddressMap<Option<Code>>,
     /// What slots that were asked for hold.
     values: HashMap<SlotKey, Option<U256>>,
+    /// What trials left of accounts with code: who creates contracts counts them in its nonce.
+    tried: AddressMap<AccountInfo>,
     /// What the last prediction adds, once it is accepted.
     pending: Vec<(SlotKey, U256)>,
     pub(crate) memo: Memo,
@@ -42,6 +44,7 @@ impl<S: Database> Outlook<S> {
             state,
             codes: AddressMap::default(),
             values: HashMap::default(),
+            tried: AddressMap::default(),
             pending: Vec::new(),
             memo: Memo::default(),
         }
@@ -62,6 +65,12 @@ impl<S: Database> Outlook<S> {
                     (SlotKey::new(*address, *slot), Some(value.present_value))
                 }),
             );
+            let info = &account.info;
+            if account.is_touched() && !account.is_selfdestructed() && !info.is_empty_code_hash() {
+                let code = Code { hash: info.code_hash, code: info.code.clone() };
+                self.codes.insert(*address, Some(code));
+                self.tried.insert(*address, info.clone());
+            }
         }
     }
 
@@ -115,9 +124,13 @@ impl<S: Database> Database for ExpectedState<'_, S> {
     type Error = S::Error;
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, S::Error> {
-        self.0.state.basic(address)
+        match self.0.tried.get(&address) {
+            Some(info) => Ok(Some(info.clone())),
+            None => self.0.state.basic(address),
+        }
     }
 
+    /// The code of what trials created comes with the account.
     fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, S::Error> {
         self.0.state.code_by_hash(hash)
     }

@@ -332,6 +332,51 @@ fn trials_follow_each_other_through_a_block_as_their_transactions_do() {
     }
 }
 
+/// Init code that sets slot 7 of the contract, which adds to its slot 5 when called.
+fn init_code() -> Vec<u8> {
+    let code = [&[op::PUSH1, 5][..], &add_to_slot()].concat();
+    let set = [op::PUSH1, 9, op::PUSH1, 7, op::SSTORE];
+    let len = code.len() as u8;
+    let copy = [op::PUSH1, len, op::PUSH1, 17, op::PUSH0, op::CODECOPY];
+    let deploy = [op::PUSH1, len, op::PUSH0, op::RETURN];
+    [&set[..], &copy, &deploy, &[op::STOP, op::STOP], &code].concat()
+}
+
+/// Creates a contract of the calldata.
+fn factory() -> Vec<u8> {
+    let copy = [op::CALLDATASIZE, op::PUSH0, op::PUSH0, op::CALLDATACOPY];
+    [&copy[..], &[op::CALLDATASIZE, op::PUSH0, op::PUSH0, op::CREATE, op::STOP]].concat()
+}
+
+#[test]
+fn what_a_trial_creates_is_there_for_the_transactions_after_it() {
+    let db = db(&[(CONTRACT, factory())]);
+    let block = BlockValues { chain_id: 1, ..Default::default() };
+    let (mut predictor, mut outlook) = (AccessPredictor::default(), Outlook::new(db));
+    let mut slots_after_trial = |tx: &TxEnv| {
+        let mut hint = AccessHint::default();
+        predictor.predict(tx, &block, &mut outlook, Care::Thorough, &mut hint);
+        if hint.gaps.may_be_filled() {
+            let outcome = try_out(&mut predictor, outlook.expected(), tx);
+            hint.tried(&outcome);
+            outlook.accept_trial(&outcome);
+        }
+        slots(&hint)
+    };
+    let created = user(1).create(0);
+    let creation =
+        TxEnv { kind: TxKind::Create, data: init_code().into(), ..call(user(1), created, 0, &[]) };
+    assert_eq!(slots_after_trial(&creation), [(created, U256::from(7), true)]);
+    let adds = call(user(2), created, 0, &[U256::ZERO, U256::ONE]);
+    assert_eq!(slots_after_trial(&adds), [(created, U256::from(5), true)]);
+
+    let through = |from| TxEnv { data: init_code().into(), ..call(from, CONTRACT, 0, &[]) };
+    for nonce in 1..=3 {
+        let child = CONTRACT.create(nonce);
+        assert_eq!(slots_after_trial(&through(user(3))), [(child, U256::from(7), true)], "{nonce}");
+    }
+}
+
 #[test]
 fn ether_that_is_sent_on_is_a_credit_whose_order_does_not_matter() {
     // Sends what it is paid to the address in the calldata.
