@@ -75,14 +75,18 @@ load: setup ## Compare the load that a node bears with anvil's (LOAD=reads, tran
 		npm ci --loglevel=error && \
 		WARPLINE=$(CURDIR)/target/release/warpline node load.mjs $(LOAD) $(ARGS)
 
-conformance: ## Run the official fixtures, sequentially and in parallel (FIXTURES=path for others)
+conformance: ## Run the official fixtures, sequentially, in parallel and through databases (FIXTURES=path for others)
 	@$(CARGO) build --locked --release --package warpline
 	@code=0; for threads in 0 $$(nproc); do \
 		for suite in statetest blocktest txtest; do \
 			echo "$$suite, $$threads threads"; \
 			./target/release/warpline $$suite --threads $$threads $(FIXTURES) || code=1; \
 		done; \
-	done; exit $$code
+	done; \
+	folder=$$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+	echo "blocktest, through databases in $$folder"; \
+	./target/release/warpline blocktest --datadir $$folder $(FIXTURES) || code=1; \
+	exit $$code
 
 fuzz: setup ## Random blocks in parallel against sequential (FUZZ_SECONDS=600, SEED=n to repeat one)
 	BOLERO_RANDOM_TEST_TIME_MS=$(FUZZ_SECONDS)000 \

@@ -10,6 +10,7 @@ use eyre::{Result, WrapErr, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use regex::Regex;
 use std::{
+    fs,
     num::{NonZeroU32, NonZeroUsize},
     path::PathBuf,
     process::ExitCode,
@@ -67,6 +68,9 @@ pub(crate) fn run(kind: Kind, args: ConformanceArgs, datadir: Option<PathBuf>) -
         together <= MAX_THREADS,
         "{workers} workers with {threads} threads each are {together}, more than {MAX_THREADS}"
     );
+    if let Some(folder) = &datadir {
+        fs::create_dir_all(folder).wrap_err_with(|| format!("folder {}", folder.display()))?;
+    }
     let config = RunConfig {
         kind,
         paths: args.paths,
