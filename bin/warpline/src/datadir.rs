@@ -96,18 +96,90 @@ pub(crate) fn open(
     network: Option<&Network>,
     options: ChainOptions,
 ) -> Result<Option<StoredChain>> {
+    opened(path, network, options, Unlike::Refused)
+}
+
+/// The same, but takes over a configuration that says otherwise of blocks to come only.
+pub(crate) fn open_or_amend(
+    path: &Path,
+    network: &Network,
+    options: ChainOptions,
+) -> Result<Option<StoredChain>> {
+    opened(path, Some(network), options, Unlike::Amends)
+}
+
+/// What is done with a configuration that says otherwise of blocks to come than the kept one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unlike {
+    Refused,
+    Amends,
+}
+
+fn opened(
+    path: &Path,
+    network: Option<&Network>,
+    options: ChainOptions,
+    unlike: Unlike,
+) -> Result<Option<StoredChain>> {
     let expected = network.map(|network| network.identity);
     let storage = match Storage::open(path, options.storage.clone(), expected.as_ref()) {
         Err(OpenError::NotFound(_) | OpenError::Incomplete(_)) => return Ok(None),
         opened => opened?,
     };
-    let record =
-        ChainRecord::read(&storage).wrap_err_with(|| format!("database {}", path.display()))?;
+    let of_database = || format!("database {}", path.display());
+    let record = ChainRecord::read(&storage).wrap_err_with(of_database)?;
     let rules = rules(&storage, record.as_ref(), network)?;
+    let given = network.and_then(|network| network.config.as_ref());
+    let differing = record.as_ref().zip(given).filter(|(record, given)| record.config != **given);
+    let amends = match differing.filter(|_| !is_known(&storage)) {
+        Some((record, given)) => Some((record.clone(), given, to_come(&storage, record, given)?)),
+        None => None,
+    };
+    if let Some((.., changes)) = &amends
+        && unlike == Unlike::Refused
+        && !changes.is_empty()
+    {
+        bail!(
+            "{} has another chain configuration: {changes} (`warpline init --chain FILE` takes \
+             over what no block follows yet)",
+            path.display()
+        );
+    }
     let storage_only = record.map(|record| record.storage_only()).unwrap_or_default();
     let options = ChainOptions { storage_only, ..options };
-    let chain = StoredChain::new(storage, options, rules);
-    chain.map(Some).wrap_err_with(|| format!("database {}", path.display()))
+    let chain = StoredChain::new(storage, options, rules).wrap_err_with(of_database)?;
+    if let (Some((record, given, changes)), Unlike::Amends) = (amends, unlike) {
+        record.amend(chain.storage(), given.clone()).wrap_err_with(of_database)?;
+        if !changes.is_empty() {
+            sayln!("{} has another chain configuration from now on: {changes}", path.display());
+        }
+    }
+    Ok(Some(chain))
+}
+
+/// Whether the rules of a chain are those of this program.
+fn is_known(storage: &Storage) -> bool {
+    let identity = storage.identity();
+    ChainSpec::by_genesis(identity.chain_id, identity.genesis).is_some()
+}
+
+/// What a configuration says otherwise of blocks to come. Fails if it does so of blocks that are
+/// there.
+fn to_come(storage: &Storage, record: &ChainRecord, given: &ChainConfig) -> Result<String> {
+    let (path, head) = (storage.path().display(), storage.head());
+    let header = storage.snapshot(1)?.reader()?.header(head.number)?;
+    let (header, total) = header.ok_or_else(|| eyre!("{path}: the header of {head} is missing"))?;
+    let (followed, to_come): (Vec<_>, Vec<_>) = record
+        .differences(given, (&header, total))?
+        .into_iter()
+        .partition(|difference| difference.followed);
+    let listed =
+        |of: &[Difference]| of.iter().map(Difference::to_string).collect::<Vec<_>>().join(", ");
+    if !followed.is_empty() {
+        let followed = listed(&followed);
+        bail!("{path} has another chain configuration, which block {head} follows: {followed}");
+    }
+    Ok(listed(&to_come))
 }
 
 /// Makes the database of a chain.
@@ -118,7 +190,7 @@ pub(crate) fn create(path: &Path, network: &Network, options: ChainOptions) -> R
 }
 
 /// The rules of the chain in a database: those of this program for a network that it knows, and
-/// else those of the configuration that the database was made with.
+/// else those of the configuration that is given or, without any, kept.
 fn rules(
     storage: &Storage,
     record: Option<&ChainRecord>,
@@ -129,41 +201,13 @@ fn rules(
         return Ok(Rules::network(chain));
     }
     let path = storage.path().display();
-    let given = network.and_then(|network| network.config.as_ref().zip(Some(&network.rules)));
+    let given = network.filter(|network| network.config.is_some()).map(|network| &network.rules);
     match (record, given) {
         (Some(record), None) => Rules::from_config(&record.config)
             .wrap_err_with(|| format!("the chain configuration in {path}")),
-        (Some(record), Some((config, rules))) => {
-            amend(storage, record.clone(), config)?;
-            Ok(rules.clone())
-        }
-        (None, Some((_, rules))) => Ok(rules.clone()),
+        (_, Some(rules)) => Ok(rules.clone()),
         (None, None) => {
             bail!("{path} does not say which rules its chain follows: give them with --chain FILE")
         }
     }
-}
-
-/// Takes over a configuration that says otherwise of blocks to come only.
-fn amend(storage: &Storage, mut record: ChainRecord, config: &ChainConfig) -> Result<()> {
-    if record.config == *config {
-        return Ok(());
-    }
-    let (path, head) = (storage.path().display(), storage.head());
-    let header = storage.snapshot(1)?.reader()?.header(head.number)?;
-    let (header, _) = header.ok_or_else(|| eyre!("{path}: the header of {head} is missing"))?;
-    let (followed, to_come): (Vec<_>, Vec<_>) =
-        record.differences(config, &header)?.into_iter().partition(|found| found.followed);
-    let listed = |found: &[Difference]| {
-        found.iter().map(Difference::to_string).collect::<Vec<_>>().join(", ")
-    };
-    if !followed.is_empty() {
-        let followed = listed(&followed);
-        bail!(
-            "{path} was made with another chain configuration, which block {head} follows: {followed}"
-        );
-    }
-    record.amend(storage, config.clone())?;
-    sayln!("{path} has another chain configuration from now on: {}", listed(&to_come));
-    Ok(())
 }

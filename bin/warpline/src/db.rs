@@ -1,5 +1,6 @@
-//! `warpline db`: looking at the database, checking it, and going back in it.
+//! `warpline db`: looking at the database, checking it, going back in it, and giving up its past.
 
+mod prune;
 mod stats;
 mod unwind;
 mod verify;
@@ -8,7 +9,7 @@ use clap::{Args, Subcommand};
 use eyre::Result;
 use std::process::ExitCode;
 
-/// Look at the database, check it, or go back in it.
+/// Look at the database, check it, go back in it, or give up its past.
 #[derive(Debug, Args)]
 pub(crate) struct DbArgs {
     #[command(subcommand)]
@@ -20,6 +21,7 @@ enum Command {
     Stats(stats::StatsArgs),
     Verify(verify::VerifyArgs),
     Unwind(unwind::UnwindArgs),
+    Prune(prune::PruneArgs),
 }
 
 /// Runs the command.
@@ -28,5 +30,6 @@ pub(crate) fn run(args: &DbArgs) -> Result<ExitCode> {
         Command::Stats(args) => stats::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Unwind(args) => unwind::run(args),
+        Command::Prune(args) => prune::run(args),
     }
 }

@@ -14,7 +14,8 @@ use warpline_storage::{StorageOptions, Table};
 
 /// Make a database that begins with the genesis block of a chain.
 ///
-/// Where there is one of the same chain already, nothing happens. Exit code 0: the database is
+/// Where there is one of the same chain already, nothing happens, except that a genesis file may
+/// schedule, put off or give up forks that no block of it follows yet. Exit code 0: the database is
 /// there. 1: it could not be made, or holds another chain. 2: wrong usage.
 #[derive(Debug, Args)]
 pub(crate) struct InitArgs {
@@ -33,7 +34,7 @@ pub(crate) fn run(args: &InitArgs) -> Result<ExitCode> {
     let network = args.chain.network()?;
     let storage = StorageOptions { keep_shutdown_mark: true, ..StorageOptions::default() };
     let looking = ChainOptions { storage, ..ChainOptions::default() };
-    let there = datadir::open(&path, Some(&network), looking)?;
+    let there = datadir::open_or_amend(&path, &network, looking)?;
     if let Some(chain) = there {
         sayln!("{} is there already, with head block {}", path.display(), chain.head());
         chain.shutdown()?;

@@ -18,7 +18,8 @@ pub(crate) struct PruneArgs {
 /// How many blocks `full` keeps: what reth keeps at least.
 const FULL: u64 = 10_064;
 
-fn parse(policy: &str) -> Result<PrunePolicy, String> {
+/// The policy of that name, or for a number of blocks.
+pub(crate) fn parse(policy: &str) -> Result<PrunePolicy, String> {
     match policy {
         "archive" => Ok(PrunePolicy::ARCHIVE),
         "full" => Ok(PrunePolicy::full(FULL)),

@@ -82,11 +82,18 @@ pub struct Gaps {
     pub undecided: u32,
     /// It was given up, too much work.
     pub cut_short: u32,
+    /// Contracts that are created: what their init code does is not learned.
+    pub creations: u32,
 }
 
 impl Gaps {
-    /// Whether executing the transaction on some state would tell more.
+    /// Whether executing the transaction on some state would tell more of it.
     pub const fn may_be_filled(&self) -> bool {
+        self.may_teach() || self.creations > 0
+    }
+
+    /// Whether that would also tell more of later transactions like it.
+    pub const fn may_teach(&self) -> bool {
         self.unseen_code + self.unseen_path + self.no_formula + self.undecided > 0
     }
 }

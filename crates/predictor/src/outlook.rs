@@ -23,11 +23,20 @@ pub struct Outlook<S> {
     codes: AddressMap<Option<Code>>,
     /// What slots that were asked for hold.
     values: HashMap<SlotKey, Option<U256>>,
-    /// What trials left of accounts with code: who creates contracts counts them in its nonce.
-    tried: AddressMap<AccountInfo>,
+    /// Accounts to which trials gave code, or from which they took it, or whose code ran in them.
+    tried: AddressMap<Tried>,
     /// What the last prediction adds, once it is accepted.
     pending: Vec<(SlotKey, U256)>,
     pub(crate) memo: Memo,
+}
+
+/// What trials left of an account with code. Its balance is left out, since senders of trials have
+/// more than is there.
+#[derive(Clone, Debug)]
+struct Tried {
+    /// Who creates contracts counts them here.
+    nonce: u64,
+    code: Option<Code>,
 }
 
 /// Code, as far as an account has it at hand.
@@ -59,17 +68,25 @@ impl<S: Database> Outlook<S> {
     /// predicted next, and leaves what its trial left.
     pub fn accept_trial(&mut self, outcome: &EvmState) {
         for (address, account) in outcome {
-            let slots = account.storage.iter().filter(|(_, slot)| slot.is_changed());
+            let destroyed = account.is_selfdestructed();
+            if destroyed {
+                let own = self.values.iter_mut().filter(|(key, _)| key.address == *address);
+                own.for_each(|(_, value)| *value = Some(U256::ZERO));
+            }
+            let slots = account.storage.iter().filter(|(_, slot)| slot.is_changed() && !destroyed);
             self.values.extend(
                 slots.map(|(slot, value)| {
                     (SlotKey::new(*address, *slot), Some(value.present_value))
                 }),
             );
-            let info = &account.info;
-            if account.is_touched() && !account.is_selfdestructed() && !info.is_empty_code_hash() {
-                let code = Code { hash: info.code_hash, code: info.code.clone() };
-                self.codes.insert(*address, Some(code));
-                self.tried.insert(*address, info.clone());
+            let (before, info) = (account.original_info(), &account.info);
+            let has_code = !destroyed && !info.is_empty_code_hash();
+            let had_code = !before.is_empty_code_hash() || self.tried.contains_key(address);
+            if account.is_touched() && (has_code || had_code) {
+                let code = || Code { hash: info.code_hash, code: info.code.clone() };
+                let (code, nonce) = (has_code.then(code), if destroyed { 0 } else { info.nonce });
+                self.codes.insert(*address, code.clone());
+                self.tried.insert(*address, Tried { nonce, code });
             }
         }
     }
@@ -124,10 +141,13 @@ impl<S: Database> Database for ExpectedState<'_, S> {
     type Error = S::Error;
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, S::Error> {
-        match self.0.tried.get(&address) {
-            Some(info) => Ok(Some(info.clone())),
-            None => self.0.state.basic(address),
-        }
+        let found = self.0.state.basic(address)?;
+        let Some(Tried { nonce, code }) = self.0.tried.get(&address) else { return Ok(found) };
+        let (code_hash, code) = match code {
+            Some(Code { hash, code }) => (*hash, code.clone()),
+            None => (KECCAK256_EMPTY, None),
+        };
+        Ok(Some(AccountInfo { nonce: *nonce, code_hash, code, ..found.unwrap_or_default() }))
     }
 
     /// The code of what trials created comes with the account.
@@ -144,5 +164,65 @@ impl<S: Database> Database for ExpectedState<'_, S> {
 
     fn block_hash(&mut self, number: u64) -> Result<B256, S::Error> {
         self.0.state.block_hash(number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use revm::{
+        database_interface::EmptyDB,
+        state::{Account, EvmStorageSlot},
+    };
+
+    const CONTRACT: Address = Address::repeat_byte(7);
+
+    fn account(nonce: u64, code: &[u8]) -> Account {
+        let code = Bytecode::new_raw(code.to_vec().into());
+        let info = AccountInfo { balance: U256::MAX, nonce, ..AccountInfo::from_bytecode(code) };
+        let mut account = Account::from(info);
+        account.mark_touch();
+        account
+    }
+
+    fn left(account: Account) -> EvmState {
+        EvmState::from_iter([(CONTRACT, account)])
+    }
+
+    #[test]
+    fn trials_leave_nonce_and_code_but_no_balance() {
+        let mut outlook = Outlook::new(EmptyDB::default());
+        let account = account(5, &[1, 2, 3]);
+        let hash = account.info.code_hash;
+        outlook.accept_trial(&left(account));
+        assert_eq!(outlook.code_hash(CONTRACT), Some(hash));
+        let found = outlook.expected().basic(CONTRACT).unwrap().unwrap();
+        assert_eq!((found.nonce, found.code_hash, found.balance), (5, hash, U256::ZERO));
+        assert!(found.code.is_some());
+    }
+
+    #[test]
+    fn what_a_trial_takes_away_is_gone() {
+        let slot = U256::ONE;
+        for destroyed in [false, true] {
+            let mut outlook = Outlook::new(EmptyDB::default());
+            let mut created = account(1, &[1, 2, 3]);
+            let changed =
+                EvmStorageSlot::new_changed(U256::ZERO, U256::from(9), Default::default());
+            created.storage.insert(slot, changed);
+            outlook.accept_trial(&left(created));
+            assert_eq!(outlook.expected().storage(CONTRACT, slot).unwrap(), U256::from(9));
+            let mut gone = account(2, &[]);
+            if destroyed {
+                gone.mark_selfdestruct();
+            }
+            outlook.accept_trial(&left(gone));
+            assert_eq!(outlook.code_hash(CONTRACT), None);
+            let found = outlook.expected().basic(CONTRACT).unwrap().unwrap();
+            assert!(found.is_empty_code_hash());
+            assert_eq!(found.nonce, if destroyed { 0 } else { 2 });
+            let value = if destroyed { U256::ZERO } else { U256::from(9) };
+            assert_eq!(outlook.expected().storage(CONTRACT, slot).unwrap(), value);
+        }
     }
 }

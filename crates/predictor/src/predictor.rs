@@ -225,8 +225,7 @@ impl AccessPredictor {
         state.begin();
         envelope(tx, block, hint);
         let TxKind::Call(to) = tx.kind() else {
-            // Code that runs once is never seen before.
-            hint.gaps.unseen_code += u32::from(!tx.input().is_empty());
+            hint.gaps.creations += u32::from(!tx.input().is_empty());
             return;
         };
         if is_precompile(&to) {

@@ -67,7 +67,7 @@ fn share(part: u64, rest: u64) -> Option<f64> {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Misses {
-    /// The transaction creates a contract.
+    /// The transaction creates a contract, by itself or, for nothing else, in a call.
     pub creation: u64,
     /// It calls code, or a function of it, that was never seen.
     pub unseen_code: u64,
@@ -105,6 +105,7 @@ impl Misses {
             Gaps { no_formula: 1.., .. } => &mut self.no_formula,
             Gaps { undecided: 1.., .. } => &mut self.undecided,
             Gaps { cut_short: 1.., .. } => &mut self.cut_short,
+            Gaps { creations: 1.., .. } => &mut self.creation,
             _ => &mut self.unexplained,
         }
     }

@@ -271,8 +271,7 @@ impl<'p, S: Database> Walk<'p, S> {
             Step::Create { account } => {
                 self.touch_place(at, account, true, confidence);
                 self.touch(own, true, confidence, source);
-                // Init code runs once, so nobody has seen what it touches.
-                self.hint.gaps.unseen_code += 1;
+                self.hint.gaps.creations += 1;
                 self.frames[at].calls.push(Ending::default());
             }
             Step::Call { kind, target, value, input } => {

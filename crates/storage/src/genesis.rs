@@ -37,6 +37,28 @@ impl Storage {
     ) -> Result<Self, OpenError> {
         GenesisLoader::new(path, options)?.finish(chain_id, genesis)
     }
+
+    /// What [`GenesisLoader::description`] was given when the database was made, or
+    /// [`Storage::describe`] since.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn description(&self) -> Result<Option<Bytes>, StorageError> {
+        meta::description(&self.shared.engine.read()?)
+    }
+
+    /// Replaces the description. It is on the disk when this returns.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub fn describe(&self, description: &[u8]) -> Result<(), StorageError> {
+        self.locked()?;
+        let _turn = self.shared.write_turn.lock();
+        let tx = self.shared.engine.write()?;
+        meta::set_description(&tx, description)?;
+        tx.commit()?;
+        self.shared.engine.sync()
+    }
 }
 
 impl GenesisLoader {

@@ -1,11 +1,11 @@
-//! What is kept of the past, and removing the rest a little with every commit.
+//! What is kept of the past, and removing the rest a little with every commit, or all at once.
 
 use crate::{
-    StorageError, Table,
+    Storage, StorageError, Table,
     codec::{block_key, decode_block_key, decode_numbered_key},
     engine::{Change, Walk, WriteTx},
-    history::{Changes, drop_until},
-    meta::Progress,
+    history::{self, Changes, drop_until},
+    meta::{self, Progress},
     tables::block_hash,
 };
 
@@ -33,6 +33,41 @@ impl PrunePolicy {
     pub const fn full(blocks: u64) -> Self {
         let kept = Some(blocks);
         Self { history: kept, receipts: kept, senders: kept, access_lists: kept }
+    }
+}
+
+impl Storage {
+    /// Prunes everything that the policy this was opened with does not keep, and says what is kept
+    /// then. A commit takes as many blocks as one may bring, and stays if a later one fails; `step`
+    /// is told how far each has come. The file does not shrink: the pages are used again.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub fn prune(&self, mut step: impl FnMut(&Progress)) -> Result<Progress, StorageError> {
+        self.writable()?;
+        let _order = self.shared.order.lock();
+        self.flush()?;
+        let policy = &self.shared.options.prune;
+        let limit = self.shared.options.max_batch_blocks.max(1) as u64;
+        loop {
+            let _turn = self.shared.write_turn.lock();
+            let tx = self.shared.engine.write()?;
+            let (head, before) = (meta::known_head(&tx)?.number, meta::progress(&tx)?);
+            let mut progress = before;
+            let indexed = head.min(before.indexed_to.saturating_add(limit));
+            if policy.history.is_some() && indexed > before.indexed_to {
+                history::index(&tx, before.indexed_to + 1, indexed)?;
+                progress.indexed_to = indexed;
+            }
+            prune(&tx, policy, &mut progress, head, (1, limit))?;
+            let lists = access_lists(&tx, policy.access_lists, (head, head), limit)?;
+            if progress == before && !lists {
+                return Ok(progress);
+            }
+            meta::set_progress(&tx, &progress)?;
+            tx.commit()?;
+            step(&progress);
+        }
     }
 }
 
@@ -70,23 +105,23 @@ pub(crate) fn prune(
 /// How far below the head the access lists of blocks that are not in the chain are kept.
 pub(crate) const LISTS_ASIDE: u64 = 512;
 
-/// Prunes access lists, at most of `limit` blocks, and those of blocks beside the chain which the
+/// Prunes access lists, at most of `limit` blocks, and says whether there were any; and those of blocks beside the chain which the
 /// head, now at `head`, has left behind since it was at `before`.
 pub(crate) fn access_lists(
     tx: &WriteTx,
     keep: Option<u64>,
     (before, head): (u64, u64),
     limit: u64,
-) -> Result<(), StorageError> {
+) -> Result<bool, StorageError> {
     let table = Table::BlockAccessLists;
     let mut cursor = tx.writer(table)?;
-    let Some((first, _)) = cursor.seek(&block_key(0))? else { return Ok(()) };
+    let Some((first, _)) = cursor.seek(&block_key(0))? else { return Ok(false) };
     let (first, _) = decode_numbered_key(&first).map_err(|error| error.at(table, &first))?;
     let goal = head.saturating_sub(keep.unwrap_or(head)).min(first.saturating_add(limit));
     if goal > first {
         delete_blocks(tx, table, first, goal - 1)?;
     }
-    let Some(last) = head.checked_sub(LISTS_ASIDE) else { return Ok(()) };
+    let Some(last) = head.checked_sub(LISTS_ASIDE) else { return Ok(goal > first) };
     let mut entry = cursor.seek(&block_key(before.saturating_sub(LISTS_ASIDE)))?;
     while let Some((key, _)) = entry {
         let (number, hash) = decode_numbered_key(&key).map_err(|error| error.at(table, &key))?;
@@ -100,7 +135,7 @@ pub(crate) fn access_lists(
             cursor.seek(&key)?
         };
     }
-    Ok(())
+    Ok(goal > first)
 }
 
 /// Removes change sets of a range of blocks, and the blocks from the indices.

@@ -11,7 +11,6 @@ use crate::{
     unwind, write,
     writer::{self, Gathering},
 };
-use alloy_primitives::Bytes;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::{
     collections::VecDeque,
@@ -52,7 +51,7 @@ pub(crate) struct Shared {
     /// Whoever writes to the file holds this from before the transaction until after it.
     pub(crate) write_turn: Mutex<()>,
     /// Held by whoever moves the head.
-    order: Mutex<()>,
+    pub(crate) order: Mutex<()>,
     /// Nanoseconds that the writer has been busy.
     pub(crate) writing: AtomicU64,
 }
@@ -187,28 +186,6 @@ impl Storage {
         self.identity
     }
 
-    /// What [`GenesisLoader::description`](crate::GenesisLoader::description) was given when the
-    /// database was made, or [`Storage::describe`] since.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub fn description(&self) -> Result<Option<Bytes>, StorageError> {
-        meta::description(&self.shared.engine.read()?)
-    }
-
-    /// Replaces the description. It is on the disk when this returns.
-    ///
-    /// # Errors
-    /// The database cannot be written.
-    pub fn describe(&self, description: &[u8]) -> Result<(), StorageError> {
-        self.writable()?;
-        let _turn = self.shared.write_turn.lock();
-        let tx = self.shared.engine.write()?;
-        meta::set_description(&tx, description)?;
-        tx.commit()?;
-        self.shared.engine.sync()
-    }
-
     /// Whether the process that wrote last has shut down in order. Where not, blocks that it had
     /// accepted but not written are not there; everything else is.
     pub fn was_clean(&self) -> bool {
@@ -257,9 +234,13 @@ impl Storage {
         Ok(())
     }
 
-    fn writable(&self) -> Result<(), StorageError> {
-        let looks = self.lock.is_none() || self.shared.options.keep_shutdown_mark;
-        if looks { Err(StorageError::ReadOnly) } else { Ok(()) }
+    pub(crate) fn locked(&self) -> Result<(), StorageError> {
+        if self.lock.is_none() { Err(StorageError::ReadOnly) } else { Ok(()) }
+    }
+
+    pub(crate) fn writable(&self) -> Result<(), StorageError> {
+        let looks = self.shared.options.keep_shutdown_mark;
+        if looks { Err(StorageError::ReadOnly) } else { self.locked() }
     }
 
     /// How long the writer has been busy since the database was opened.

@@ -150,13 +150,14 @@ fn write_entries(text: &mut String, hint: &AccessHint, found: Option<&EvmState>)
 }
 
 fn write_gaps(text: &mut String, gaps: &Gaps) {
-    let Gaps { unseen_code, unseen_path, no_formula, undecided, cut_short } = gaps;
+    let Gaps { unseen_code, unseen_path, no_formula, undecided, cut_short, creations } = gaps;
     let gaps = [
         (unseen_code, "calls of code or functions never seen"),
         (unseen_path, "conditions with values never seen"),
         (no_formula, "slots or addresses without a formula"),
         (undecided, "branches that cannot be decided"),
         (cut_short, "calls given up"),
+        (creations, "contracts created"),
     ];
     for (count, what) in gaps.into_iter().filter(|(count, _)| **count > 0) {
         let _ = writeln!(text, "gap: {count} {what}");

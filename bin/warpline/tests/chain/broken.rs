@@ -161,9 +161,6 @@ fn a_chain_that_is_not_the_one_of_the_database_is_refused() {
     let other = variant("other.json", &|json| json["extraData"] = "0x01".into());
     with(other.as_os_str()).failed(&["begins with genesis block"]);
     init(folder.path(), &other).failed(&["begins with genesis block"]);
-    let earlier = variant("earlier.json", &|json| json["config"]["bpo1Time"] = 1.into());
-    let problem = "`bpo1Time` is not set there and 1 in what is given";
-    with(earlier.as_os_str()).failed(&["was made with another chain configuration", problem]);
     let forkless = variant("forkless.json", &|json| json["config"] = serde_json::json!({}));
     let said = with(forkless.as_os_str());
     assert_eq!(said.code, Some(2));
@@ -181,21 +178,28 @@ fn forks_to_come_can_be_scheduled_and_put_off() {
         serde_json::from_slice(&fs::read(&chain.genesis).unwrap()).unwrap();
     let mut scheduled = |at: u64| {
         json["config"]["bpo1Time"] = at.into();
-        write(folder.path(), "scheduled.json", json.to_string().as_bytes())
+        write(folder.path(), &format!("at-{at}.json"), json.to_string().as_bytes())
     };
-    import(folder.path(), &[&first]).ok();
-    let said = init(folder.path(), &scheduled(1 << 40)).ok().stderr;
-    let what = format!("`bpo1Time` is not set there and {} in what is given", 1_u64 << 40);
-    assert!(said.contains("another chain configuration from now on") && said.contains(&what));
-    let with = |genesis: &Path| {
-        let args = [OsStr::new("--chain"), genesis.as_os_str(), all.as_os_str()];
+    let (soon, later, before) = (scheduled(1 << 40), scheduled(1 << 41), scheduled(1));
+    let import_with = |genesis: &Path, file: &Path| {
+        let args = [OsStr::new("--chain"), genesis.as_os_str(), file.as_os_str()];
         warpline(&["import"], folder.path(), args)
     };
-    let said = with(&scheduled(1 << 41)).ok().stderr;
-    assert!(said.contains(&format!("is {} there and {}", 1_u64 << 40, 1_u64 << 41)), "{said}");
+    import(folder.path(), &[&first]).ok();
+    let change = |kept: &str, given: u64| {
+        format!("`bpo1Time` is {kept} in the database and {given} in what is given")
+    };
+    let what = change("not set", 1 << 40);
+    import_with(&soon, &all).failed(&[&what, "`warpline init --chain FILE` takes over"]);
+    let said = init(folder.path(), &soon).ok().stderr;
+    assert!(said.contains("another chain configuration from now on") && said.contains(&what));
+    assert!(!init(folder.path(), &soon).ok().stderr.contains("from now on"));
+    import_with(&soon, &all).ok();
+    init(folder.path(), &later).ok();
+    import_with(&soon, &all).failed(&[&change(&(1_u64 << 41).to_string(), 1 << 40)]);
     assert_eq!(verify(folder.path()), chain.head());
-    let passed = with(&scheduled(1));
-    passed.failed(&["another chain configuration, which block", "there and 1 in what is given"]);
+    init(folder.path(), &before).failed(&["another chain configuration, which block"]);
+    import(folder.path(), &[&all]).ok();
 }
 
 #[test]

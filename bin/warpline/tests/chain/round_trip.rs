@@ -228,6 +228,32 @@ fn what_is_pruned_cannot_be_gone_back_to() {
 }
 
 #[test]
+fn the_past_can_be_given_up_afterwards() {
+    let chain = made();
+    let folder = imported(chain);
+    let prune = |policy: &str| warpline(&["db", "prune"], folder.path(), [policy]);
+    prune("full").ok();
+    assert_eq!(stats(folder.path())["historyFrom"], 0);
+    let from = chain.head() - 8;
+    let said = prune("8").ok().stderr;
+    assert!(
+        said.contains(&format!("state from block {from}, receipts from block {from}")),
+        "{said}"
+    );
+    let report = stats(folder.path());
+    for kept in ["historyFrom", "receiptsFrom", "sendersFrom"] {
+        assert_eq!(report[kept], from, "{kept}");
+    }
+    assert_eq!(verify(folder.path()), chain.head());
+    let (before, at) = ((from - 1).to_string(), from.to_string());
+    warpline(&["db", "unwind"], folder.path(), [before]).failed(&["has been pruned"]);
+    warpline(&["db", "unwind"], folder.path(), [at]).ok();
+    import(folder.path(), &[&chain.file(.., "all.rlp")]).ok();
+    assert_eq!(verify(folder.path()), chain.head());
+    assert_eq!(prune("none").code, Some(2));
+}
+
+#[test]
 fn every_way_of_writing_leads_to_the_same_chain() {
     let chain = made();
     let all = chain.file(.., "all.rlp");

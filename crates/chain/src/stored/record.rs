@@ -5,7 +5,7 @@ use crate::ChainError;
 use alloy_consensus::Header;
 use alloy_genesis::ChainConfig;
 use alloy_primitives::{Address, U256, map::AddressMap};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer, ser::Error as _};
 use serde_json::{Map, Value};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,6 +18,7 @@ use warpline_storage::Storage;
 #[serde(rename_all = "camelCase")]
 pub struct ChainRecord {
     /// The `config` of the genesis file.
+    #[serde(serialize_with = "serialize_config")]
     pub config: ChainConfig,
     /// See [`GenesisBlock::storage_only`](crate::GenesisBlock::storage_only).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -44,24 +45,26 @@ impl ChainRecord {
         self.storage_only.iter().map(|(address, slot)| (*address, *slot)).collect()
     }
 
-    /// What `given` says otherwise than the kept configuration, by name, for a chain that has come
-    /// to `head`. As for geth, what neither of them has blocks up to there follow may change.
+    /// The rules that `given` has otherwise, by name, for a chain that has come to a head with a
+    /// total difficulty. What is no rule of Warpline's does not count.
     ///
     /// # Errors
-    /// A configuration that is no JSON, which none is.
+    /// A configuration cannot be written as JSON.
     pub fn differences(
         &self,
         given: &ChainConfig,
-        head: &Header,
+        head: (&Header, U256),
     ) -> Result<Vec<Difference>, ChainError> {
-        let (kept, given) = (Fields::new(&self.config)?, Fields::new(given)?);
-        let names: BTreeSet<_> = kept.0.keys().chain(given.0.keys()).collect();
+        let fields = |config| RuleFields::new(config).map_err(ChainError::Record);
+        let configs = [fields(&self.config)?, fields(given)?];
+        let names: BTreeSet<_> = configs.iter().flat_map(|config| config.0.keys()).collect();
+        let [kept, given] = &configs;
         let different = names.into_iter().filter(|name| kept.0.get(*name) != given.0.get(*name));
         let difference = |name: &String| Difference {
             field: name.clone(),
             kept: kept.0.get(name).cloned(),
             given: given.0.get(name).cloned(),
-            followed: [&kept, &given].iter().any(|fields| fields.follow(name, &kept, &given, head)),
+            followed: is_followed(name, &configs, head),
         };
         Ok(different.map(difference).collect())
     }
@@ -70,9 +73,9 @@ impl ChainRecord {
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn amend(&mut self, storage: &Storage, config: ChainConfig) -> Result<(), ChainError> {
-        self.config = config;
-        Ok(storage.describe(&self.to_bytes()?)?)
+    pub fn amend(self, storage: &Storage, config: ChainConfig) -> Result<(), ChainError> {
+        let amended = Self { config, ..self };
+        Ok(storage.describe(&amended.to_bytes()?)?)
     }
 
     pub(super) fn to_bytes(&self) -> Result<Vec<u8>, ChainError> {
@@ -80,10 +83,10 @@ impl ChainRecord {
     }
 }
 
-/// A field of the configuration, as JSON: none where it is not set.
+/// A rule that two configurations have otherwise, as JSON: none where it is not set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// Its name.
+    /// Name of the field.
     pub field: String,
     /// What is kept with the chain.
     pub kept: Option<Value>,
@@ -100,52 +103,89 @@ impl fmt::Display for Difference {
             None => "not set".into(),
         };
         let (kept, given) = (shown(&self.kept), shown(&self.given));
-        write!(f, "`{}` is {kept} there and {given} in what is given", self.field)
+        write!(f, "`{}` is {kept} in the database and {given} in what is given", self.field)
     }
 }
 
-/// The fields of a configuration.
-struct Fields(Map<String, Value>);
+const TOTAL_DIFFICULTY: &str = "terminalTotalDifficulty";
 
-impl Fields {
-    fn new(config: &ChainConfig) -> Result<Self, ChainError> {
-        match serde_json::to_value(config).map_err(ChainError::Record)? {
-            Value::Object(fields) => Ok(Self(fields)),
-            _ => Ok(Self(Map::new())),
-        }
+/// The fields of a configuration. A total difficulty is text: as a number it would not come back
+/// from JSON beyond 64 bits.
+fn fields_of(config: &ChainConfig) -> Result<Map<String, Value>, serde_json::Error> {
+    let difficulty = config.terminal_total_difficulty;
+    let config = ChainConfig { terminal_total_difficulty: None, ..config.clone() };
+    let Value::Object(mut fields) = serde_json::to_value(config)? else { return Ok(Map::new()) };
+    if let Some(difficulty) = difficulty {
+        fields.insert(TOTAL_DIFFICULTY.to_owned(), Value::String(difficulty.to_string()));
+    }
+    Ok(fields)
+}
+
+fn serialize_config<S: Serializer>(config: &ChainConfig, serializer: S) -> Result<S::Ok, S::Error> {
+    fields_of(config).map_err(S::Error::custom)?.serialize(serializer)
+}
+
+/// The fields that rules follow from, with those written out that follow from others.
+struct RuleFields(Map<String, Value>);
+
+impl RuleFields {
+    fn new(config: &ChainConfig) -> Result<Self, serde_json::Error> {
+        let rules = ChainConfig {
+            petersburg_block: config.petersburg_block.or(config.constantinople_block),
+            eip158_block: config.eip158_block.or(config.eip155_block),
+            terminal_total_difficulty_passed: false,
+            ethash: None,
+            clique: None,
+            parlia: None,
+            extra_fields: Default::default(),
+            ..config.clone()
+        };
+        fields_of(&rules).map(Self)
     }
 
-    /// Whether a fork by time is scheduled at or before a block.
     fn has_passed(&self, time: &str, head: &Header) -> bool {
         self.0.get(time).and_then(Value::as_u64).is_some_and(|at| at <= head.timestamp)
     }
 
-    /// Whether a block up to `head` follows what these fields, one of two configurations that
-    /// differ, say under a name.
-    fn follow(&self, name: &str, kept: &Self, given: &Self, head: &Header) -> bool {
-        let value = self.0.get(name);
-        match name {
-            // Where no total difficulty ends the blocks before the merge, this fork does.
-            "shanghaiTime" if !self.0.contains_key("terminalTotalDifficulty") => true,
-            "depositContractAddress" => self.has_passed("pragueTime", head),
-            "blobSchedule" => {
-                let of = |fields: &Self, fork: &str| {
-                    fields.0.get(name).and_then(|schedule| schedule.get(fork)).cloned()
-                };
-                let forks = value.and_then(Value::as_object);
-                let mut forks = forks.into_iter().flat_map(Map::keys);
-                forks.any(|fork| {
-                    let changed = of(kept, fork) != of(given, fork);
-                    changed && self.has_passed(&format!("{fork}Time"), head)
-                })
-            }
-            _ if name.ends_with("Time") => self.has_passed(name, head),
-            _ if name.ends_with("Block") => match value {
-                Some(at) => at.as_u64().is_none_or(|at| at <= head.number),
-                None => false,
-            },
-            _ => true,
+    fn has_reached(&self, block: &str, head: &Header) -> bool {
+        self.0.get(block).and_then(Value::as_u64).is_some_and(|at| at <= head.number)
+    }
+
+    /// The total difficulty at which the merge comes. Where none is given, forks by time say that
+    /// the chain never was anything but merged.
+    fn merge_at(&self) -> Option<U256> {
+        match self.0.get(TOTAL_DIFFICULTY) {
+            Some(difficulty) => difficulty.as_str().and_then(|text| text.parse().ok()),
+            None => self.0.get("shanghaiTime").map(|_| U256::ZERO),
         }
+    }
+}
+
+/// Whether blocks up to the head follow what two configurations say otherwise under a name. No
+/// block follows anything as long as there is only the genesis block, whose hash is compared.
+fn is_followed(name: &str, configs: &[RuleFields; 2], (head, total): (&Header, U256)) -> bool {
+    let either = |follows: &dyn Fn(&RuleFields) -> bool| configs.iter().any(follows);
+    let [merge, other] = configs.each_ref().map(RuleFields::merge_at);
+    let merged = [merge, other].into_iter().flatten().any(|at| at <= total);
+    match name {
+        "chainId" => true,
+        _ if head.number == 0 => false,
+        TOTAL_DIFFICULTY => merge != other && merged,
+        "shanghaiTime" if merge != other && merged => true,
+        "daoForkSupport" => either(&|config| config.has_reached("daoForkBlock", head)),
+        "depositContractAddress" => either(&|config| config.has_passed("pragueTime", head)),
+        "blobSchedule" => {
+            let of = |config: &RuleFields, fork: &str| {
+                config.0.get(name).and_then(|schedule| schedule.get(fork)).cloned()
+            };
+            let schedules = configs.iter().filter_map(|config| config.0.get(name)?.as_object());
+            schedules.flat_map(Map::keys).any(|fork| {
+                let [kept, given] = configs.each_ref().map(|config| of(config, fork));
+                kept != given && either(&|config| config.has_passed(&format!("{fork}Time"), head))
+            })
+        }
+        _ if name.ends_with("Time") => either(&|config| config.has_passed(name, head)),
+        _ => either(&|config| config.has_reached(name, head)),
     }
 }
 
@@ -173,17 +213,18 @@ mod tests {
         }
     }
 
-    /// The fields that a chain at block 100 and time 1,000 may not take over and those that it
-    /// may, when `kept` is its configuration.
+    fn config(fields: Value) -> ChainConfig {
+        let mut all = serde_json::json!({ "chainId": 7 });
+        all.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        serde_json::from_value(all).unwrap()
+    }
+
+    /// The fields that a chain at block 100, time 1,000 and a total difficulty of 500 may not take
+    /// over and those that it may, when `kept` is its configuration.
     fn sorted(kept: Value, given: Value) -> (Vec<String>, Vec<String>) {
-        let config = |fields: Value| {
-            let mut all = serde_json::json!({ "chainId": 7, "terminalTotalDifficulty": 0 });
-            all.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-            serde_json::from_value::<ChainConfig>(all).unwrap()
-        };
         let record = ChainRecord::new(config(kept), &AddressMap::default());
         let head = Header { number: 100, timestamp: 1_000, ..Header::default() };
-        let all = record.differences(&config(given), &head).unwrap();
+        let all = record.differences(&config(given), (&head, U256::from(500))).unwrap();
         let (followed, to_come): (Vec<_>, Vec<_>) = all.into_iter().partition(|one| one.followed);
         let names = |of: Vec<Difference>| of.into_iter().map(|one| one.field).collect();
         (names(followed), names(to_come))
@@ -192,24 +233,67 @@ mod tests {
     #[test]
     fn only_what_no_block_follows_may_change() {
         let none = Vec::<String>::new;
-        let one = |name: &str| vec![name.to_owned()];
         let json = |json: &str| serde_json::from_str::<Value>(json).unwrap();
         let cases = [
             (r#"{"londonBlock": 101}"#, "{}", false, "londonBlock"),
             (r#"{"londonBlock": 100}"#, "{}", true, "londonBlock"),
             (r#"{"londonBlock": 102}"#, r#"{"londonBlock": 100}"#, true, "londonBlock"),
-            (r#"{"osakaTime": 1001}"#, r#"{"osakaTime": 5000}"#, false, "osakaTime"),
-            (r#"{"osakaTime": 1000}"#, r#"{"osakaTime": 5000}"#, true, "osakaTime"),
-            (r#"{"osakaTime": 5000}"#, r#"{"osakaTime": 1000}"#, true, "osakaTime"),
-            ("{}", r#"{"terminalTotalDifficulty": 9}"#, true, "terminalTotalDifficulty"),
+            (r#"{"bpo1Time": 1001}"#, r#"{"bpo1Time": 5000}"#, false, "bpo1Time"),
+            (r#"{"bpo1Time": 1000}"#, r#"{"bpo1Time": 5000}"#, true, "bpo1Time"),
+            (r#"{"bpo1Time": 5000}"#, "{}", false, "bpo1Time"),
+            // Petersburg comes with Constantinople, and EIP-158 with EIP-155, where nothing is said.
+            (
+                r#"{"constantinopleBlock": 0}"#,
+                r#"{"constantinopleBlock": 0, "petersburgBlock": 200}"#,
+                true,
+                "petersburgBlock",
+            ),
+            (
+                r#"{"eip155Block": 0}"#,
+                r#"{"eip155Block": 0, "eip158Block": 200}"#,
+                true,
+                "eip158Block",
+            ),
+            ("{}", r#"{"daoForkBlock": 200}"#, false, "daoForkBlock"),
+            (
+                r#"{"daoForkBlock": 200}"#,
+                r#"{"daoForkBlock": 200, "daoForkSupport": true}"#,
+                false,
+                "daoForkSupport",
+            ),
+            (
+                r#"{"daoForkBlock": 50}"#,
+                r#"{"daoForkBlock": 50, "daoForkSupport": true}"#,
+                true,
+                "daoForkSupport",
+            ),
+            ("{}", r#"{"terminalTotalDifficulty": 501}"#, false, "terminalTotalDifficulty"),
+            ("{}", r#"{"terminalTotalDifficulty": 500}"#, true, "terminalTotalDifficulty"),
+            // Forks by time alone are those of a chain that was merged from the beginning.
+            ("{}", r#"{"shanghaiTime": 5000}"#, true, "shanghaiTime"),
+            (r#"{"shanghaiTime": 5000}"#, r#"{"shanghaiTime": 6000}"#, false, "shanghaiTime"),
             ("{}", r#"{"chainId": 8}"#, true, "chainId"),
-            ("{}", r#"{"somethingElse": 1}"#, true, "somethingElse"),
         ];
         for (kept, given, followed, name) in cases {
-            let expected = if followed { (one(name), none()) } else { (none(), one(name)) };
+            let one = vec![name.to_owned()];
+            let expected = if followed { (one, none()) } else { (none(), one) };
             assert_eq!(sorted(json(kept), json(given)), expected, "{kept} and {given}");
             assert_eq!(sorted(json(given), json(kept)), expected, "{given} and {kept}");
             assert_eq!(sorted(json(kept), json(kept)), (none(), none()));
+        }
+    }
+
+    #[test]
+    fn what_is_said_without_being_a_rule_does_not_count() {
+        let same = [
+            r#"{"constantinopleBlock": 5}"#,
+            r#"{"constantinopleBlock": 5, "petersburgBlock": 5}"#,
+            r#"{"constantinopleBlock": 5, "terminalTotalDifficultyPassed": true}"#,
+            r#"{"constantinopleBlock": 5, "ethash": {}, "verkleBlock": null, "fooTime": "0x1"}"#,
+        ];
+        for (kept, given) in same.iter().flat_map(|kept| same.map(|given| (*kept, given))) {
+            let json = |json: &str| serde_json::from_str(json).unwrap();
+            assert_eq!(sorted(json(kept), json(given)), (vec![], vec![]), "{kept} and {given}");
         }
     }
 
@@ -229,12 +313,27 @@ mod tests {
     }
 
     #[test]
-    fn without_a_total_difficulty_the_merge_comes_with_shanghai() {
-        let head = Header::default();
-        let config = |json| serde_json::from_value::<ChainConfig>(json).unwrap();
-        let kept = config(serde_json::json!({ "chainId": 7 }));
+    fn a_chain_of_nothing_but_its_genesis_block_follows_nothing_yet() {
+        let kept = config(serde_json::json!({ "londonBlock": 0, "terminalTotalDifficulty": 0 }));
         let record = ChainRecord::new(kept, &AddressMap::default());
-        let given = config(serde_json::json!({ "chainId": 7, "shanghaiTime": 5000 }));
-        assert!(record.differences(&given, &head).unwrap().iter().all(|one| one.followed));
+        let given = config(serde_json::json!({ "londonBlock": 9, "shanghaiTime": 0 }));
+        let all = record.differences(&given, (&Header::default(), U256::ZERO)).unwrap();
+        assert_eq!(all.len(), 3);
+        assert!(all.iter().all(|one| !one.followed));
+    }
+
+    #[test]
+    fn a_total_difficulty_of_any_size_comes_back() {
+        for difficulty in [0, 1 << 63, (1 << 64) + 1, 100_000_000_000_000_000_000, u128::MAX] {
+            let given = serde_json::json!({ "terminalTotalDifficulty": difficulty.to_string() });
+            let record = ChainRecord::new(config(given), &AddressMap::default());
+            assert_eq!(record.config.terminal_total_difficulty, Some(U256::from(difficulty)));
+            let read: ChainRecord = serde_json::from_slice(&record.to_bytes().unwrap()).unwrap();
+            assert_eq!(read, record);
+            assert_eq!(
+                record.differences(&read.config, (&Header::default(), U256::ZERO)).unwrap(),
+                []
+            );
+        }
     }
 }

@@ -132,7 +132,7 @@ fn try_all(
         }
         let env = TxEnv::from_recovered_tx(tx.transaction(), tx.sender());
         let hint = predictor.predict(&env, &values, state.open(), Care::Thorough);
-        if !hint.gaps.may_be_filled() {
+        if !hint.gaps.may_teach() {
             continue;
         }
         predictor.counters.trials.fetch_add(1, Ordering::Relaxed);

@@ -167,6 +167,7 @@ struct RpcGaps {
     no_formula: Quantity,
     undecided: Quantity,
     cut_short: Quantity,
+    creations: Quantity,
 }
 
 impl Prediction {
@@ -225,6 +226,7 @@ impl From<&Gaps> for RpcGaps {
             no_formula: count(gaps.no_formula),
             undecided: count(gaps.undecided),
             cut_short: count(gaps.cut_short),
+            creations: count(gaps.creations),
         }
     }
 }

@@ -32,6 +32,7 @@ enum Step {
     Flush,
     Unwind(u8),
     Finalize(u8),
+    Prune,
     Reopen,
     ReadPast,
 }
@@ -43,6 +44,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0u8..8).prop_map(Step::Unwind),
         2 => (0u8..8).prop_map(Step::Finalize),
         1 => Just(Step::Reopen),
+        1 => Just(Step::Prune),
         2 => Just(Step::ReadPast),
     ]
 }
@@ -87,6 +89,7 @@ fn run(seed: u64, options: StorageOptions, gather: bool, steps: &[Step]) {
                 storage = reopen(storage, folder.path(), &options);
                 gathering = gather.then(|| storage.gather());
             }
+            Step::Prune => prune(&storage, &chain, options.prune),
             Step::ReadPast => check_past(&storage, &chain),
         }
         check_head(&storage, &chain);
@@ -114,6 +117,15 @@ fn finalize(storage: &Storage, chain: &mut Chain, depth: u64) {
         let refused = storage.set_finality(Finality { finalized: Some(wrong), ..finality });
         assert!(matches!(refused, Err(StorageError::UnknownBlock { .. })));
     }
+}
+
+fn prune(storage: &Storage, chain: &Chain, policy: PrunePolicy) {
+    let kept = storage.prune(|_| {}).expect("there is room");
+    let first = |keep: Option<u64>| keep.map_or(0, |keep| chain.head().number.saturating_sub(keep));
+    assert!(kept.history_from >= first(policy.history), "{kept:?}");
+    assert!(kept.receipts_from >= first(policy.receipts), "{kept:?}");
+    assert!(kept.senders_from >= first(policy.senders), "{kept:?}");
+    assert_eq!(storage.prune(|_| panic!("nothing is left")).expect("it can be read"), kept);
 }
 
 fn reopen(storage: Storage, path: &Path, options: &StorageOptions) -> Storage {
