@@ -21,7 +21,7 @@ pub(crate) struct PruneArgs {
     datadir: DatadirArgs,
 
     /// What to keep: `full` for the state, receipts, senders and access lists of the last 10064
-    /// blocks, or a number of blocks.
+    /// blocks, or a number of blocks (`archive` gives nothing up).
     #[arg(value_name = "POLICY", value_parser = prune::parse)]
     policy: PrunePolicy,
 }
