@@ -95,4 +95,7 @@ pub enum ChainError {
     /// What the database says about its chain cannot be read.
     #[error("the chain configuration in the database cannot be read: {0}")]
     Record(#[source] serde_json::Error),
+    /// A number in a configuration is too large for what it is.
+    #[error("the chain configuration cannot be kept or compared: {0}")]
+    Config(#[source] serde_json::Error),
 }

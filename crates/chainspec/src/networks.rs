@@ -77,7 +77,8 @@ impl ChainSpec {
     /// The genesis block of a built-in network with the state that it allocates.
     ///
     /// # Errors
-    /// This is no built-in network, or the build did not find where `alloy-genesis` lies, which has the states.
+    /// This is no built-in network, or the build did not find where `alloy-genesis` lies, which has
+    /// the states.
     pub fn genesis(&self) -> Result<Genesis, ChainSpecError> {
         let json = match self.name() {
             "mainnet" => MAINNET_GENESIS,

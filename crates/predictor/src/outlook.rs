@@ -30,13 +30,18 @@ pub struct Outlook<S> {
     pub(crate) memo: Memo,
 }
 
-/// What trials left of an account with code. Its balance is left out, since senders of trials have
-/// more than is there.
-#[derive(Clone, Debug)]
+/// What trials left of an account with code.
+#[derive(Clone, Debug, Default)]
 struct Tried {
     /// Who creates contracts counts them here.
     nonce: u64,
     code: Option<Code>,
+    /// What it got and what it gave: what it has is not known, since senders of trials are given
+    /// enough.
+    got: U256,
+    gave: U256,
+    /// It was destroyed once, so that no slot has the value that it has in the state.
+    emptied: bool,
 }
 
 /// Code, as far as an account has it at hand.
@@ -70,8 +75,7 @@ impl<S: Database> Outlook<S> {
         for (address, account) in outcome {
             let destroyed = account.is_selfdestructed();
             if destroyed {
-                let own = self.values.iter_mut().filter(|(key, _)| key.address == *address);
-                own.for_each(|(_, value)| *value = Some(U256::ZERO));
+                self.values.retain(|key, _| key.address != *address);
             }
             let slots = account.storage.iter().filter(|(_, slot)| slot.is_changed() && !destroyed);
             self.values.extend(
@@ -83,11 +87,23 @@ impl<S: Database> Outlook<S> {
             let has_code = !destroyed && !info.is_empty_code_hash();
             let had_code = !before.is_empty_code_hash() || self.tried.contains_key(address);
             if account.is_touched() && (has_code || had_code) {
-                let code = || Code { hash: info.code_hash, code: info.code.clone() };
-                let (code, nonce) = (has_code.then(code), if destroyed { 0 } else { info.nonce });
-                self.codes.insert(*address, code.clone());
-                self.tried.insert(*address, Tried { nonce, code });
+                let code = Code { hash: info.code_hash, code: info.code.clone() };
+                let tried = self.tried.entry(*address).or_default();
+                tried.nonce = if destroyed { 0 } else { info.nonce };
+                tried.code = has_code.then_some(code);
+                tried.emptied |= destroyed;
+                let left = if destroyed { U256::ZERO } else { info.balance };
+                tried.got = tried.got.saturating_add(left.saturating_sub(before.balance));
+                tried.gave = tried.gave.saturating_add(before.balance.saturating_sub(left));
+                self.codes.insert(*address, tried.code.clone());
             }
+        }
+    }
+
+    fn read(&mut self, SlotKey { address, slot }: SlotKey) -> Result<U256, S::Error> {
+        match self.tried.get(&address) {
+            Some(Tried { emptied: true, .. }) => Ok(U256::ZERO),
+            _ => self.state.storage(address, slot),
         }
     }
 
@@ -119,8 +135,12 @@ impl<S: Database> Outlook<S> {
 
     /// The value of a slot, if it is known. From now on it is followed.
     pub(crate) fn storage(&mut self, key: SlotKey) -> Option<U256> {
-        let SlotKey { address, slot } = key;
-        *self.values.entry(key).or_insert_with(|| self.state.storage(address, slot).ok())
+        if let Some(known) = self.values.get(&key) {
+            return *known;
+        }
+        let value = self.read(key).ok();
+        self.values.insert(key, value);
+        value
     }
 
     /// Whether anybody cares what a slot will hold.
@@ -142,12 +162,14 @@ impl<S: Database> Database for ExpectedState<'_, S> {
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, S::Error> {
         let found = self.0.state.basic(address)?;
-        let Some(Tried { nonce, code }) = self.0.tried.get(&address) else { return Ok(found) };
-        let (code_hash, code) = match code {
-            Some(Code { hash, code }) => (*hash, code.clone()),
-            None => (KECCAK256_EMPTY, None),
+        let Some(tried) = self.0.tried.get(&address) else { return Ok(found) };
+        let mut info = found.unwrap_or_default();
+        (info.nonce, info.code_hash, info.code) = match &tried.code {
+            Some(Code { hash, code }) => (tried.nonce, *hash, code.clone()),
+            None => (tried.nonce, KECCAK256_EMPTY, None),
         };
-        Ok(Some(AccountInfo { nonce: *nonce, code_hash, code, ..found.unwrap_or_default() }))
+        info.balance = info.balance.saturating_add(tried.got).saturating_sub(tried.gave);
+        Ok(Some(info))
     }
 
     /// The code of what trials created comes with the account.
@@ -156,9 +178,10 @@ impl<S: Database> Database for ExpectedState<'_, S> {
     }
 
     fn storage(&mut self, address: Address, slot: U256) -> Result<U256, S::Error> {
-        match self.0.values.get(&SlotKey::new(address, slot)) {
+        let key = SlotKey::new(address, slot);
+        match self.0.values.get(&key) {
             Some(Some(value)) => Ok(*value),
-            _ => self.0.state.storage(address, slot),
+            _ => self.0.read(key),
         }
     }
 
@@ -171,58 +194,72 @@ impl<S: Database> Database for ExpectedState<'_, S> {
 mod tests {
     use super::*;
     use revm::{
-        database_interface::EmptyDB,
+        database::{CacheDB, EmptyDB},
         state::{Account, EvmStorageSlot},
     };
 
     const CONTRACT: Address = Address::repeat_byte(7);
 
-    fn account(nonce: u64, code: &[u8]) -> Account {
+    /// A state in which slot 1 of the contract is 9, and 100 wei are its.
+    fn outlook() -> Outlook<CacheDB<EmptyDB>> {
+        let mut state = CacheDB::new(EmptyDB::default());
+        state.insert_account_info(CONTRACT, info(100, 1, &[1]));
+        state.insert_account_storage(CONTRACT, U256::ONE, U256::from(9)).unwrap();
+        Outlook::new(state)
+    }
+
+    fn info(balance: u64, nonce: u64, code: &[u8]) -> AccountInfo {
         let code = Bytecode::new_raw(code.to_vec().into());
-        let info = AccountInfo { balance: U256::MAX, nonce, ..AccountInfo::from_bytecode(code) };
-        let mut account = Account::from(info);
+        AccountInfo { balance: U256::from(balance), nonce, ..AccountInfo::from_bytecode(code) }
+    }
+
+    fn left(before: AccountInfo, after: AccountInfo) -> Account {
+        let mut account = Account::from(before);
+        account.info = after;
         account.mark_touch();
         account
     }
 
-    fn left(account: Account) -> EvmState {
-        EvmState::from_iter([(CONTRACT, account)])
+    fn accept(outlook: &mut Outlook<CacheDB<EmptyDB>>, account: Account) -> AccountInfo {
+        outlook.accept_trial(&EvmState::from_iter([(CONTRACT, account)]));
+        outlook.expected().basic(CONTRACT).unwrap().unwrap()
     }
 
     #[test]
-    fn trials_leave_nonce_and_code_but_no_balance() {
-        let mut outlook = Outlook::new(EmptyDB::default());
-        let account = account(5, &[1, 2, 3]);
-        let hash = account.info.code_hash;
-        outlook.accept_trial(&left(account));
-        assert_eq!(outlook.code_hash(CONTRACT), Some(hash));
-        let found = outlook.expected().basic(CONTRACT).unwrap().unwrap();
-        assert_eq!((found.nonce, found.code_hash, found.balance), (5, hash, U256::ZERO));
-        assert!(found.code.is_some());
+    fn trials_see_the_nonce_the_code_and_the_payments_of_those_before() {
+        let mut outlook = outlook();
+        // Of a sender with code, the balance is not the one that it has.
+        let found = accept(&mut outlook, left(info(5_000, 1, &[1]), info(5_007, 5, &[1, 2])));
+        assert_eq!((found.nonce, found.balance), (5, U256::from(107)));
+        assert_eq!(outlook.code_hash(CONTRACT), Some(found.code_hash));
+        assert_eq!(found.code_hash, info(0, 0, &[1, 2]).code_hash);
+        let found = accept(&mut outlook, left(info(107, 5, &[1, 2]), info(97, 6, &[1, 2])));
+        assert_eq!((found.nonce, found.balance), (6, U256::from(97)));
     }
 
     #[test]
     fn what_a_trial_takes_away_is_gone() {
-        let slot = U256::ONE;
         for destroyed in [false, true] {
-            let mut outlook = Outlook::new(EmptyDB::default());
-            let mut created = account(1, &[1, 2, 3]);
-            let changed =
-                EvmStorageSlot::new_changed(U256::ZERO, U256::from(9), Default::default());
-            created.storage.insert(slot, changed);
-            outlook.accept_trial(&left(created));
-            assert_eq!(outlook.expected().storage(CONTRACT, slot).unwrap(), U256::from(9));
-            let mut gone = account(2, &[]);
+            let mut outlook = outlook();
+            let mut gone = left(info(100, 1, &[1]), info(100, 2, &[]));
+            let written =
+                EvmStorageSlot::new_changed(U256::ZERO, U256::from(3), Default::default());
+            gone.storage.insert(U256::from(2), written);
             if destroyed {
                 gone.mark_selfdestruct();
             }
-            outlook.accept_trial(&left(gone));
+            let found = accept(&mut outlook, gone);
             assert_eq!(outlook.code_hash(CONTRACT), None);
-            let found = outlook.expected().basic(CONTRACT).unwrap().unwrap();
             assert!(found.is_empty_code_hash());
-            assert_eq!(found.nonce, if destroyed { 0 } else { 2 });
-            let value = if destroyed { U256::ZERO } else { U256::from(9) };
-            assert_eq!(outlook.expected().storage(CONTRACT, slot).unwrap(), value);
+            let slots = [1, 2].map(|slot| outlook.expected().storage(CONTRACT, U256::from(slot)));
+            let (balance, nonce, expected) =
+                if destroyed { (0, 0, [0, 0]) } else { (100, 2, [9, 3]) };
+            assert_eq!((found.balance, found.nonce), (U256::from(balance), nonce));
+            assert_eq!(slots.map(Result::unwrap), expected.map(U256::from));
+            // Whoever makes it anew finds it empty.
+            accept(&mut outlook, left(AccountInfo::default(), info(0, 1, &[1])));
+            let slot = outlook.storage(SlotKey::new(CONTRACT, U256::ONE));
+            assert_eq!(slot, Some(U256::from(expected[0])));
         }
     }
 }

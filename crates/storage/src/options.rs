@@ -63,7 +63,8 @@ pub struct StorageOptions {
     pub check_pages: bool,
     /// Leave what is on record of how the process that wrote last has ended: for whoever opens the
     /// database as if for writing, so that nobody writes meanwhile and pages can be checked, and
-    /// only looks. It accepts no blocks then, does not go back and prunes nothing.
+    /// only looks. It accepts no blocks then, does not go back and prunes nothing; the description
+    /// may change.
     pub keep_shutdown_mark: bool,
 }
 

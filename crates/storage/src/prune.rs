@@ -37,37 +37,46 @@ impl PrunePolicy {
 }
 
 impl Storage {
-    /// Prunes everything that the policy this was opened with does not keep, and says what is kept
-    /// then. A commit takes as many blocks as one may bring, and stays if a later one fails; `step`
-    /// is told how far each has come. The file does not shrink: the pages are used again.
+    /// Prunes everything that the policy this was opened with does not keep of what is written, and
+    /// says what is kept then. A commit takes as many blocks as one may bring, and stays if a later
+    /// one fails; between them `step` is told how far they have come, and others may write. The
+    /// file does not shrink: the pages are used again.
     ///
     /// # Errors
     /// The database cannot be written.
     pub fn prune(&self, mut step: impl FnMut(&Progress)) -> Result<Progress, StorageError> {
         self.writable()?;
-        let _order = self.shared.order.lock();
         self.flush()?;
-        let policy = &self.shared.options.prune;
-        let limit = self.shared.options.max_batch_blocks.max(1) as u64;
         loop {
-            let _turn = self.shared.write_turn.lock();
-            let tx = self.shared.engine.write()?;
-            let (head, before) = (meta::known_head(&tx)?.number, meta::progress(&tx)?);
-            let mut progress = before;
-            let indexed = head.min(before.indexed_to.saturating_add(limit));
-            if policy.history.is_some() && indexed > before.indexed_to {
-                history::index(&tx, before.indexed_to + 1, indexed)?;
-                progress.indexed_to = indexed;
-            }
-            prune(&tx, policy, &mut progress, head, (1, limit))?;
-            let lists = access_lists(&tx, policy.access_lists, (head, head), limit)?;
-            if progress == before && !lists {
+            let (progress, more) = self.prune_some()?;
+            if !more {
                 return Ok(progress);
             }
-            meta::set_progress(&tx, &progress)?;
-            tx.commit()?;
             step(&progress);
         }
+    }
+
+    /// One commit, if there is anything to prune.
+    fn prune_some(&self) -> Result<(Progress, bool), StorageError> {
+        let policy = &self.shared.options.prune;
+        let limit = self.shared.options.max_batch_blocks.max(1) as u64;
+        let _turn = self.shared.write_turn.lock();
+        let tx = self.shared.engine.write()?;
+        let (head, before) = (meta::known_head(&tx)?.number, meta::progress(&tx)?);
+        let mut progress = before;
+        let indexed = head.min(before.indexed_to.saturating_add(limit));
+        if policy.history.is_some() && indexed > before.indexed_to {
+            history::index(&tx, before.indexed_to + 1, indexed)?;
+            progress.indexed_to = indexed;
+        }
+        prune(&tx, policy, &mut progress, head, (1, limit))?;
+        let lists = access_lists(&tx, policy.access_lists, (head, head), limit)?;
+        let more = progress != before || lists;
+        if more {
+            meta::set_progress(&tx, &progress)?;
+            tx.commit()?;
+        }
+        Ok((progress, more))
     }
 }
 
@@ -105,8 +114,8 @@ pub(crate) fn prune(
 /// How far below the head the access lists of blocks that are not in the chain are kept.
 pub(crate) const LISTS_ASIDE: u64 = 512;
 
-/// Prunes access lists, at most of `limit` blocks, and says whether there were any; and those of blocks beside the chain which the
-/// head, now at `head`, has left behind since it was at `before`.
+/// Prunes access lists of at most `limit` blocks, and says whether there were any. Those of blocks
+/// beside the chain go too, which the head has left behind on its way from `before` to `head`.
 pub(crate) fn access_lists(
     tx: &WriteTx,
     keep: Option<u64>,
@@ -121,7 +130,8 @@ pub(crate) fn access_lists(
     if goal > first {
         delete_blocks(tx, table, first, goal - 1)?;
     }
-    let Some(last) = head.checked_sub(LISTS_ASIDE) else { return Ok(goal > first) };
+    let last = head.checked_sub(LISTS_ASIDE).filter(|_| before < head);
+    let Some(last) = last else { return Ok(goal > first) };
     let mut entry = cursor.seek(&block_key(before.saturating_sub(LISTS_ASIDE)))?;
     while let Some((key, _)) = entry {
         let (number, hash) = decode_numbered_key(&key).map_err(|error| error.at(table, &key))?;

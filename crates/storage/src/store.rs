@@ -51,7 +51,7 @@ pub(crate) struct Shared {
     /// Whoever writes to the file holds this from before the transaction until after it.
     pub(crate) write_turn: Mutex<()>,
     /// Held by whoever moves the head.
-    pub(crate) order: Mutex<()>,
+    order: Mutex<()>,
     /// Nanoseconds that the writer has been busy.
     pub(crate) writing: AtomicU64,
 }

@@ -199,6 +199,7 @@ fn forks_to_come_can_be_scheduled_and_put_off() {
     import_with(&soon, &all).failed(&[&change(&(1_u64 << 41).to_string(), 1 << 40)]);
     assert_eq!(verify(folder.path()), chain.head());
     init(folder.path(), &before).failed(&["another chain configuration, which block"]);
+    import_with(&before, &all).failed(&["another chain configuration, which block"]);
     import(folder.path(), &[&all]).ok();
 }
 

@@ -1,7 +1,7 @@
 //! What goes in comes out again, in whatever steps it went in.
 
 use crate::{
-    chains::{Chain, chains, made, other_branch},
+    chains::{Chain, chains, long, made, other_branch},
     program::{command, import, init, stats, verify, warpline},
 };
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
@@ -229,7 +229,7 @@ fn what_is_pruned_cannot_be_gone_back_to() {
 
 #[test]
 fn the_past_can_be_given_up_afterwards() {
-    let chain = made();
+    let chain = long();
     let folder = imported(chain);
     let prune = |policy: &str| warpline(&["db", "prune"], folder.path(), [policy]);
     prune("full").ok();

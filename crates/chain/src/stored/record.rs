@@ -5,7 +5,7 @@ use crate::ChainError;
 use alloy_consensus::Header;
 use alloy_genesis::ChainConfig;
 use alloy_primitives::{Address, U256, map::AddressMap};
-use serde::{Deserialize, Serialize, Serializer, ser::Error as _};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -55,7 +55,7 @@ impl ChainRecord {
         given: &ChainConfig,
         head: (&Header, U256),
     ) -> Result<Vec<Difference>, ChainError> {
-        let fields = |config| RuleFields::new(config).map_err(ChainError::Record);
+        let fields = |config| RuleFields::new(config).map_err(ChainError::Config);
         let configs = [fields(&self.config)?, fields(given)?];
         let names: BTreeSet<_> = configs.iter().flat_map(|config| config.0.keys()).collect();
         let [kept, given] = &configs;
@@ -79,7 +79,7 @@ impl ChainRecord {
     }
 
     pub(super) fn to_bytes(&self) -> Result<Vec<u8>, ChainError> {
-        serde_json::to_vec(self).map_err(ChainError::Record)
+        serde_json::to_vec(self).map_err(ChainError::Config)
     }
 }
 
@@ -109,30 +109,41 @@ impl fmt::Display for Difference {
 
 const TOTAL_DIFFICULTY: &str = "terminalTotalDifficulty";
 
-/// The fields of a configuration. A total difficulty is text: as a number it would not come back
-/// from JSON beyond 64 bits.
-fn fields_of(config: &ChainConfig) -> Result<Map<String, Value>, serde_json::Error> {
-    let difficulty = config.terminal_total_difficulty;
-    let config = ChainConfig { terminal_total_difficulty: None, ..config.clone() };
-    let Value::Object(mut fields) = serde_json::to_value(config)? else { return Ok(Map::new()) };
-    if let Some(difficulty) = difficulty {
-        fields.insert(TOTAL_DIFFICULTY.to_owned(), Value::String(difficulty.to_string()));
+/// A configuration with its total difficulty as text: as a number it would not come back from JSON
+/// beyond 64 bits.
+#[derive(Serialize)]
+struct ConfigWithText {
+    #[serde(flatten)]
+    config: ChainConfig,
+    #[serde(rename = "terminalTotalDifficulty", skip_serializing_if = "Option::is_none")]
+    difficulty: Option<String>,
+}
+
+impl ConfigWithText {
+    fn new(config: &ChainConfig) -> Self {
+        let difficulty = config.terminal_total_difficulty.map(|difficulty| difficulty.to_string());
+        let config = ChainConfig { terminal_total_difficulty: None, ..config.clone() };
+        Self { config, difficulty }
     }
-    Ok(fields)
 }
 
 fn serialize_config<S: Serializer>(config: &ChainConfig, serializer: S) -> Result<S::Ok, S::Error> {
-    fields_of(config).map_err(S::Error::custom)?.serialize(serializer)
+    ConfigWithText::new(config).serialize(serializer)
 }
 
-/// The fields that rules follow from, with those written out that follow from others.
+/// The fields that Warpline's rules follow from, with those written out that follow from others.
 struct RuleFields(Map<String, Value>);
 
 impl RuleFields {
     fn new(config: &ChainConfig) -> Result<Self, serde_json::Error> {
         let rules = ChainConfig {
             petersburg_block: config.petersburg_block.or(config.constantinople_block),
+            eip155_block: None,
             eip158_block: config.eip158_block.or(config.eip155_block),
+            dao_fork_block: config.dao_fork_block.filter(|_| config.dao_fork_support),
+            dao_fork_support: false,
+            merge_netsplit_block: None,
+            bogota_time: None,
             terminal_total_difficulty_passed: false,
             ethash: None,
             clique: None,
@@ -140,7 +151,8 @@ impl RuleFields {
             extra_fields: Default::default(),
             ..config.clone()
         };
-        fields_of(&rules).map(Self)
+        let fields = serde_json::to_value(ConfigWithText::new(&rules))?;
+        Ok(Self(fields.as_object().cloned().unwrap_or_default()))
     }
 
     fn has_passed(&self, time: &str, head: &Header) -> bool {
@@ -172,7 +184,6 @@ fn is_followed(name: &str, configs: &[RuleFields; 2], (head, total): (&Header, U
         _ if head.number == 0 => false,
         TOTAL_DIFFICULTY => merge != other && merged,
         "shanghaiTime" if merge != other && merged => true,
-        "daoForkSupport" => either(&|config| config.has_reached("daoForkBlock", head)),
         "depositContractAddress" => either(&|config| config.has_passed("pragueTime", head)),
         "blobSchedule" => {
             let of = |config: &RuleFields, fork: &str| {
@@ -241,7 +252,7 @@ mod tests {
             (r#"{"bpo1Time": 1001}"#, r#"{"bpo1Time": 5000}"#, false, "bpo1Time"),
             (r#"{"bpo1Time": 1000}"#, r#"{"bpo1Time": 5000}"#, true, "bpo1Time"),
             (r#"{"bpo1Time": 5000}"#, "{}", false, "bpo1Time"),
-            // Petersburg comes with Constantinople, and EIP-158 with EIP-155, where nothing is said.
+            // Where nothing is said, Petersburg comes with Constantinople, EIP-158 with EIP-155.
             (
                 r#"{"constantinopleBlock": 0}"#,
                 r#"{"constantinopleBlock": 0, "petersburgBlock": 200}"#,
@@ -254,18 +265,12 @@ mod tests {
                 true,
                 "eip158Block",
             ),
-            ("{}", r#"{"daoForkBlock": 200}"#, false, "daoForkBlock"),
-            (
-                r#"{"daoForkBlock": 200}"#,
-                r#"{"daoForkBlock": 200, "daoForkSupport": true}"#,
-                false,
-                "daoForkSupport",
-            ),
+            ("{}", r#"{"daoForkBlock": 200, "daoForkSupport": true}"#, false, "daoForkBlock"),
             (
                 r#"{"daoForkBlock": 50}"#,
                 r#"{"daoForkBlock": 50, "daoForkSupport": true}"#,
                 true,
-                "daoForkSupport",
+                "daoForkBlock",
             ),
             ("{}", r#"{"terminalTotalDifficulty": 501}"#, false, "terminalTotalDifficulty"),
             ("{}", r#"{"terminalTotalDifficulty": 500}"#, true, "terminalTotalDifficulty"),
@@ -290,6 +295,7 @@ mod tests {
             r#"{"constantinopleBlock": 5, "petersburgBlock": 5}"#,
             r#"{"constantinopleBlock": 5, "terminalTotalDifficultyPassed": true}"#,
             r#"{"constantinopleBlock": 5, "ethash": {}, "verkleBlock": null, "fooTime": "0x1"}"#,
+            r#"{"constantinopleBlock": 5, "mergeNetsplitBlock": 20, "daoForkBlock": 3}"#,
         ];
         for (kept, given) in same.iter().flat_map(|kept| same.map(|given| (*kept, given))) {
             let json = |json: &str| serde_json::from_str(json).unwrap();

@@ -356,7 +356,9 @@ fn what_a_trial_creates_is_there_for_the_transactions_after_it() {
     let mut slots_after_trial = |tx: &TxEnv| {
         let mut hint = AccessHint::default();
         predictor.predict(tx, &block, &mut outlook, Care::Thorough, &mut hint);
+        let creates = tx.kind == TxKind::Create || tx.data == init_code();
         if hint.gaps.may_be_filled() {
+            assert!(hint.gaps.may_teach() || creates && hint.gaps.creations == 1);
             let outcome = try_out(&mut predictor, outlook.expected(), tx);
             hint.tried(&outcome);
             outlook.accept_trial(&outcome);
