@@ -163,6 +163,43 @@ fn a_killed_unwind_leaves_one_of_the_two_heads() {
     assert_eq!(verify(folder.path()), chain.head());
 }
 
+/// As far as it came it is done, and the rest can be done again.
+#[test]
+fn a_killed_prune_leaves_a_chain_that_can_be_pruned_again() {
+    const STEP: u64 = 25;
+    let mut rng = StdRng::seed_from_u64(rand::random());
+    let chain = long();
+    let file = chain.file(.., "all.rlp");
+    let new = || {
+        let folder = tempfile::tempdir().unwrap();
+        init(folder.path(), &chain.genesis).ok();
+        import(folder.path(), &[&file]).ok();
+        folder
+    };
+    let (mut folder, mut keep) = (new(), chain.head() - STEP);
+    let whole = Instant::now();
+    warpline(&["db", "prune"], folder.path(), [keep.to_string()]).ok();
+    let whole = whole.elapsed();
+    for _ in 0..kills() {
+        if keep <= STEP {
+            (folder, keep) = (new(), chain.head());
+        }
+        let before = chain.head() - keep;
+        keep -= STEP;
+        let mut prune = command(&["db", "prune"], folder.path());
+        let mut child = prune.arg(keep.to_string()).stderr(Stdio::piped()).spawn().unwrap();
+        thread::sleep(rng.random_range(Duration::ZERO..whole));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(verify(folder.path()), chain.head());
+        let goal = chain.head() - keep;
+        let reached = stats(folder.path())["historyFrom"].as_u64().unwrap();
+        assert!((before..=goal).contains(&reached), "{reached}, from {before} to {goal}");
+        warpline(&["db", "prune"], folder.path(), [keep.to_string()]).ok();
+        assert_eq!(stats(folder.path())["historyFrom"], goal);
+    }
+}
+
 /// Sends a signal.
 pub(crate) fn signal(child: &Child, name: &str) {
     let kill = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", child.id())).status();
