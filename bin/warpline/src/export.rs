@@ -1,13 +1,17 @@
 //! `warpline export`: blocks from the database into a file.
 
-use crate::{datadir::DatadirArgs, output::sayln, stop::Stop};
+use crate::{
+    datadir::DatadirArgs,
+    output::{plural, sayln},
+    stop::Stop,
+};
 use alloy_consensus::{Block, BlockBody, Header};
 use alloy_primitives::B256;
 use alloy_rlp::Encodable;
 use clap::Args;
 use eyre::{Result, WrapErr, bail, eyre};
 use flate2::{Compression, write::GzEncoder};
-use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use std::{
     fs::{self, File},
     io::{self, BufWriter, Write},
@@ -74,8 +78,8 @@ pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode> {
         return Ok(stop.exit_code().unwrap_or(ExitCode::FAILURE));
     };
     output.finish().wrap_err_with(|| format!("writing {}", file()))?;
-    let blocks = HumanCount(last - first + 1);
-    sayln!("wrote {blocks} blocks, {first} to {last}, {bytes} bytes of RLP, to {}", file());
+    let blocks = plural(last - first + 1, "block");
+    sayln!("wrote {blocks}, {first} to {last}, {bytes} bytes of RLP, to {}", file());
     Ok(ExitCode::SUCCESS)
 }
 

@@ -173,6 +173,9 @@ fn flipped_bits_are_found_and_never_crash() {
         let outcome = warpline(&["db", "unwind", "3"], folder.path(), NOTHING);
         assert!(matches!(outcome.code, Some(0 | 1)), "back to 3, at {at}: {outcome:?}");
         undone += usize::from(outcome.code == Some(0));
+        fs::write(&file, &damaged).unwrap();
+        let outcome = warpline(&["db", "prune", "3"], folder.path(), NOTHING);
+        assert!(matches!(outcome.code, Some(0 | 1)), "pruned, at {at}: {outcome:?}");
     }
     println!("{noticed} noticed, {undone} undone");
     assert!(noticed > 0 && undone > 0);
