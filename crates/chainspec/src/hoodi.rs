@@ -122,7 +122,8 @@ const DEPOSIT_METADATA: B256 =
 /// Where it stands, from the end: before the name and the version of the compiler and the length.
 const METADATA_FROM_END: usize = 32 + 11;
 
-/// The genesis block, given that of Holesky, whose deposit contract has the same source.
+/// The genesis block, given that of Holesky: the early forks are the same, and so is the source of
+/// the deposit contract.
 pub(crate) fn genesis(chain_id: u64, holesky: &Genesis) -> Genesis {
     let one_wei = (0..=u8::MAX).map(|last| (Address::with_last_byte(last), U256::ONE));
     let ether = Unit::ETHER.wei() * U256::from(1_000_000);
@@ -133,7 +134,7 @@ pub(crate) fn genesis(chain_id: u64, holesky: &Genesis) -> Genesis {
     let account = |(address, balance)| (address, GenesisAccount { balance, ..Default::default() });
     let deposit = holesky.alloc.get(&HOLESKY_DEPOSIT_CONTRACT).map(deposit_contract);
     Genesis {
-        config: config(chain_id),
+        config: config(chain_id, &holesky.config),
         nonce: 0x1234,
         timestamp: 1_742_212_800,
         gas_limit: 36_000_000,
@@ -180,29 +181,17 @@ fn system_contracts() -> [(Address, GenesisAccount); 4] {
     ]
 }
 
-/// All forks up to Cancun from the first block on.
-fn config(chain_id: u64) -> ChainConfig {
+/// What Holesky has from its first block on, and all forks up to Cancun.
+fn config(chain_id: u64, holesky: &ChainConfig) -> ChainConfig {
     ChainConfig {
         chain_id,
-        homestead_block: Some(0),
-        eip150_block: Some(0),
-        eip155_block: Some(0),
-        eip158_block: Some(0),
-        byzantium_block: Some(0),
-        constantinople_block: Some(0),
-        petersburg_block: Some(0),
-        istanbul_block: Some(0),
-        berlin_block: Some(0),
-        london_block: Some(0),
         shanghai_time: Some(0),
         cancun_time: Some(0),
         prague_time: Some(HOODI_PRAGUE_TIMESTAMP),
         osaka_time: Some(HOODI_OSAKA_TIMESTAMP),
         bpo1_time: Some(HOODI_BPO1_TIMESTAMP),
         bpo2_time: Some(HOODI_BPO2_TIMESTAMP),
-        terminal_total_difficulty: Some(U256::ZERO),
-        terminal_total_difficulty_passed: true,
         deposit_contract_address: Some(MAINNET_DEPOSIT_CONTRACT_ADDRESS),
-        ..ChainConfig::default()
+        ..holesky.clone()
     }
 }
