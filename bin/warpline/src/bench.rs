@@ -102,6 +102,20 @@ pub(crate) struct BenchArgs {
     #[arg(long, requires = "pipeline")]
     streaming: bool,
 
+    /// With --pipeline: how blocks are imported
+    #[arg(
+        long = "mode",
+        value_name = "MODE",
+        value_enum,
+        default_value = "both",
+        requires = "pipeline"
+    )]
+    modes: pipeline::Modes,
+
+    /// With --pipeline: whether senders are known or recovered from the signatures
+    #[arg(long, value_name = "WHICH", value_enum, default_value = "both", requires = "pipeline")]
+    senders: pipeline::Senders,
+
     /// With --pipeline: leave the databases, for `export`, `import` and `db`
     #[arg(long, requires = "pipeline")]
     keep: bool,

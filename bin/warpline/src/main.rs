@@ -3,6 +3,7 @@
 // What is printed goes through `output`: with these a closed pipe ends the process.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+mod allocator;
 mod bench;
 mod block_file;
 mod blocktest;
@@ -33,9 +34,6 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use eyre::Result;
 use std::process::ExitCode;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Parallel execution of Ethereum blocks
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true)]
@@ -62,6 +60,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    allocator::keep_free_memory();
     run().unwrap_or_else(|error| {
         output::fail(&error);
         ExitCode::FAILURE

@@ -9,6 +9,7 @@ use crate::{json, output::sayln, root_stream::When};
 use alloy_consensus::{Header, transaction::Recovered};
 use alloy_genesis::Genesis;
 use alloy_primitives::{Address, B256, U256, keccak256};
+use cpu_time::ProcessTime;
 use eyre::WrapErr;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -63,6 +64,34 @@ const STREAMING: [Variant; 4] = [
     Variant { mode: Mode::Made, known_senders: true, stream: When::Always },
 ];
 
+/// Which modes of a pipeline are measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Modes {
+    Both,
+    Parallel,
+    Sequential,
+}
+
+impl Modes {
+    fn allow(self, mode: Mode) -> bool {
+        self == Self::Both || (self == Self::Sequential) == (mode == Mode::InOrder)
+    }
+}
+
+/// With which senders a pipeline is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Senders {
+    Both,
+    Known,
+    Recovered,
+}
+
+impl Senders {
+    fn allow(self, variant: &Variant) -> bool {
+        self == Self::Both || (self == Self::Known) == variant.known_senders
+    }
+}
+
 impl Variant {
     const fn name(&self) -> &'static str {
         match (self.mode, self.stream) {
@@ -89,10 +118,12 @@ struct Row {
     gas_used: u64,
     state_accounts: usize,
     wall_ms: f64,
+    /// Of all cores.
+    cpu_ms: f64,
     transactions_per_second: f64,
     gas_per_second: f64,
-    /// Over the same chain in order.
-    speedup: f64,
+    /// Over the same chain in order, if that was measured too.
+    speedup: Option<f64>,
     stages_ms: StagesMs,
 }
 
@@ -113,6 +144,7 @@ struct StagesMs {
 #[derive(Debug, Clone, Copy)]
 struct Timed {
     wall: Duration,
+    cpu: Duration,
     stages: StagesMs,
 }
 
@@ -132,7 +164,8 @@ pub(super) fn measure(args: &BenchArgs, jobs: &[Job]) -> eyre::Result<ExitCode> 
         [Engine::Sequential, Engine::parallel(parallel).wrap_err("starting the threads")?];
     let runs = args.runs.get();
     let added: &[Variant] = if args.streaming { &STREAMING } else { &[] };
-    let variants = [&VARIANTS, added].concat();
+    let mut variants = [&VARIANTS, added].concat();
+    variants.retain(|variant| args.modes.allow(variant.mode) && args.senders.allow(variant));
     let progress = ProgressBar::new((jobs.len() * runs * variants.len()) as u64);
     progress
         .set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} runs, {eta} left: {msg}")?);
@@ -273,10 +306,10 @@ fn run(
     });
     let blocks: Vec<_> = blocks.map(Ok::<_, Infallible>).collect();
     let written = chain.storage().time_writing();
-    let start = Instant::now();
+    let (start, began) = (Instant::now(), ProcessTime::now());
     let stages = chain.import_all(engine, blocks.into_iter(), &|_| {})?;
     chain.flush()?;
-    let wall = start.elapsed();
+    let (wall, cpu) = (start.elapsed(), began.elapsed());
     let stages = StagesMs {
         senders: ms(stages.senders),
         reading: ms(stages.reading),
@@ -286,7 +319,7 @@ fn run(
         write: ms(chain.storage().time_writing() - written),
     };
     chain.shutdown()?;
-    Ok(Timed { wall, stages })
+    Ok(Timed { wall, cpu, stages })
 }
 
 /// Makes the blocks of the chain again, one after the other.
@@ -301,6 +334,7 @@ fn make(mut chain: StoredChain, prepared: &Prepared, engine: &Engine) -> eyre::R
     let blocks: Vec<_> = made.collect();
     let written = chain.storage().time_writing();
     let (mut executing, mut adopting) = (Duration::ZERO, Duration::ZERO);
+    let began = ProcessTime::now();
     for (attributes, candidates) in blocks {
         let start = Instant::now();
         let proposal = chain.propose_next(engine, &attributes, candidates)?;
@@ -313,13 +347,14 @@ fn make(mut chain: StoredChain, prepared: &Prepared, engine: &Engine) -> eyre::R
     let mut stages =
         StagesMs { execution: ms(executing), root: ms(adopting), ..StagesMs::default() };
     stages.write = ms(chain.storage().time_writing() - written);
+    let cpu = began.elapsed();
     let same = prepared
         .blocks
         .last()
         .is_none_or(|last| last.block.header.hash_slow() == chain.head().hash);
     eyre::ensure!(same, "the blocks made are others");
     chain.shutdown()?;
-    Ok(Timed { wall: executing + adopting, stages })
+    Ok(Timed { wall: executing + adopting, cpu, stages })
 }
 
 /// What the producer of a block of the chain decides.
@@ -355,7 +390,7 @@ fn summarize(job: &Job, chain: &Prepared, variants: &[Variant], timed: &[Vec<Tim
     let row = |at: usize| {
         let (variant, runs) = (variants[at], &timed[at]);
         let in_order = Variant { mode: Mode::InOrder, stream: When::Never, ..variant };
-        let base = variants.iter().position(|other| *other == in_order).unwrap_or(at);
+        let base = variants.iter().position(|other| *other == in_order);
         let stage = |of: fn(&StagesMs) -> f64| median(runs.iter().map(|timed| of(&timed.stages)));
         let wall_ms = wall(runs);
         Row {
@@ -367,9 +402,10 @@ fn summarize(job: &Job, chain: &Prepared, variants: &[Variant], timed: &[Vec<Tim
             gas_used,
             state_accounts: chain.accounts,
             wall_ms,
+            cpu_ms: median(runs.iter().map(|timed| ms(timed.cpu))),
             transactions_per_second: transactions as f64 / wall_ms * 1e3,
             gas_per_second: gas_used as f64 / wall_ms * 1e3,
-            speedup: wall(&timed[base]) / wall_ms,
+            speedup: base.map(|base| wall(&timed[base]) / wall_ms),
             stages_ms: StagesMs {
                 senders: stage(|s| s.senders),
                 reading: stage(|s| s.reading),
@@ -387,7 +423,8 @@ fn summarize(job: &Job, chain: &Prepared, variants: &[Variant], timed: &[Vec<Tim
 fn table(rows: &[Row]) -> String {
     use core::fmt::Write as _;
     let mut text = format!(
-        "{:<22} {:<18} {:<9} {:>9} {:>9} {:>10} {:>8} {:>8} {:>8} {:>7} {:>7} {:>7} {:>7} {:>7}\n",
+        "{:<22} {:<18} {:<9} {:>9} {:>9} {:>10} {:>8} {:>8} {:>9} {:>8} {:>7} {:>7} {:>7} {:>7} \
+         {:>7}\n",
         "workload",
         "mode",
         "senders",
@@ -396,6 +433,7 @@ fn table(rows: &[Row]) -> String {
         "tx/s",
         "Mgas/s",
         "speedup",
+        "cpu us/tx",
         "senders",
         "read",
         "execute",
@@ -408,8 +446,8 @@ fn table(rows: &[Row]) -> String {
         let stages = &row.stages_ms;
         let _infallible = writeln!(
             text,
-            "{:<22} {:<18} {:<9} {:>9} {:>9} {:>10.0} {:>8.0} {:>8.2} {:>8} {:>7} {:>7} {:>7} {:>7} \
-             {:>7}",
+            "{:<22} {:<18} {:<9} {:>9} {:>9} {:>10.0} {:>8.0} {:>8} {:>9.1} {:>8} {:>7} {:>7} {:>7} \
+             {:>7} {:>7}",
             row.workload,
             row.mode,
             row.senders,
@@ -417,7 +455,8 @@ fn table(rows: &[Row]) -> String {
             row.transactions,
             row.transactions_per_second,
             row.gas_per_second / 1e6,
-            row.speedup,
+            row.speedup.map_or_else(|| "-".to_owned(), |speedup| format!("{speedup:.2}")),
+            row.cpu_ms * 1e3 / row.transactions.max(1) as f64,
             share(stages.senders),
             share(stages.reading),
             share(stages.execution),
