@@ -50,10 +50,36 @@ fn a_pipeline_bench_reports_every_variant_and_stage() {
         assert_eq!(row["transactions"], 150);
         assert_eq!(row["blocks"], 3);
         assert!(row["stateAccounts"].as_u64().unwrap() >= 2_000);
+        assert!(row["cpuMs"].as_f64().unwrap() > 0.0, "{row}");
+        assert!(row["speedup"].as_f64().unwrap() > 0.0, "{row}");
         for stage in ["senders", "execution", "root", "commit", "write"] {
             assert!(row["stagesMs"][stage].as_f64().unwrap() > 0.0, "{row}");
         }
     }
     let parallel = rows.iter().filter(|row| row["mode"] == "parallel").count();
     assert_eq!(parallel, 4);
+}
+
+#[test]
+fn a_pipeline_bench_measures_only_what_is_asked_for() {
+    let rows = |arguments: [&str; 4]| {
+        let mut command = warpline();
+        command.args(["bench", "transfers", "--pipeline", "--blocks", "2", "--txs", "20"]);
+        let output = command.args(["--runs", "1", "--json", "-"]).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let rows = report["pipeline"].as_array().unwrap().clone();
+        let of =
+            |row: Value| (row["mode"].clone(), row["senders"].clone(), row["speedup"].is_f64());
+        rows.into_iter().map(of).collect::<Vec<_>>()
+    };
+    let row = |mode: &str, senders: &str, compared| (mode.into(), senders.into(), compared);
+    assert_eq!(
+        rows(["--mode", "parallel", "--senders", "known"]),
+        [row("parallel", "known", false)]
+    );
+    assert_eq!(
+        rows(["--mode", "both", "--senders", "recovered"]),
+        [row("in order", "recovered", true), row("parallel", "recovered", true)]
+    );
 }

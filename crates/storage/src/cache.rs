@@ -10,7 +10,7 @@ use alloy_primitives::{Address, B256, Bytes, U256, map::DefaultHashBuilder};
 use core::hash::{BuildHasher, Hash};
 use parking_lot::Mutex;
 use quick_cache::{Weighter, sync, unsync};
-use warpline_types::AccountState;
+use warpline_types::{AccountState, SlotKey};
 
 /// Names one head among all that a process has seen. Never used twice.
 pub(crate) type Epoch = u64;
@@ -39,7 +39,7 @@ impl Default for CacheSizes {
 /// Accounts and slots after one head, and codes, which depend on no head.
 pub(crate) struct Cache {
     accounts: Sharded<Address, Option<AccountState>>,
-    slots: Sharded<(Address, U256), U256>,
+    slots: Sharded<SlotKey, U256>,
     codes: sync::Cache<B256, Bytes, ByLength>,
 }
 
@@ -67,7 +67,7 @@ impl Cache {
     }
 
     pub(crate) fn slot(&self, epoch: Epoch, address: Address, slot: U256) -> Option<U256> {
-        self.slots.get(epoch, &(address, slot))
+        self.slots.get(epoch, &SlotKey::new(address, slot))
     }
 
     pub(crate) fn code(&self, hash: &B256) -> Option<Bytes> {
@@ -84,7 +84,7 @@ impl Cache {
     }
 
     pub(crate) fn learn_slot(&self, epoch: Epoch, address: Address, slot: U256, value: U256) {
-        self.slots.learn(epoch, (address, slot), value);
+        self.slots.learn(epoch, SlotKey::new(address, slot), value);
     }
 
     pub(crate) fn learn_code(&self, hash: B256, code: Bytes) {
@@ -106,7 +106,7 @@ impl Cache {
         for account in diff.accounts() {
             self.accounts.replace(account.address, account.after);
             for slot in &account.storage {
-                self.slots.replace((account.address, slot.slot), slot.after);
+                self.slots.replace(SlotKey::new(account.address, slot.slot), slot.after);
             }
         }
         for (hash, code) in diff.codes() {

@@ -7,7 +7,7 @@ use alloy_primitives::{
 use revm::state::Bytecode;
 use std::sync::Arc;
 use warpline_storage::BlockRef;
-use warpline_types::{AccountDiff, AccountState, StateDiff};
+use warpline_types::{AccountDiff, AccountState, SlotKey, StateDiff};
 
 /// What one block changed, with an index.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub(crate) struct Layer {
     pub(crate) block: BlockRef,
     pub(crate) diff: Arc<StateDiff>,
     accounts: AddressMap<u32>,
-    slots: HashMap<(Address, U256), U256>,
+    slots: HashMap<SlotKey, U256>,
     codes: B256Map<Bytecode>,
 }
 
@@ -24,7 +24,10 @@ impl Layer {
         let accounts = diff.accounts.iter().zip(0..).map(|(account, at)| (account.address, at));
         let accounts = accounts.collect();
         let slots = diff.accounts.iter().flat_map(|account| {
-            account.storage.iter().map(|slot| ((account.address, slot.slot), slot.after))
+            account
+                .storage
+                .iter()
+                .map(|slot| (SlotKey::new(account.address, slot.slot), slot.after))
         });
         let slots = slots.collect();
         let code = |(hash, code): &(B256, _)| {
@@ -45,7 +48,7 @@ impl Layer {
 
     /// The slot after the block, where the block changed it.
     pub(crate) fn slot(&self, address: &Address, slot: U256) -> Option<U256> {
-        if let Some(value) = self.slots.get(&(*address, slot)) {
+        if let Some(value) = self.slots.get(&SlotKey::new(*address, slot)) {
             return Some(*value);
         }
         let change = self.change(address)?;

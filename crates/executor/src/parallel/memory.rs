@@ -7,12 +7,13 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use revm::state::AccountInfo;
 use warpline_block_stm::VersionedMap;
 use warpline_merger::{Changes, CommitSink, Fate};
+use warpline_types::SlotKey;
 
 /// The writes of one block, by location and version.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     pub(crate) accounts: VersionedMap<Address, Option<AccountInfo>>,
-    pub(crate) slots: VersionedMap<(Address, U256), U256>,
+    pub(crate) slots: VersionedMap<SlotKey, U256>,
     resets: VersionedMap<Address, ()>,
     any_reset: AtomicBool,
 }
@@ -35,7 +36,7 @@ impl Memory {
     /// The newest value of a slot below `reader`, taking storage resets into account.
     #[inline]
     pub(crate) fn slot(&self, address: Address, key: U256, reader: u32) -> Option<Written<U256>> {
-        let slot = self.slots.read(&(address, key), reader);
+        let slot = self.slots.read(&SlotKey::new(address, key), reader);
         if self.any_reset.load(Ordering::Acquire)
             && let Some(reset) = self.resets.read(&address, reader)
             && slot.as_ref().is_none_or(|slot| slot.version < reset.version)
@@ -74,7 +75,7 @@ impl Memory {
                 self.accounts.write(address, version, group, Some(info));
             }
             for slot in changes.slots(account) {
-                self.slots.write((address, slot.key), version, group, slot.after);
+                self.slots.write(SlotKey::new(address, slot.key), version, group, slot.after);
             }
         }
     }
@@ -89,7 +90,7 @@ impl Memory {
                 self.resets.retract(&account.address, version);
             }
             for slot in changes.slots(account) {
-                self.slots.retract(&(account.address, slot.key), version);
+                self.slots.retract(&SlotKey::new(account.address, slot.key), version);
             }
         }
     }
@@ -172,7 +173,7 @@ impl CommitSink for PublishSink<'_> {
             stream.slot(address, slot, value);
         }
         if let Some(memory) = self.storage_memory() {
-            memory.slots.commit((address, slot), self.version, self.group, value);
+            memory.slots.commit(SlotKey::new(address, slot), self.version, self.group, value);
         }
     }
 }
