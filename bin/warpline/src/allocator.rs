@@ -13,7 +13,7 @@ const PURGE_DELAY: mi_option_t = 15;
 
 /// Milliseconds after which free memory goes back to the operating system, as long as with jemalloc.
 /// mimalloc itself waits for a second. Every block takes the memory that one before it has just let
-/// go of: where a second passes between the two it is mapped and cleared anew, which is a tenth of
+/// go of: where a second passes between the two it is mapped and cleared anew, which is an eighth of
 /// all that an import of large blocks does.
 const KEPT: c_long = 10_000;
 
