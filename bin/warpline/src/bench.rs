@@ -8,7 +8,7 @@ use crate::{
     json,
     limits::{THREADS, TRANSACTIONS, up_to},
     output::{self, sayln},
-    replay::HintArgs,
+    replay::{HintArgs, ModeArg},
 };
 use eyre::WrapErr;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -103,14 +103,8 @@ pub(crate) struct BenchArgs {
     streaming: bool,
 
     /// With --pipeline: how blocks are imported
-    #[arg(
-        long = "mode",
-        value_name = "MODE",
-        value_enum,
-        default_value = "both",
-        requires = "pipeline"
-    )]
-    modes: pipeline::Modes,
+    #[arg(long, value_name = "MODE", value_enum, default_value = "both", requires = "pipeline")]
+    mode: ModeArg,
 
     /// With --pipeline: whether senders are known or recovered from the signatures
     #[arg(long, value_name = "WHICH", value_enum, default_value = "both", requires = "pipeline")]

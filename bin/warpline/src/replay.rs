@@ -109,7 +109,7 @@ impl HintArgs {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum ModeArg {
+pub(crate) enum ModeArg {
     /// Sequentially and in parallel, and compare.
     Both,
     /// In parallel only.

@@ -5,7 +5,7 @@
 //! and imports the chain until all of it is written.
 
 use super::{BenchArgs, Job};
-use crate::{json, output::sayln, root_stream::When};
+use crate::{json, output::sayln, replay::ModeArg, root_stream::When};
 use alloy_consensus::{Header, transaction::Recovered};
 use alloy_genesis::Genesis;
 use alloy_primitives::{Address, B256, U256, keccak256};
@@ -64,31 +64,30 @@ const STREAMING: [Variant; 4] = [
     Variant { mode: Mode::Made, known_senders: true, stream: When::Always },
 ];
 
-/// Which modes of a pipeline are measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Modes {
-    Both,
-    Parallel,
-    Sequential,
-}
-
-impl Modes {
-    fn allow(self, mode: Mode) -> bool {
-        self == Self::Both || (self == Self::Sequential) == (mode == Mode::InOrder)
-    }
-}
-
 /// With which senders a pipeline is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Senders {
+    /// One after the other.
     Both,
+    /// Given with the blocks.
     Known,
+    /// Recovered from the signatures.
     Recovered,
 }
 
-impl Senders {
-    fn allow(self, variant: &Variant) -> bool {
-        self == Self::Both || (self == Self::Known) == variant.known_senders
+impl BenchArgs {
+    fn measures(&self, variant: &Variant) -> bool {
+        let mode = match self.mode {
+            ModeArg::Both => true,
+            ModeArg::Parallel => variant.mode != Mode::InOrder,
+            ModeArg::Sequential => variant.mode == Mode::InOrder,
+        };
+        let senders = match self.senders {
+            Senders::Both => true,
+            Senders::Known => variant.known_senders,
+            Senders::Recovered => !variant.known_senders,
+        };
+        mode && senders
     }
 }
 
@@ -118,7 +117,7 @@ struct Row {
     gas_used: u64,
     state_accounts: usize,
     wall_ms: f64,
-    /// Of all cores.
+    /// Of all cores, the writing always included.
     cpu_ms: f64,
     transactions_per_second: f64,
     gas_per_second: f64,
@@ -165,7 +164,7 @@ pub(super) fn measure(args: &BenchArgs, jobs: &[Job]) -> eyre::Result<ExitCode> 
     let runs = args.runs.get();
     let added: &[Variant] = if args.streaming { &STREAMING } else { &[] };
     let mut variants = [&VARIANTS, added].concat();
-    variants.retain(|variant| args.modes.allow(variant.mode) && args.senders.allow(variant));
+    variants.retain(|variant| args.measures(variant));
     let progress = ProgressBar::new((jobs.len() * runs * variants.len()) as u64);
     progress
         .set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} runs, {eta} left: {msg}")?);
