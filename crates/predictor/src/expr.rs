@@ -3,13 +3,15 @@
 //! An [`Arena`] holds the formulas of one call or of one template. Equal formulas have one number,
 //! so comparing two is comparing numbers. Whatever follows from constants alone is a constant.
 
-use alloy_primitives::{U256, keccak256, map::HashMap};
+use alloy_primitives::{U256, keccak256};
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
 use revm::{
     bytecode::opcode as op,
     interpreter::instructions::i256::{i256_cmp, i256_div, i256_mod},
 };
 use serde::{Deserialize, Serialize};
-use std::cmp::Ordering;
+use std::{cmp::Ordering, hash::BuildHasher};
 
 /// The number of a formula in its arena.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -46,6 +48,8 @@ pub(crate) enum Input {
     GasLimit,
     ChainId,
     BaseFee,
+    /// `GAS`, at some moment.
+    Gas,
 }
 
 /// Consecutive bytes of a word.
@@ -77,6 +81,16 @@ pub(crate) enum Expr {
     Keccak(Box<[Piece]>),
     /// 32 bytes put together.
     Join(Box<[Piece]>),
+    /// Something of an account, other than its storage.
+    Account(Property, ExprId),
+}
+
+/// What code can ask of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) enum Property {
+    Balance,
+    CodeSize,
+    CodeHash,
 }
 
 impl Piece {
@@ -87,10 +101,34 @@ impl Piece {
 }
 
 impl Expr {
+    /// Visits the formulas that it is in terms of.
+    pub(crate) fn each_part(&self, mut visit: impl FnMut(ExprId)) {
+        match self {
+            Self::Calldata(of) | Self::Account(_, of) => visit(*of),
+            Self::Op(_, of) => of.iter().copied().for_each(visit),
+            Self::Keccak(pieces) | Self::Join(pieces) => {
+                pieces.iter().for_each(|piece| visit(piece.source));
+            }
+            _ => {}
+        }
+    }
+
+    /// The same, to change them.
+    pub(crate) fn each_part_mut(&mut self, mut visit: impl FnMut(&mut ExprId)) {
+        match self {
+            Self::Calldata(of) | Self::Account(_, of) => visit(of),
+            Self::Op(_, of) => of.iter_mut().for_each(visit),
+            Self::Keccak(pieces) | Self::Join(pieces) => {
+                pieces.iter_mut().for_each(|piece| visit(&mut piece.source));
+            }
+            _ => {}
+        }
+    }
+
     fn is_of_earlier(&self, at: usize) -> bool {
         let earlier = |id: &ExprId| id.index() < at;
         match self {
-            Self::Calldata(offset) => earlier(offset),
+            Self::Calldata(of) | Self::Account(_, of) => earlier(of),
             Self::Op(code, of) => operands(*code).is_some() && of.iter().all(earlier),
             Self::Keccak(pieces) => {
                 pieces.iter().all(|piece| earlier(&piece.source) && piece.is_within())
@@ -113,7 +151,9 @@ impl Expr {
 #[derive(Clone, Debug)]
 pub(crate) struct Arena {
     exprs: Vec<Expr>,
-    known: HashMap<Expr, ExprId>,
+    /// All of them, to be found by what they are.
+    known: HashTable<ExprId>,
+    hasher: RandomState,
     limit: usize,
     /// Pieces in all formulas.
     pieces: usize,
@@ -122,7 +162,13 @@ pub(crate) struct Arena {
 impl Arena {
     /// An arena for at most `limit` formulas; further ones are opaque.
     pub(crate) fn new(limit: usize) -> Self {
-        let mut arena = Self { exprs: Vec::new(), known: HashMap::default(), limit, pieces: 0 };
+        Self::with_room(limit, 0)
+    }
+
+    /// The same, with room for some from the start.
+    pub(crate) fn with_room(limit: usize, room: usize) -> Self {
+        let (exprs, known) = (Vec::with_capacity(room), HashTable::with_capacity(room));
+        let mut arena = Self { exprs, known, hasher: RandomState::default(), limit, pieces: 0 };
         arena.insert(Expr::Const(U256::ZERO));
         arena
     }
@@ -131,10 +177,10 @@ impl Arena {
         self.exprs.len()
     }
 
-    /// About how many bytes it takes: every formula is there twice, once to be found by.
+    /// About how many bytes it takes.
     pub(crate) fn size(&self) -> usize {
-        let each = 2 * size_of::<Expr>() + 2 * size_of::<ExprId>();
-        self.exprs.len() * each + self.pieces * 2 * size_of::<Piece>()
+        let each = size_of::<Expr>() + 2 * size_of::<ExprId>();
+        self.exprs.len() * each + self.pieces * size_of::<Piece>()
     }
 
     pub(crate) fn exprs(&self) -> &[Expr] {
@@ -174,18 +220,20 @@ impl Arena {
 
     /// The number of a formula as it is.
     pub(crate) fn insert(&mut self, expr: Expr) -> ExprId {
-        if let Some(id) = self.known.get(&expr) {
+        let Self { exprs, known, hasher, .. } = self;
+        let hash = hasher.hash_one(&expr);
+        if let Some(id) = known.find(hash, |id| exprs[id.index()] == expr) {
             return *id;
         }
-        if self.exprs.len() >= self.limit {
+        if exprs.len() >= self.limit {
             return ExprId::OPAQUE;
         }
         if let Expr::Keccak(pieces) | Expr::Join(pieces) = &expr {
             self.pieces += pieces.len();
         }
-        let id = ExprId(self.exprs.len() as u32);
-        self.exprs.push(expr.clone());
-        self.known.insert(expr, id);
+        let id = ExprId(exprs.len() as u32);
+        exprs.push(expr);
+        known.insert_unique(hash, id, |id| hasher.hash_one(&exprs[id.index()]));
         id
     }
 
@@ -286,7 +334,7 @@ impl Arena {
                 Some(self.insert(Expr::Calldata(at)))
             }
             (Expr::ReturnWord(call, at), Expr::ReturnWord(other, next))
-                if call == other && at + 32 == next =>
+                if call == other && at.checked_add(32) == Some(next) =>
             {
                 Some(self.insert(Expr::ReturnWord(call, at + u32::from(first.start))))
             }

@@ -3,7 +3,7 @@
 mod bytes;
 
 use crate::{
-    expr::{Arena, Expr, ExprId, Input, Piece, operands},
+    expr::{Arena, Expr, ExprId, Input, Piece, Property, operands},
     memory::ShadowMemory,
     trace::{CallKind, Content, Place, Step, TemplateKey, Trace},
 };
@@ -13,6 +13,9 @@ use revm::bytecode::opcode as op;
 
 /// Formulas of one call that are followed.
 const FORMULAS: usize = 4096;
+
+/// Formulas that most calls have at least.
+const USUAL: usize = 32;
 
 /// Steps of one call that are followed.
 const STEPS: usize = 4096;
@@ -33,7 +36,7 @@ pub(crate) struct Frame {
     pub(crate) exprs: Arena,
     pub(crate) steps: Vec<Step>,
     pub(crate) stored: Vec<Option<(Address, U256)>>,
-    stack: Vec<ExprId>,
+    pub(crate) stack: Vec<ExprId>,
     memory: ShadowMemory,
     loads: u16,
     pub(crate) calls: u16,
@@ -72,11 +75,16 @@ impl Moment<'_> {
 
 impl Frame {
     pub(crate) fn new(code: B256, calldata: &[u8]) -> Self {
+        Self::with_limit(code, calldata, FORMULAS)
+    }
+
+    /// With so many formulas that are followed.
+    pub(crate) fn with_limit(code: B256, calldata: &[u8], formulas: usize) -> Self {
         Self {
             code,
             selector: calldata.first_chunk().copied(),
             selector_used: false,
-            exprs: Arena::new(FORMULAS),
+            exprs: Arena::with_room(formulas, USUAL),
             steps: Vec::new(),
             stored: Vec::new(),
             stack: Vec::new(),
@@ -102,6 +110,11 @@ impl Frame {
         } else {
             self.steps.push(step);
         }
+    }
+
+    /// Bytes of memory in use, as far as they are followed.
+    pub(crate) fn memory_size(&self) -> usize {
+        self.memory.len().next_multiple_of(32)
     }
 
     fn push(&mut self, id: ExprId) {
@@ -212,17 +225,27 @@ impl Frame {
             op::BASEFEE => self.input(Input::BaseFee),
             op::PC => self.constant(U256::from(at.pc)),
             op::MSIZE => self.constant(U256::from(at.memory_size)),
-            op::GAS | op::SELFBALANCE | op::BLOBBASEFEE => self.push(ExprId::OPAQUE),
+            op::SELFBALANCE => {
+                let own = self.exprs.insert(Expr::Input(Input::Address));
+                self.property(Property::Balance, own);
+            }
+            op::GAS => self.input(Input::Gas),
+            op::BLOBBASEFEE => self.push(ExprId::OPAQUE),
             op::BLOCKHASH | op::BLOBHASH => {
                 self.pop();
                 self.push(ExprId::OPAQUE);
             }
             op::BALANCE | op::EXTCODESIZE | op::EXTCODEHASH => {
-                self.touch(at);
-                self.push(ExprId::OPAQUE);
+                let account = self.touch(at);
+                let property = match code {
+                    op::BALANCE => Property::Balance,
+                    op::EXTCODESIZE => Property::CodeSize,
+                    _ => Property::CodeHash,
+                };
+                self.property(property, account);
             }
             op::EXTCODECOPY => {
-                self.touch(at);
+                let _ = self.touch(at);
                 let (to, length) = (at.number(1), at.number(3)?);
                 self.drop_operands(3);
                 if length > 0 {
@@ -234,10 +257,18 @@ impl Frame {
         Some(())
     }
 
-    fn touch(&mut self, at: &Moment<'_>) {
+    fn touch(&mut self, at: &Moment<'_>) -> ExprId {
         let formula = self.pop();
         let account = self.place(at, 0, formula);
         self.push_step(Step::Touch { account });
+        formula
+    }
+
+    fn property(&mut self, property: Property, account: ExprId) {
+        match account.is_opaque() {
+            true => self.push(ExprId::OPAQUE),
+            false => self.insert(Expr::Account(property, account)),
+        }
     }
 
     /// The function selector is a part of the template's key, and so a constant.

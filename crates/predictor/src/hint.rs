@@ -19,7 +19,8 @@ pub enum Source {
     Template(TemplateKey),
     /// What the same step of the template touched the last time.
     History(TemplateKey),
-    /// The bytecode alone: a minimal proxy (EIP-1167) or a delegation (EIP-7702).
+    /// The bytecode alone: what it says that a function touches which nobody has called yet, or to
+    /// whom a minimal proxy (EIP-1167) or a delegation (EIP-7702) hands everything on.
     Bytecode(B256),
     /// The transaction was tried out.
     Trial,
@@ -90,6 +91,11 @@ impl Gaps {
     /// Whether executing the transaction on some state would tell more of it.
     pub const fn may_be_filled(&self) -> bool {
         self.may_teach() || self.creations > 0
+    }
+
+    /// Whether anything of it was guessed, or left out.
+    pub(crate) const fn leave_doubt(&self) -> bool {
+        self.no_formula + self.undecided + self.cut_short > 0
     }
 
     /// Whether that would also tell more of later transactions like it.

@@ -14,11 +14,14 @@
 //! - `outlook`: the state as earlier predictions of the same block expect it.
 //! - `archive`: knowledge as bytes.
 //! - `score`: predictions held against what transactions did.
-//! - `walk`, `value`: the prediction, computing only what addresses, slots and ways depend on.
+//! - `walk`, `call`, `touch`, `value`: the prediction, computing only what addresses, slots and
+//!   ways depend on.
+//! - `reading`: the same where a function was never seen: through its bytecode.
 //!
 //! A hint is a guess. Whoever uses one loses time if it is wrong, never correctness.
 
 mod archive;
+mod call;
 mod expr;
 mod frame;
 mod hint;
@@ -26,9 +29,11 @@ mod memo;
 mod memory;
 mod outlook;
 mod predictor;
+mod reading;
 mod recorder;
 mod score;
 mod template;
+mod touch;
 mod trace;
 mod trial;
 mod value;

@@ -1,7 +1,10 @@
 //! What was computed for one prediction, and hashes that the next ones will ask for again.
 
 use crate::{expr::ExprId, value::Loaded, walk::Written};
-use alloy_primitives::{U256, keccak256, map::DefaultHashBuilder};
+use alloy_primitives::{
+    U256, keccak256,
+    map::{AddressSet, DefaultHashBuilder},
+};
 use indexmap::IndexMap;
 use warpline_types::SlotKey;
 
@@ -22,6 +25,8 @@ pub(crate) struct Memo {
     call: u32,
     /// What was written so far, with whether the slot is transient.
     pub(crate) written: IndexMap<(SlotKey, bool), Written, DefaultHashBuilder>,
+    /// Accounts that were created, or whose balance is not what it was.
+    pub(crate) changed: AddressSet,
     /// Memory for what calls load.
     spare: Vec<Vec<Loaded>>,
     /// Each in the place that follows from its preimage, the latest of those that share one.
@@ -40,6 +45,7 @@ impl Memo {
     pub(crate) fn begin(&mut self) {
         self.taken = 0;
         self.written.clear();
+        self.changed.clear();
         if self.call > u32::MAX / 2 {
             (self.call, self.values) = (0, Vec::new());
         }

@@ -15,6 +15,11 @@ pub(crate) struct ShadowMemory {
 }
 
 impl ShadowMemory {
+    /// Bytes that were written to, or lie before such.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     fn byte(&self, at: usize) -> Byte {
         match self.bytes.get(at) {
             Some(byte) => *byte,

@@ -2,7 +2,7 @@
 //! of a block moves on, the place that the next one touches follows from what the one before is
 //! expected to write.
 
-use crate::memo::Memo;
+use crate::{memo::Memo, trace::Lesson};
 use alloy_primitives::{
     Address, B256, KECCAK256_EMPTY, U256,
     map::{AddressMap, HashMap},
@@ -28,6 +28,8 @@ pub struct Outlook<S> {
     /// What the last prediction adds, once it is accepted.
     pending: Vec<(SlotKey, U256)>,
     pub(crate) memo: Memo,
+    /// What was read in code.
+    pub(crate) lessons: Vec<Lesson>,
 }
 
 /// What trials left of an account with code.
@@ -61,6 +63,7 @@ impl<S: Database> Outlook<S> {
             tried: AddressMap::default(),
             pending: Vec::new(),
             memo: Memo::default(),
+            lessons: Vec::new(),
         }
     }
 
@@ -131,6 +134,18 @@ impl<S: Database> Outlook<S> {
     pub(crate) fn code(&mut self, address: Address) -> Option<Bytecode> {
         let Code { hash, code } = self.codes.get(&address)?.clone()?;
         code.or_else(|| self.state.code_by_hash(hash).ok())
+    }
+
+    /// What `EXTCODEHASH` is expected to find.
+    pub(crate) fn known_code_hash(&mut self, address: Address) -> Option<B256> {
+        let found = self.expected().basic(address).ok()?;
+        Some(found.filter(|info| !info.is_empty()).map_or(B256::ZERO, |info| info.code_hash))
+    }
+
+    /// What an account is expected to have, in wei, payments not counted but those of trials.
+    pub(crate) fn balance(&mut self, address: Address) -> Option<U256> {
+        let found = self.expected().basic(address).ok()?;
+        Some(found.map_or(U256::ZERO, |info| info.balance))
     }
 
     /// The value of a slot, if it is known. From now on it is followed.

@@ -1,11 +1,13 @@
 //! The knowledge, and what it is asked.
 
 use crate::{
+    call::is_precompile,
     hint::{AccessHint, AccountHint, SlotHint, Source},
     outlook::Outlook,
+    reading::Notes,
     template::Template,
-    trace::{Lesson, TemplateKey},
-    walk::{Walk, is_precompile},
+    trace::{Lesson, Step, TemplateKey},
+    walk::Walk,
 };
 use alloy_primitives::{Address, B256, TxKind, U256, map::HashMap};
 use revm::{
@@ -19,6 +21,9 @@ use revm::{
 
 /// Bytes of knowledge that are kept if nothing else is said: 256 MiB.
 pub const DEFAULT_MEMORY: usize = 256 << 20;
+
+/// Which part of them may be taken by what was read in bytecode: an eighth.
+const READ: usize = 8;
 
 /// How likely it is that what a transaction announces is what it touches.
 const ANNOUNCED: f32 = 0.9;
@@ -66,6 +71,7 @@ pub(crate) struct TxValues<'a> {
     pub(crate) sender: Address,
     pub(crate) value: U256,
     pub(crate) gas_price: U256,
+    pub(crate) gas_limit: u64,
     pub(crate) input: &'a [u8],
 }
 
@@ -77,14 +83,22 @@ pub enum Care {
     Quick,
     /// Also computes every other condition, to notice a way that was never gone.
     Thorough,
+    /// Also reads the bytecode of functions that were never called, and of known ones that go a way
+    /// that was never gone.
+    Analytic,
 }
 
 /// Predicts from what it has learned.
 ///
-/// Its memory is bounded: what was not learned from for the longest time is forgotten first.
+/// Its memory is bounded: what was not learned from for the longest time is forgotten first, and
+/// what was only read in bytecode all at once.
 #[derive(Clone, Debug)]
 pub struct AccessPredictor {
     templates: HashMap<TemplateKey, Template>,
+    /// Functions that were never called, as their bytecode was read.
+    read: HashMap<TemplateKey, Template>,
+    /// About how many bytes these take.
+    read_size: usize,
     limit: usize,
     size: usize,
     clock: u64,
@@ -99,13 +113,25 @@ impl Default for AccessPredictor {
 impl AccessPredictor {
     /// Knows nothing, and will know what fits into about `memory` bytes.
     pub fn new(memory: usize) -> Self {
-        Self { templates: HashMap::default(), limit: memory, size: 0, clock: 0 }
+        Self {
+            templates: HashMap::default(),
+            read: HashMap::default(),
+            read_size: 0,
+            limit: memory,
+            size: 0,
+            clock: 0,
+        }
     }
 
     /// Takes in what an execution taught, whether it was committed or a trial. `state` is what it
     /// left, with the slots it changed.
     pub fn learn(&mut self, lessons: &[Lesson], state: &EvmState) {
         self.clock += 1;
+        // The call of the transaction itself is the last that ends. If it reverts, what its calls
+        // write is taken back, whatever they would have left.
+        let reverted = lessons.last().is_some_and(|lesson| {
+            matches!(lesson.trace.steps.last(), Some(Step::End { ok: false, .. }))
+        });
         for lesson in lessons {
             let before = self.templates.get(&lesson.key).map_or(0, Template::size);
             let template = self.templates.entry(lesson.key).or_insert_with(Template::new);
@@ -113,14 +139,34 @@ impl AccessPredictor {
             let stored = &lesson.trace.stored;
             template.learn(&lesson.trace, |n| {
                 let slot = stored.get(n).copied().flatten();
-                slot.is_some_and(|(address, slot)| {
+                let changed = slot.is_some_and(|(address, slot)| {
                     let account = state.get(&address);
                     account.and_then(|a| a.storage.get(&slot)).is_some_and(|s| s.is_changed())
-                })
+                });
+                (!reverted).then_some(changed)
             });
             self.size = self.size + template.size() - before;
         }
-        if self.size > self.limit {
+        self.stay_within_limit();
+    }
+
+    /// Takes in what the code said that was read for the predictions on an outlook, since it was
+    /// made or this was last called.
+    pub fn learn_read<S>(&mut self, outlook: &mut Outlook<S>) {
+        for Lesson { key, trace } in outlook.lessons.drain(..) {
+            let template = self.read.entry(key).or_insert_with(Template::new);
+            let before = template.size();
+            template.learn(&trace, |_| None);
+            self.read_size = self.read_size + template.size() - before;
+        }
+        if self.read_size > self.limit / READ {
+            (self.read, self.read_size) = (HashMap::default(), 0);
+        }
+        self.stay_within_limit();
+    }
+
+    fn stay_within_limit(&mut self) {
+        if self.size() > self.limit {
             self.forget();
         }
     }
@@ -131,7 +177,7 @@ impl AccessPredictor {
             self.templates.iter().map(|(key, template)| (template.used, *key)).collect();
         ages.sort_unstable();
         for (_, key) in ages {
-            if self.size <= self.limit - self.limit / 8 {
+            if self.size() <= self.limit - self.limit / 8 {
                 return;
             }
             if let Some(template) = self.templates.remove(&key) {
@@ -155,9 +201,7 @@ impl AccessPredictor {
         if let Some(former) = self.templates.insert(key, template) {
             self.size -= former.size();
         }
-        if self.size > self.limit {
-            self.forget();
-        }
+        self.stay_within_limit();
     }
 
     /// Adds what is not known yet, as older than all that is.
@@ -173,9 +217,7 @@ impl AccessPredictor {
                 self.size -= former.size();
             }
         }
-        if self.size > self.limit {
-            self.forget();
-        }
+        self.stay_within_limit();
     }
 
     /// About how many bytes the knowledge may take.
@@ -195,7 +237,7 @@ impl AccessPredictor {
 
     /// About how many bytes the knowledge takes.
     pub const fn size(&self) -> usize {
-        self.size
+        self.size + self.read_size
     }
 
     pub(crate) fn find(
@@ -203,11 +245,15 @@ impl AccessPredictor {
         code: B256,
         selector: Option<[u8; 4]>,
     ) -> Option<(TemplateKey, &Template)> {
-        let of = |selector| {
-            let key = TemplateKey { code, selector };
-            self.templates.get(&key).map(|template| (key, template))
-        };
-        selector.and_then(|selector| of(Some(selector))).or_else(|| of(None))
+        find_in(&self.templates, code, selector)
+    }
+
+    /// What its bytecode says of a function that was never called, if it was read.
+    pub(crate) fn find_read(
+        &self,
+        TemplateKey { code, selector }: TemplateKey,
+    ) -> Option<&Template> {
+        find_in(&self.read, code, selector).map(|(_, template)| template)
     }
 
     /// Predicts into `hint`, which is cleared first. `state` starts as that before the block, or
@@ -234,11 +280,25 @@ impl AccessPredictor {
         let values = TxValues {
             sender: tx.caller(),
             value: tx.value(),
+            gas_limit: tx.gas_limit(),
             gas_price: U256::from(tx.effective_gas_price(block.base_fee.into())),
             input: tx.input(),
         };
-        Walk::new(self, state, block, &values, care, hint).run(to);
+        let notes = Notes::default();
+        Walk::new(self, state, block, &values, care, &notes, hint).run(to);
     }
+}
+
+fn find_in(
+    templates: &HashMap<TemplateKey, Template>,
+    code: B256,
+    selector: Option<[u8; 4]>,
+) -> Option<(TemplateKey, &Template)> {
+    let of = |selector| {
+        let key = TemplateKey { code, selector };
+        templates.get(&key).map(|template| (key, template))
+    };
+    selector.and_then(|selector| of(Some(selector))).or_else(|| of(None))
 }
 
 /// What follows from the transaction alone.

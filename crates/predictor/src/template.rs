@@ -50,7 +50,7 @@ impl Node {
     /// The steps a prediction looks at: conditions are among them only if it is to be thorough.
     pub(crate) fn steps_of(&self, care: Care) -> impl Iterator<Item = &Step> {
         let (all, live) = match care {
-            Care::Thorough => (&self.steps[..], &[][..]),
+            Care::Thorough | Care::Analytic => (&self.steps[..], &[][..]),
             Care::Quick => (&[][..], &self.live[..]),
         };
         all.iter().chain(live.iter().map(|at| &self.steps[*at as usize]))
@@ -110,8 +110,8 @@ impl Template {
     }
 
     /// Takes in one execution. `changed` says whether a slot ended with another value than it had
-    /// before the transaction.
-    pub(crate) fn learn(&mut self, trace: &Trace, changed: impl Fn(usize) -> bool) {
+    /// before the transaction, if that tells anything.
+    pub(crate) fn learn(&mut self, trace: &Trace, changed: impl Fn(usize) -> Option<bool>) {
         let mut import = Import { from: &trace.exprs, known: vec![None; trace.exprs.len()] };
         let mut at = Position { node: 0, step: 0 };
         self.nodes[0].count = self.nodes[0].count.saturating_add(1);
@@ -120,7 +120,8 @@ impl Template {
             let left = trace.steps.len() - done;
             let mut step = import.step(step, &mut self.exprs);
             if let Step::Store { changed: own, written, .. } = &mut step {
-                (*own, *written) = (u16::from(changed(stores)), 1);
+                let changed = changed(stores);
+                (*own, *written) = (u16::from(changed == Some(true)), u16::from(changed.is_some()));
                 stores += 1;
             }
             match self.advance(at, step, left) {
@@ -328,10 +329,10 @@ fn absorb(known: &mut Step, new: Step) {
     match (known, new) {
         (
             Step::Store { slot: a, written, changed, .. },
-            Step::Store { slot: b, changed: once, .. },
+            Step::Store { slot: b, written: times, changed: once, .. },
         ) => {
             a.observe(b.last);
-            *written = written.saturating_add(1);
+            *written = written.saturating_add(times);
             *changed = changed.saturating_add(once);
         }
         (Step::Load { slot: a, .. }, Step::Load { slot: b, .. })
@@ -405,29 +406,36 @@ impl Import<'_> {
         content.length.formula = self.expr(content.length.formula, to);
     }
 
-    /// Formulas refer to earlier ones only, so this ends; how deep they go is bounded by the size
-    /// of a trace's arena.
+    /// The number that a formula has in the template, with all that it depends on.
     fn expr(&mut self, id: ExprId, to: &mut Arena) -> ExprId {
-        let Some(expr) = self.from.get(id) else { return ExprId::OPAQUE };
-        if let Some(known) = self.known[id.index()] {
-            return known;
+        if self.from.get(id).is_none() {
+            return ExprId::OPAQUE;
         }
-        let mut expr = expr.clone();
-        let mut opaque = false;
-        let mut bring = |id: &mut ExprId| {
-            *id = self.expr(*id, to);
-            opaque |= id.is_opaque();
-        };
-        match &mut expr {
-            Expr::Calldata(at) => bring(at),
-            Expr::Op(_, of) => of.iter_mut().for_each(bring),
-            Expr::Keccak(pieces) | Expr::Join(pieces) => {
-                pieces.iter_mut().for_each(|piece| bring(&mut piece.source));
+        let mut open = vec![id];
+        while let Some(last) = open.last() {
+            let (id, before) = (*last, open.len());
+            if let (None, Some(expr)) = (self.known[id.index()], self.from.get(id)) {
+                expr.each_part(|part| {
+                    let is_open = self.known.get(part.index()).is_some_and(Option::is_none);
+                    open.extend(is_open.then_some(part));
+                });
+                if open.len() > before {
+                    continue;
+                }
+                self.known[id.index()] = Some(self.bring(expr.clone(), to));
             }
-            _ => {}
+            open.pop();
         }
-        let new = if opaque { ExprId::OPAQUE } else { to.insert(expr) };
-        self.known[id.index()] = Some(new);
-        new
+        self.known[id.index()].unwrap_or(ExprId::OPAQUE)
+    }
+
+    /// A formula of parts that were brought before.
+    fn bring(&self, mut expr: Expr, to: &mut Arena) -> ExprId {
+        let mut opaque = false;
+        expr.each_part_mut(|part| {
+            *part = self.known.get(part.index()).copied().flatten().unwrap_or(ExprId::OPAQUE);
+            opaque |= part.is_opaque();
+        });
+        if opaque { ExprId::OPAQUE } else { to.insert(expr) }
     }
 }

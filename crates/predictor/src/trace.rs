@@ -80,7 +80,8 @@ pub(crate) enum Step {
         slot: Place,
         transient: bool,
     },
-    /// `changed`: of `written` times, how often the slot ended with another value than it began.
+    /// `changed`: of `written` times, reverted transactions not counted, how often the slot ended
+    /// with another value than it began.
     Store {
         slot: Place,
         value: ExprId,

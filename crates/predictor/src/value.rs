@@ -1,11 +1,13 @@
 //! The values of formulas during a prediction, computed when they are asked for.
 
 use crate::{
-    expr::{Expr, ExprId, Input, Piece, apply},
+    call::Ending,
+    expr::{Arena, Expr, ExprId, Input, Piece, Property, apply},
+    hint::Source,
     memo::Values,
-    template::Template,
-    trace::{Content, TemplateKey},
-    walk::{Ending, Walk},
+    reading::Findings,
+    trace::Content,
+    walk::Walk,
 };
 use alloy_primitives::{Address, U256};
 use revm::Database;
@@ -14,6 +16,9 @@ use warpline_types::SlotKey;
 
 /// Formulas inside each other that are computed.
 const NESTING: u32 = 200;
+
+/// Pieces that are passed by in the time of one step.
+const PASSED: usize = 64;
 
 /// Where a loaded value comes from.
 #[derive(Clone, Copy, Debug)]
@@ -39,11 +44,30 @@ pub(crate) enum Bytes<'p> {
     Unknown,
 }
 
+/// The formulas of a call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Formulas<'p> {
+    /// Of a template; their values are computed when they are asked for.
+    Known(&'p Arena),
+    /// Found as the code is read, with their values.
+    Found(&'p Findings),
+}
+
+impl<'p> Formulas<'p> {
+    fn get(self, id: ExprId) -> Option<&'p Expr> {
+        match self {
+            Self::Known(arena) => arena.get(id),
+            Self::Found(findings) => findings.exprs.get(id.index()),
+        }
+    }
+}
+
 /// One call being walked, or that was.
 #[derive(Debug)]
 pub(crate) struct Frame<'p> {
-    pub(crate) template: &'p Template,
-    pub(crate) key: TemplateKey,
+    pub(crate) formulas: Formulas<'p>,
+    /// Of what is expected of it.
+    pub(crate) source: Source,
     pub(crate) address: Address,
     pub(crate) caller: Option<Address>,
     pub(crate) value: Option<U256>,
@@ -56,8 +80,11 @@ pub(crate) struct Frame<'p> {
 impl<'p, S: Database> Walk<'p, S> {
     /// The value of a formula of a call, if everything it depends on is known.
     pub(crate) fn value(&mut self, at: usize, id: ExprId, nesting: u32) -> Option<U256> {
-        let template = self.frames[at].template;
-        let expr = template.exprs.get(id)?;
+        let formulas = self.frames[at].formulas;
+        if let Formulas::Found(findings) = formulas {
+            return findings.value(id);
+        }
+        let expr = formulas.get(id)?;
         match expr {
             Expr::Const(value) => return Some(*value),
             Expr::Input(input) => return self.input(at, *input, nesting),
@@ -76,7 +103,7 @@ impl<'p, S: Database> Walk<'p, S> {
         value
     }
 
-    fn compute(&mut self, at: usize, expr: &Expr, nesting: u32) -> Option<U256> {
+    pub(crate) fn compute(&mut self, at: usize, expr: &Expr, nesting: u32) -> Option<U256> {
         match expr {
             Expr::Const(value) => Some(*value),
             Expr::Input(input) => self.input(at, *input, nesting),
@@ -112,7 +139,26 @@ impl<'p, S: Database> Walk<'p, S> {
                 Some(self.state.memo.keccak(&bytes))
             }
             Expr::Join(pieces) => Some(U256::from_be_slice(&self.join(at, pieces, nesting)?)),
+            Expr::Account(property, account) => {
+                let account = Address::from_word(self.value(at, *account, nesting)?.into());
+                self.property(*property, account)
+            }
         }
+    }
+
+    /// Something of an account before the transaction, as far as it is the same now.
+    fn property(&mut self, property: Property, account: Address) -> Option<U256> {
+        if account == self.tx.sender || self.state.memo.changed.contains(&account) {
+            return None;
+        }
+        Some(match property {
+            Property::Balance => self.state.balance(account)?,
+            Property::CodeSize => match self.state.code_hash(account) {
+                None => U256::ZERO,
+                Some(_) => U256::from(self.state.code(account)?.len()),
+            },
+            Property::CodeHash => self.state.known_code_hash(account)?.into(),
+        })
     }
 
     fn ending(&self, at: usize, call: u16) -> Option<Ending<'p>> {
@@ -140,7 +186,7 @@ impl<'p, S: Database> Walk<'p, S> {
         }
     }
 
-    fn length(&mut self, bytes: Bytes<'p>, nesting: u32) -> Option<U256> {
+    pub(crate) fn length(&mut self, bytes: Bytes<'p>, nesting: u32) -> Option<U256> {
         match bytes {
             Bytes::Known(bytes) => Some(U256::from(bytes.len())),
             Bytes::Formula { frame, content } => self.value(frame, content.length.formula, nesting),
@@ -172,7 +218,11 @@ impl<'p, S: Database> Walk<'p, S> {
             Bytes::Formula { .. } if nesting > NESTING => return None,
             Bytes::Formula { frame, content } => {
                 let mut start = 0;
-                for piece in &content.head {
+                for (n, piece) in content.head.iter().enumerate() {
+                    if start >= at.saturating_add(count) {
+                        return Some(word);
+                    }
+                    self.budget = self.budget.saturating_sub(u32::from(n % PASSED == PASSED - 1));
                     let end = start + usize::from(piece.len);
                     let (from, to) = (at.max(start), at.saturating_add(count).min(end));
                     if from < to {
@@ -203,7 +253,7 @@ impl<'p, S: Database> Walk<'p, S> {
         count: usize,
         nesting: u32,
     ) -> Option<[u8; 32]> {
-        let (source, offset) = match self.frames[frame].template.exprs.get(content.tail)? {
+        let (source, offset) = match self.frames[frame].formulas.get(content.tail)? {
             Expr::Calldata(offset) => {
                 let offset = self.value(frame, *offset, nesting)?;
                 (self.frames[frame].input, usize::try_from(offset).ok()?)
@@ -231,6 +281,7 @@ impl<'p, S: Database> Walk<'p, S> {
             Input::GasLimit => U256::from(self.block.gas_limit),
             Input::ChainId => U256::from(self.block.chain_id),
             Input::BaseFee => U256::from(self.block.base_fee),
+            Input::Gas => return None,
         })
     }
 }

@@ -2,25 +2,33 @@
 //! computes only what addresses, slots and parting ways depend on.
 
 use crate::{
+    call::{Call, Ending, IDENTITY, is_precompile},
     expr::ExprId,
-    hint::{AccessHint, AccountHint, SlotHint, Source},
+    hint::{AccessHint, Source},
     outlook::Outlook,
     predictor::{AccessPredictor, BlockValues, Care, TxValues},
+    reading::{INSTRUCTIONS, Notes},
     template::{Branch, Template},
     trace::{CallKind, Content, Place, Step, TemplateKey},
-    value::{Bytes, Frame, Loaded},
+    value::{Bytes, Formulas, Frame, Loaded},
 };
-use alloy_primitives::{Address, B256, U256, hex};
-use indexmap::map::Entry;
-use revm::{Database, bytecode::Bytecode};
+use alloy_primitives::{Address, B256, U256, map::HashMap};
+use revm::Database;
 use smallvec::SmallVec;
 use warpline_types::SlotKey;
 
 /// Calls inside each other that are followed.
 const DEPTH: usize = 24;
 
-/// Steps and formulas of one prediction.
+/// Most steps and formulas of one prediction, and those that every one may have.
 const BUDGET: u32 = 50_000;
+const LEAST: u32 = 1_000;
+
+/// Gas that every transaction costs.
+const INTRINSIC: u64 = 21_000;
+
+/// What the instructions cost at least that most of them stand for.
+const GAS_PER_STEP: u64 = 3;
 
 /// Calls that most transactions make at most.
 const FRAMES: usize = 16;
@@ -36,46 +44,31 @@ const SAME_AGAIN: f32 = 0.75;
 const ASTRAY: f32 = 0.7;
 
 /// What is less certain than this is left out.
-const CERTAIN_ENOUGH: f32 = 0.5;
-
-/// How a call ended.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Ending<'p> {
-    pub(crate) ok: Option<bool>,
-    pub(crate) output: Bytes<'p>,
-}
-
-impl<'p> Ending<'p> {
-    const fn success(output: Bytes<'p>) -> Self {
-        Self { ok: Some(true), output }
-    }
-}
-
-/// A call to be made.
-struct Call<'p> {
-    /// Whose code runs.
-    target: Address,
-    /// Whose storage it runs on.
-    address: Address,
-    caller: Option<Address>,
-    value: Option<U256>,
-    input: Bytes<'p>,
-    confidence: f32,
-}
+pub(crate) const CERTAIN_ENOUGH: f32 = 0.5;
 
 /// The walk of one transaction.
 pub(crate) struct Walk<'p, S> {
-    predictor: &'p AccessPredictor,
+    pub(crate) predictor: &'p AccessPredictor,
     pub(crate) state: &'p mut Outlook<S>,
     pub(crate) block: &'p BlockValues,
     pub(crate) tx: &'p TxValues<'p>,
-    hint: &'p mut AccessHint,
+    pub(crate) hint: &'p mut AccessHint,
     pub(crate) frames: Vec<Frame<'p>>,
-    depth: usize,
+    pub(crate) depth: usize,
     pub(crate) budget: u32,
-    care: Care,
+    pub(crate) care: Care,
     /// A condition had a value that was never seen.
-    astray: bool,
+    was_astray: bool,
+    /// The call in which it had, if that is to be read instead.
+    lost_in: Option<usize>,
+    /// What slots held before they were written, if that may have to be taken back.
+    pub(crate) overwritten: Vec<((SlotKey, bool), Option<Written>)>,
+    /// What is read in bytecode.
+    pub(crate) notes: &'p Notes,
+    /// Functions that were read for this prediction.
+    pub(crate) read: HashMap<TemplateKey, &'p Template>,
+    /// Instructions that may still be read.
+    pub(crate) instructions: u32,
 }
 
 /// What a slot holds after it was written.
@@ -95,8 +88,11 @@ impl<'p, S: Database> Walk<'p, S> {
         block: &'p BlockValues,
         tx: &'p TxValues<'p>,
         care: Care,
+        notes: &'p Notes,
         hint: &'p mut AccessHint,
     ) -> Self {
+        let steps = tx.gas_limit.saturating_sub(INTRINSIC) / GAS_PER_STEP;
+        let steps = u32::try_from(steps).unwrap_or(u32::MAX);
         Self {
             predictor,
             state,
@@ -105,14 +101,22 @@ impl<'p, S: Database> Walk<'p, S> {
             hint,
             frames: Vec::with_capacity(FRAMES),
             depth: 0,
-            budget: BUDGET,
+            budget: steps.clamp(LEAST, BUDGET),
             care,
-            astray: false,
+            was_astray: false,
+            lost_in: None,
+            overwritten: Vec::new(),
+            notes,
+            read: HashMap::default(),
+            instructions: steps.clamp(LEAST, INSTRUCTIONS),
         }
     }
 
     /// Follows the transaction's own call.
     pub(crate) fn run(&mut self, target: Address) {
+        if !self.tx.value.is_zero() {
+            self.state.memo.changed.insert(target);
+        }
         let ending = self.enter(Call {
             target,
             address: target,
@@ -121,7 +125,12 @@ impl<'p, S: Database> Walk<'p, S> {
             input: Bytes::Known(self.tx.input),
             confidence: 1.0,
         });
-        if ending.ok != Some(false) {
+        if ending.ok == Some(false) && !self.hint.gaps.leave_doubt() {
+            let written = self.state.memo.written.keys();
+            written
+                .filter(|(_, transient)| !transient)
+                .for_each(|(key, _)| self.hint.restored(*key));
+        } else {
             self.leave_all();
         }
         self.state.memo.end(self.frames.drain(..).map(|frame| frame.loads));
@@ -164,14 +173,52 @@ impl<'p, S: Database> Walk<'p, S> {
             return Ending::success(Bytes::Known(&[]));
         };
         let selector = self.selector(call.input);
+        let function = TemplateKey { code, selector };
         let Some((key, template)) = self.predictor.find(code, selector) else {
-            return self.without_template(call, code);
+            return self.without_template(call, function);
         };
-        let at = self.frames.len();
-        let (values, loads) = self.state.memo.enter(template.exprs.len());
+        match self.follow(&call, Source::Template(key), template) {
+            Some(ending) => ending,
+            None => self.read_instead(call, function),
+        }
+    }
+
+    /// Goes through a known function. `None` if it goes a way that was never gone and may be read
+    /// instead; then nothing is left of what it wrote.
+    pub(crate) fn follow(
+        &mut self,
+        call: &Call<'p>,
+        source: Source,
+        template: &'p Template,
+    ) -> Option<Ending<'p>> {
+        let formulas = Formulas::Known(&template.exprs);
+        let (before, at) = (self.overwritten.len(), self.frames.len());
+        self.begin(call, source, formulas, template.exprs.len());
+        self.depth += 1;
+        let ending = self.walk(at, template, call.confidence);
+        self.depth -= 1;
+        if self.lost_in == Some(at) {
+            self.lost_in = None;
+            self.undo(before);
+            return None;
+        }
+        Some(ending)
+    }
+
+    /// Begins a call that has, or will have, these formulas.
+    pub(crate) fn begin(
+        &mut self,
+        call: &Call<'p>,
+        source: Source,
+        formulas: Formulas<'p>,
+        count: usize,
+    ) {
+        // So much memory is set aside.
+        self.budget = self.budget.saturating_sub(count as u32 / 16);
+        let (values, loads) = self.state.memo.enter(count);
         self.frames.push(Frame {
-            template,
-            key,
+            formulas,
+            source,
             address: call.address,
             caller: call.caller,
             value: call.value,
@@ -180,21 +227,27 @@ impl<'p, S: Database> Walk<'p, S> {
             loads,
             calls: SmallVec::new(),
         });
-        self.depth += 1;
-        let ending = self.walk(at, template, call.confidence);
-        self.depth -= 1;
-        ending
     }
 
-    /// What the bytecode alone says: to whom it hands everything on.
-    fn without_template(&mut self, mut call: Call<'p>, hash: B256) -> Ending<'p> {
-        let code = self.state.code(call.target);
-        let Some(target) = code.and_then(|code| forwards_to(&code)) else {
-            self.hint.gaps.unseen_code += 1;
-            return Ending::default();
-        };
-        self.touch(target, false, call.confidence, Source::Bytecode(hash));
-        call.target = target;
+    /// Takes back what was written since `overwritten` was so long.
+    pub(crate) fn undo(&mut self, before: usize) {
+        for (key, former) in self.overwritten.drain(before..).rev() {
+            match former {
+                Some(former) => drop(self.state.memo.written.insert(key, former)),
+                None => {
+                    self.state.memo.written.pop();
+                    if let (key, false) = key {
+                        self.hint.restored(key);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The code hands every call on to another.
+    pub(crate) fn forward(&mut self, mut call: Call<'p>, hash: B256, to: Address) -> Ending<'p> {
+        self.touch(to, false, call.confidence, Source::Bytecode(hash));
+        call.target = to;
         self.depth += 1;
         let ending = self.enter(call);
         self.depth -= 1;
@@ -213,16 +266,31 @@ impl<'p, S: Database> Walk<'p, S> {
                 if let Some(ending) = self.step(at, step, confidence) {
                     return ending;
                 }
+                if self.lost_in.is_some() {
+                    return Ending::default();
+                }
             }
-            let Some(branch) = &node.branch else { return Ending::default() };
+            let Some(branch) = &node.branch else {
+                // Nobody saw how it goes on.
+                self.hint.gaps.cut_short += 1;
+                return Ending::default();
+            };
             let Some((next, chance)) = self.choose(at, template, branch) else {
                 return Ending::default();
             };
             confidence *= chance;
-            if confidence < CERTAIN_ENOUGH {
+            if confidence < CERTAIN_ENOUGH || self.lost_in.is_some() {
                 return Ending::default();
             }
             node = &template.nodes[next];
+        }
+    }
+
+    /// A call goes a way that was never gone.
+    fn astray(&mut self, at: usize) {
+        self.hint.gaps.unseen_path += 1;
+        if self.care == Care::Analytic {
+            self.lost_in = Some(at);
         }
     }
 
@@ -239,8 +307,8 @@ impl<'p, S: Database> Walk<'p, S> {
         let usual = branch.arms.iter().max_by_key(|arm| count(arm.node))?.node;
         let share = count(usual) as f32 / total.max(1) as f32;
         if value.is_some() {
-            self.hint.gaps.unseen_path += 1;
-            let again = core::mem::replace(&mut self.astray, true);
+            self.astray(at);
+            let again = core::mem::replace(&mut self.was_astray, true);
             return Some((usual, if again { share } else { share * ASTRAY }));
         }
         self.hint.gaps.undecided += u32::from(share < SURE);
@@ -248,13 +316,18 @@ impl<'p, S: Database> Walk<'p, S> {
         Some((branch.last, share.max(SAME_AGAIN)))
     }
 
-    fn step(&mut self, at: usize, step: &'p Step, confidence: f32) -> Option<Ending<'p>> {
-        let source = Source::Template(self.frames[at].key);
+    pub(crate) fn step(
+        &mut self,
+        at: usize,
+        step: &'p Step,
+        confidence: f32,
+    ) -> Option<Ending<'p>> {
+        let source = self.frames[at].source;
         let own = self.frames[at].address;
         match step {
             Step::Guard { condition, value } => {
                 if self.value(at, *condition, 0).is_some_and(|is| !agrees(is, *value)) {
-                    self.hint.gaps.unseen_path += 1;
+                    self.astray(at);
                 }
             }
             Step::Load { slot, transient } => self.load(at, slot, *transient, confidence),
@@ -262,15 +335,19 @@ impl<'p, S: Database> Walk<'p, S> {
                 let changes = u32::from(*changed) * 2 >= u32::from(*written);
                 self.store(at, slot, (*value, *transient, changes), confidence);
             }
-            Step::Touch { account } => self.touch_place(at, account, false, confidence),
+            Step::Touch { account } => {
+                self.touch_place(at, account, false, confidence);
+            }
             Step::Destroy { heir } => {
                 self.touch_place(at, heir, true, confidence);
-                self.touch(own, true, confidence, source);
+                self.changes(own, confidence, source);
                 return Some(Ending::success(Bytes::Known(&[])));
             }
             Step::Create { account } => {
-                self.touch_place(at, account, true, confidence);
-                self.touch(own, true, confidence, source);
+                if let Some(address) = self.touch_place(at, account, true, confidence) {
+                    self.state.memo.changed.insert(address);
+                }
+                self.changes(own, confidence, source);
                 self.hint.gaps.creations += 1;
                 self.frames[at].calls.push(Ending::default());
             }
@@ -316,9 +393,12 @@ impl<'p, S: Database> Walk<'p, S> {
         let address = self.frames[at].address;
         let Some((slot, sure, source)) = self.place(at, place) else { return };
         let key = (SlotKey::new(address, slot), transient);
-        let entry = self.state.memo.written.entry(key);
-        let again = matches!(entry, Entry::Occupied(_));
-        entry.insert_entry(Written { frame: at, value, again });
+        let former = self.state.memo.written.get(&key).copied();
+        let again = former.is_some();
+        self.state.memo.written.insert(key, Written { frame: at, value, again });
+        if self.care == Care::Analytic {
+            self.overwritten.push((key, former));
+        }
         if !transient {
             self.slot(address, slot, changes, confidence * sure, source);
         }
@@ -336,15 +416,16 @@ impl<'p, S: Database> Walk<'p, S> {
         let Some((word, sure, source)) = self.place(at, target) else { return Ending::default() };
         let confidence = confidence * sure;
         let target = Address::from_word(word.into());
-        let Frame { key, address: own, caller: own_caller, value: own_value, .. } = self.frames[at];
+        let Frame {
+            source: own_source, address: own, caller: own_caller, value: own_value, ..
+        } = self.frames[at];
         // What is paid matters only if it is nothing.
         let value = if value == ExprId::ZERO { Some(U256::ZERO) } else { self.value(at, value, 0) };
         let pays = kind == CallKind::Call && value != Some(U256::ZERO);
         self.touch(target, pays, confidence, source);
         if pays {
-            let (address, written, commutative) = (own, true, false);
-            let source = Source::Template(key);
-            self.hint.account(AccountHint { address, written, commutative, confidence, source });
+            self.state.memo.changed.extend([target, own]);
+            self.changes(own, confidence, own_source);
         }
         if confidence < CERTAIN_ENOUGH {
             return Ending::default();
@@ -355,47 +436,12 @@ impl<'p, S: Database> Walk<'p, S> {
             CallKind::Borrowed => (own, Some(own), value),
             CallKind::Delegate => (own, own_caller, own_value),
         };
-        self.enter(Call { target, address, caller, value, input, confidence })
-    }
-
-    /// The slot or address of a step, with its certainty and where it comes from.
-    fn place(&mut self, at: usize, place: &Place) -> Option<(U256, f32, Source)> {
-        let key: TemplateKey = self.frames[at].key;
-        if let Some(value) = self.value(at, place.formula, 0) {
-            return Some((value, 1.0, Source::Template(key)));
+        let before = self.overwritten.len();
+        let ending = self.enter(Call { target, address, caller, value, input, confidence });
+        if ending.ok == Some(false) {
+            self.undo(before);
         }
-        let constancy = place.constancy();
-        if constancy < CERTAIN_ENOUGH {
-            self.hint.gaps.no_formula += 1;
-            return None;
-        }
-        Some((place.last, constancy, Source::History(key)))
-    }
-
-    fn slot(
-        &mut self,
-        address: Address,
-        slot: U256,
-        written: bool,
-        confidence: f32,
-        source: Source,
-    ) {
-        if confidence >= CERTAIN_ENOUGH {
-            self.hint.slot(SlotHint { address, slot, written, confidence, source });
-        }
-    }
-
-    fn touch_place(&mut self, at: usize, place: &Place, written: bool, confidence: f32) {
-        if let Some((word, sure, source)) = self.place(at, place) {
-            self.touch(Address::from_word(word.into()), written, confidence * sure, source);
-        }
-    }
-
-    fn touch(&mut self, address: Address, written: bool, confidence: f32, source: Source) {
-        if confidence >= CERTAIN_ENOUGH {
-            let commutative = written;
-            self.hint.account(AccountHint { address, written, commutative, confidence, source });
-        }
+        ending
     }
 }
 
@@ -406,24 +452,4 @@ fn agrees(is: U256, noted: u64) -> bool {
         1 => !is.is_zero(),
         target => is == U256::from(target),
     }
-}
-
-/// The precompile that returns its input.
-const IDENTITY: Address = Address::with_last_byte(4);
-
-/// Addresses up to 0x11 and that of RIP-7212, whatever the fork: there is nothing else.
-pub(crate) fn is_precompile(address: &Address) -> bool {
-    let word = address.as_slice();
-    let low = u16::from_be_bytes([word[18], word[19]]);
-    word[..18].iter().all(|byte| *byte == 0) && (matches!(low, 1..=0x11) || low == 0x100)
-}
-
-/// Whom code hands every call on to: a minimal proxy (EIP-1167), a delegation (EIP-7702).
-fn forwards_to(code: &Bytecode) -> Option<Address> {
-    if let Some(target) = code.eip7702_address() {
-        return Some(target);
-    }
-    let rest = code.original_byte_slice().strip_prefix(&hex!("363d3d373d3d3d363d73"))?;
-    let (target, rest) = rest.split_at_checked(20)?;
-    (rest == hex!("5af43d82803e903d91602b57fd5bf3")).then(|| Address::from_slice(target))
 }
