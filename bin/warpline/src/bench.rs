@@ -306,7 +306,9 @@ fn measure(args: &BenchArgs, jobs: &[Job]) -> eyre::Result<ExitCode> {
 mod tests {
     use super::*;
     use clap::Parser;
-    use warpline_replay::{BlockReport, Check, PredictionConfig, find_fixtures, predict_block};
+    use warpline_replay::{
+        BlockReport, Check, PredictionConfig, Unseen, find_fixtures, predict_block,
+    };
 
     fn job(workload: Workload, rules: Rules) -> Job {
         let spec = BlockSpec { transactions: 12, hot_ratio: 0.5, seed: 3, rules };
@@ -338,19 +340,23 @@ mod tests {
             let block = PreparedBlock::new("test", job.fixture().unwrap(), None).unwrap();
             // How many ticks a swap crosses is news again and again. The rarest kinds are two of a
             // hundred in the mix.
-            let untried = match workload {
+            let left = match workload {
                 Workload::DexTicks => &[(LESSONS, 0.95), (10 * LESSONS, 0.95)][..],
                 Workload::Mixed => &[(50 * LESSONS, 0.99)],
                 _ => &[(LESSONS, 0.99)],
             };
-            let untried = untried.iter().map(|(lessons, least)| (*lessons, false, *least));
-            for (lessons, trials, least) in untried.chain([(LESSONS, true, 0.99)]) {
-                let mut taught = job.taught(lessons).unwrap();
-                let config = PredictionConfig { learn: true, trials };
+            let left = left.iter().map(|(lessons, least)| (*lessons, Unseen::Left, *least));
+            let rest = [(0, Unseen::Analysed, 0.99), (LESSONS, Unseen::TriedOut, 0.99)];
+            for (lessons, unseen, least) in left.chain(rest) {
+                let mut taught = match lessons {
+                    0 => AccessPredictor::default(),
+                    _ => job.taught(lessons).unwrap(),
+                };
+                let config = PredictionConfig { learn: true, unseen };
                 let score = predict_block(&block, &mut taught, config).unwrap();
                 for tally in [score.accounts, score.slots, score.slots_written] {
                     for share in [tally.recall(), tally.precision()].into_iter().flatten() {
-                        let when = format!("{workload} after {lessons}, with trials: {trials}");
+                        let when = format!("{workload} after {lessons}, {unseen:?}");
                         assert!(share >= least, "{when}: {score:?}");
                     }
                 }

@@ -13,7 +13,7 @@ use crate::{
 };
 use alloy_primitives::B256;
 use clap::Args;
-use eyre::{Result, bail, ensure, eyre};
+use eyre::{Result, ensure, eyre};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::{path::PathBuf, process::ExitCode};
@@ -21,16 +21,17 @@ use wanted::Wanted;
 use warpline_chainspec::ChainSpec;
 use warpline_predictor::AccessPredictor;
 use warpline_replay::{
-    FileFailure, PredictionConfig, PredictionScore, PreparedBlock, find_fixtures, forecast,
+    FileFailure, PredictionConfig, PredictionScore, PreparedBlock, Unseen, find_fixtures, forecast,
     learn_block, load_block, predict_block, predict_each,
 };
 
 /// Predict the accesses of the transactions of block fixtures, and score the predictions.
 ///
 /// Each row of the table is a kind of knowledge: `cold` knows nothing; `block` knows the earlier
-/// transactions of the same block; `corpus` knows these and all other blocks given; `trials` also
-/// executes a transaction, on the state that those before it are expected to leave, where its
-/// prediction has gaps.
+/// transactions of the same block; `corpus` knows these and all other blocks given; `analysis`
+/// also reads the bytecode of functions that were never seen; `trials` instead executes a
+/// transaction, on the state that those before it are expected to leave, where its prediction has
+/// gaps.
 ///
 /// Exit code 0: predicted. 1: a file cannot be used, a block cannot be executed, or there is no
 /// such transaction. 2: wrong usage.
@@ -46,8 +47,8 @@ pub(crate) struct PredictArgs {
     #[arg(long, value_name = "RAW|HASH", value_parser = Wanted::parse)]
     tx: Option<Wanted>,
 
-    /// With --tx, of a fixture: also try transactions out where their predictions have gaps, as
-    /// `trials` does.
+    /// With --tx, of a fixture: try transactions out where their predictions have gaps, as `trials`
+    /// does, instead of reading bytecode.
     #[arg(long, requires = "tx", conflicts_with = "datadir")]
     trials: bool,
 
@@ -80,7 +81,7 @@ pub(crate) struct PredictArgs {
     chain: Option<ChainSpec>,
 
     /// Also write the scores as JSON (`-` for standard output).
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "tx")]
     json: Option<PathBuf>,
 }
 
@@ -110,6 +111,7 @@ struct Scores {
     cold: PredictionScore,
     block: PredictionScore,
     corpus: PredictionScore,
+    analysis: PredictionScore,
     trials: PredictionScore,
 }
 
@@ -118,6 +120,7 @@ impl Scores {
         self.cold.add(&other.cold);
         self.block.add(&other.block);
         self.corpus.add(&other.corpus);
+        self.analysis.add(&other.analysis);
         self.trials.add(&other.trials);
     }
 }
@@ -137,12 +140,10 @@ pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode> {
             Err(error) => errors.push(error),
         }
     }
-    match args.tx {
-        Some(Wanted::Hash(hash)) => {
-            return show_one(&blocks, knowledge::start(args)?, hash, args.trials);
-        }
-        Some(Wanted::Raw(_)) => bail!("a transaction that is in no block needs --datadir"),
-        None => {}
+    if let Some(wanted) = &args.tx {
+        errors.iter().for_each(|error| sayln!("Error: {}", error.error));
+        let shown = show_one(&blocks, knowledge::start(args)?, wanted.hash(), args.trials)?;
+        return Ok(if errors.is_empty() { shown } else { ExitCode::FAILURE });
     }
     ensure!(!blocks.is_empty() || !errors.is_empty(), "there are no blocks to predict");
     let known = knowledge::start(args)?;
@@ -160,7 +161,7 @@ fn score(
     known: &AccessPredictor,
     errors: Vec<FileFailure>,
 ) -> Result<PredictionReport> {
-    let progress = ProgressBar::new(blocks.len() as u64 * 3);
+    let progress = ProgressBar::new(blocks.len() as u64 * 4);
     progress.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} blocks: {msg}")?);
     let new = |block: &PreparedBlock| BlockScores {
         name: block.label.clone(),
@@ -171,18 +172,22 @@ fn score(
     for (block, scored) in blocks.iter().zip(&mut scored) {
         progress.set_message(block.label.clone());
         let alone = |learn, mut known| {
-            let config = PredictionConfig { learn, trials: false };
+            let config = PredictionConfig { learn, unseen: Unseen::Left };
             predict_block(block, &mut known, config)
         };
         scored.scores.cold = alone(false, AccessPredictor::default())?;
         scored.scores.block = alone(true, known.clone())?;
         progress.inc(1);
     }
-    for trials in [false, true] {
-        let config = PredictionConfig { learn: true, trials };
+    for unseen in [Unseen::Left, Unseen::Analysed, Unseen::TriedOut] {
+        let config = PredictionConfig { learn: true, unseen };
         predict_each(blocks, known.clone(), config, &mut |index, score| {
             let scores = &mut scored[index].scores;
-            *if trials { &mut scores.trials } else { &mut scores.corpus } = score;
+            *match unseen {
+                Unseen::Left => &mut scores.corpus,
+                Unseen::Analysed => &mut scores.analysis,
+                Unseen::TriedOut => &mut scores.trials,
+            } = score;
             progress.set_message(blocks[index].label.clone());
             progress.inc(1);
         })?;
@@ -203,14 +208,15 @@ fn show_one(
 ) -> Result<ExitCode> {
     let holds = |block: &PreparedBlock| block.txs.iter().any(|tx| tx_hash(tx) == hash);
     let Some(at) = blocks.iter().position(holds) else {
-        sayln!("no block given has transaction {hash}");
+        sayln!("no block given has transaction {hash}; one that is in no block needs --datadir");
         return Ok(ExitCode::FAILURE);
     };
     let others = blocks.iter().enumerate().filter(|(index, _)| *index != at);
     for (_, block) in others {
         learn_block(block, &mut predictor)?;
     }
-    let config = PredictionConfig { learn: true, trials };
+    let unseen = if trials { Unseen::TriedOut } else { Unseen::Analysed };
+    let config = PredictionConfig { learn: true, unseen };
     let found = forecast(&blocks[at], &mut predictor, config, hash)?;
     let found = found.ok_or_else(|| eyre!("transaction {hash} was not executed"))?;
     let others = format!("{} other blocks", blocks.len() - 1);

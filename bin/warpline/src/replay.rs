@@ -12,8 +12,8 @@ use warpline_chainspec::ChainSpec;
 use warpline_executor::ParallelConfig;
 use warpline_predictor::AccessPredictor;
 use warpline_replay::{
-    BlockExpectations, HintSource, Mode, PreparedBlock, Report, RunConfig, Runner, expect_block,
-    find_fixtures, load_block, render_table, touched_by_block,
+    BlockExpectations, HintSource, Mode, PreparedBlock, Report, RunConfig, Runner, Unseen,
+    expect_block, find_fixtures, load_block, render_table, touched_by_block,
 };
 
 /// Replay block fixtures sequentially and in parallel, check both against the block's header and
@@ -60,8 +60,8 @@ pub(crate) struct ReplayArgs {
 /// What the parallel executions are told beforehand.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct HintArgs {
-    /// Expect accesses: as the blocks before taught, also from trials of what is not known well
-    /// enough, or exactly what happens.
+    /// Expect accesses: as the blocks before taught, also from the bytecode or from trials of
+    /// what is not known well enough, or exactly what happens.
     #[arg(long, value_enum, value_name = "SOURCE", default_value = "off")]
     pub(crate) hints: HintsArg,
 
@@ -76,7 +76,9 @@ pub(crate) enum HintsArg {
     Off,
     /// Templates learned from the blocks before.
     Learned,
-    /// These, and trials on the state that is expected.
+    /// These, and what the bytecode of functions says that were never seen.
+    Analysed,
+    /// Templates, and trials on the state that is expected.
     Trials,
     /// What the transactions really touch.
     Perfect,
@@ -87,6 +89,7 @@ impl HintArgs {
         match self.hints {
             HintsArg::Off => HintSource::Off,
             HintsArg::Learned => HintSource::Learned,
+            HintsArg::Analysed => HintSource::Analysed,
             HintsArg::Trials => HintSource::Trials,
             HintsArg::Perfect => HintSource::Perfect,
         }
@@ -99,10 +102,12 @@ impl HintArgs {
         block: &PreparedBlock,
         predictor: &AccessPredictor,
     ) -> Option<BlockExpectations> {
+        let expected = |unseen| Some(expect_block(block, &mut predictor.clone(), unseen));
         match self.hints {
             HintsArg::Off => None,
-            HintsArg::Learned => Some(expect_block(block, &mut predictor.clone(), false)),
-            HintsArg::Trials => Some(expect_block(block, &mut predictor.clone(), true)),
+            HintsArg::Learned => expected(Unseen::Left),
+            HintsArg::Analysed => expected(Unseen::Analysed),
+            HintsArg::Trials => expected(Unseen::TriedOut),
             HintsArg::Perfect => touched_by_block(block).ok(),
         }
     }

@@ -25,19 +25,22 @@ fn blocks_are_scored_by_what_is_known() {
     let report: Value = serde_json::from_str(&json).unwrap();
     let hits = |of: &Value, knowledge: &str| of[knowledge]["slots"]["hits"].as_u64().unwrap();
     let total = &report["total"];
-    let [cold, block, corpus, trials] =
-        ["cold", "block", "corpus", "trials"].map(|knowledge| hits(total, knowledge));
-    assert!(cold < block && block <= corpus && corpus < trials, "{table}");
+    let all = ["cold", "block", "corpus", "analysis", "trials"];
+    let [cold, block, corpus, analysis, trials] = all.map(|knowledge| hits(total, knowledge));
+    assert!(cold < block && block <= corpus && corpus < analysis, "{table}");
+    assert!(corpus < trials, "{table}");
     let scored = report["blocks"].as_array().unwrap();
-    for knowledge in ["cold", "block", "corpus", "trials"] {
+    for knowledge in all {
         let sum: u64 = scored.iter().map(|block| hits(block, knowledge)).sum();
         assert_eq!(sum, hits(total, knowledge));
         assert!(table.contains(knowledge));
     }
-    let slots = &total["trials"]["slots"];
-    let of = |field: &str| slots[field].as_f64().unwrap();
-    assert!(of("hits") / (of("hits") + of("missed")) > 0.9, "{table}");
-    assert!(of("hits") / (of("hits") + of("wrong")) > 0.9, "{table}");
+    for knowledge in ["analysis", "trials"] {
+        let slots = &total[knowledge]["slots"];
+        let of = |field: &str| slots[field].as_f64().unwrap();
+        assert!(of("hits") / (of("hits") + of("missed")) > 0.9, "{table}");
+        assert!(of("hits") / (of("hits") + of("wrong")) > 0.9, "{table}");
+    }
 }
 
 #[test]
@@ -54,15 +57,17 @@ fn one_transaction_is_shown_with_where_each_entry_comes_from() {
 }
 
 #[test]
-fn what_was_never_seen_is_shown_as_a_trial_found_it() {
+fn what_was_never_seen_is_shown_as_its_bytecode_or_a_trial_tells() {
     let paths = [testdata("dex.json.zst")];
     let first = &BlockFixture::load(&paths[0]).unwrap().transactions[0];
     let hash = first.tx_hash().to_string();
     let (code, text, errors) = predict(&["--tx", &hash], &paths);
     assert_eq!(code, 0, "{errors}");
-    assert!(text.contains("missed") && text.contains("never seen"), "{text}");
+    assert!(text.contains("bytecode of 0x") && text.contains("never seen"), "{text}");
+    assert!(!text.contains("missed") && !text.contains("wrong"), "{text}");
     let (code, text, errors) = predict(&["--tx", &hash, "--trials"], &paths);
     assert_eq!(code, 0, "{errors}");
+    assert!(text.contains("formula of") && !text.contains("bytecode of"), "{text}");
     assert!(!text.contains("missed") && !text.contains("wrong"), "{text}");
     let (code, _, errors) = predict(&["--trials"], &paths);
     assert!(code == 2 && errors.contains("--tx"), "{errors}");

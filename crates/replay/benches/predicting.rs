@@ -11,7 +11,9 @@
 
 use std::{error::Error, path::PathBuf};
 use warpline_predictor::AccessPredictor;
-use warpline_replay::{PreparedBlock, expect_block, find_fixtures, learn_block, load_block};
+use warpline_replay::{
+    PreparedBlock, Unseen, expect_block, find_fixtures, learn_block, load_block,
+};
 
 /// Times that each block is predicted.
 const ROUNDS: usize = 51;
@@ -43,7 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut times = vec![Vec::with_capacity(ROUNDS); blocks.len()];
     for _ in 0..ROUNDS {
         for ((block, predictor), times) in blocks.iter().zip(&mut predictors).zip(&mut times) {
-            let time = expect_block(block, predictor, false).predicting;
+            let time = expect_block(block, predictor, Unseen::Left).predicting;
             times.push(time.as_secs_f64() * 1e6 / block.txs.len().max(1) as f64);
         }
     }

@@ -15,8 +15,10 @@ pub enum HintSource {
     Off,
     /// What earlier blocks taught.
     Learned,
-    /// The same, and a trial on the state that is expected of every transaction whose prediction
-    /// has gaps.
+    /// The same, and what the bytecode of functions says that were never seen.
+    Analysed,
+    /// The same without it, and a trial on the state that is expected of every transaction whose
+    /// prediction has gaps.
     Trials,
     /// What the transactions really touch: as good as a prediction can be.
     Perfect,

@@ -5,6 +5,7 @@ mod expect;
 mod foresight;
 
 pub use expect::{BlockExpectations, expect_block, touched_by_block};
+pub use foresight::Unseen;
 pub use warpline_predictor::{Misses, PredictionScore, Tally};
 
 use crate::{PreparedBlock, Tx};
@@ -23,9 +24,8 @@ use warpline_predictor::{AccessHint, AccessPredictor, Judge, Lesson, Recorder};
 pub struct PredictionConfig {
     /// Transactions of the block teach something for later ones.
     pub learn: bool,
-    /// A transaction whose prediction has gaps is tried out, on the state that those before it in
-    /// its block are expected to leave.
-    pub trials: bool,
+    /// What happens with what nothing has taught.
+    pub unseen: Unseen,
 }
 
 /// A block could not be executed.
@@ -189,8 +189,8 @@ fn watch_block<F: FnMut(usize, &Tx, &AccessHint, &EvmState)>(
     config: PredictionConfig,
     watch: F,
 ) -> Result<PredictionScore, PredictionError> {
-    let PredictionConfig { learn, trials } = config;
-    let (foresight, judge) = (Foresight::new(block, trials), Judge::default());
+    let PredictionConfig { learn, unseen } = config;
+    let (foresight, judge) = (Foresight::new(block, unseen), Judge::default());
     let mut forecaster = Forecaster { predictor, learn, foresight, judge, watch };
     execute(block, &mut forecaster)?;
     Ok(*forecaster.judge.score())

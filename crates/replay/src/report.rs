@@ -5,7 +5,7 @@ use crate::{
     checks::{Check, Checks, Outcome, shortened},
     compare::Divergence,
     hints::HintReport,
-    prediction::{PredictionConfig, PredictionScore, predict_block},
+    prediction::{PredictionConfig, PredictionScore, Unseen, predict_block},
 };
 use serde::Serialize;
 use std::{collections::BTreeMap, time::Duration};
@@ -162,7 +162,7 @@ impl BlockReport {
     /// Predicts the block's transactions from what `predictor` knows, and lets it learn from them.
     /// A block that cannot be executed has no score.
     pub fn predict(&mut self, block: &PreparedBlock, predictor: &mut AccessPredictor) {
-        let config = PredictionConfig { learn: true, trials: false };
+        let config = PredictionConfig { learn: true, unseen: Unseen::Left };
         self.prediction = predict_block(block, predictor, config).ok();
     }
 

@@ -25,8 +25,14 @@ const HEADINGS: [&str; 12] = [
 
 /// The total as a table, and the reasons of what was missed.
 pub(super) fn table(report: &PredictionReport) -> String {
-    let Scores { cold, block, corpus, trials } = &report.total;
-    let rows = [("cold", cold), ("block", block), ("corpus", corpus), ("trials", trials)];
+    let Scores { cold, block, corpus, analysis, trials } = &report.total;
+    let rows = [
+        ("cold", cold),
+        ("block", block),
+        ("corpus", corpus),
+        ("analysis", analysis),
+        ("trials", trials),
+    ];
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(HEADINGS);
     for (name, score) in rows {
@@ -170,7 +176,7 @@ fn source(source: &Source) -> String {
         Source::AccessList => "its access list or authorizations".to_owned(),
         Source::Template(key) => format!("formula of {}", template(key)),
         Source::History(key) => format!("the last time in {}", template(key)),
-        Source::Bytecode(hash) => format!("forwarded by code {hash}"),
+        Source::Bytecode(hash) => format!("bytecode of {hash}"),
         Source::Trial => "a trial".to_owned(),
     }
 }

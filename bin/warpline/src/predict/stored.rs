@@ -68,7 +68,8 @@ struct Watcher<'a> {
 
 impl Follower for Watcher<'_> {
     fn before(&mut self, _: usize, tx: &TxEnv) {
-        self.known.predict(tx, &self.values, &mut self.outlook, Care::Quick, &mut self.hint);
+        self.known.predict(tx, &self.values, &mut self.outlook, Care::Analytic, &mut self.hint);
+        self.known.learn_read(&mut self.outlook);
         self.outlook.accept();
     }
 
@@ -84,7 +85,7 @@ fn next(view: &ChainView, known: &AccessPredictor, raw: &Bytes) -> Result<ExitCo
     let state = view.latest()?;
     let values = next_values(view, &state)?;
     let (mut outlook, mut hint) = (Outlook::new(state.open()), AccessHint::default());
-    known.predict(&tx, &values, &mut outlook, Care::Thorough, &mut hint);
+    known.predict(&tx, &values, &mut outlook, Care::Analytic, &mut hint);
     let on = format!("on the state after block {}", state.block().number);
     output::print(show::expected(&hint, &on))?;
     Ok(ExitCode::SUCCESS)

@@ -1,6 +1,6 @@
 //! A transaction as the command line names it.
 
-use alloy_primitives::{B256, Bytes};
+use alloy_primitives::{B256, Bytes, keccak256};
 
 /// By its hash, or as it is sent.
 #[derive(Debug, Clone)]
@@ -12,6 +12,14 @@ pub(super) enum Wanted {
 }
 
 impl Wanted {
+    /// The hash.
+    pub(super) fn hash(&self) -> B256 {
+        match self {
+            Self::Hash(hash) => *hash,
+            Self::Raw(raw) => keccak256(raw),
+        }
+    }
+
     /// Reads the argument. No transaction is as short as a hash.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let bytes: Bytes = text.parse().map_err(|error| format!("{error}"))?;

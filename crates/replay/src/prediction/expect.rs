@@ -2,7 +2,7 @@
 
 use super::{
     Follower, PredictionError, execute,
-    foresight::{Effort, Foresight},
+    foresight::{Effort, Foresight, Unseen},
 };
 use crate::{PreparedBlock, Tx};
 use alloy_evm::ToTxEnv;
@@ -25,14 +25,14 @@ pub struct BlockExpectations {
     pub trying: Duration,
 }
 
-/// Predicts a block from what is known before it. With `trials`, transactions whose prediction has
-/// gaps are tried out, on the state that those before them are expected to leave, and learned from.
+/// Predicts a block from what is known before it. `predictor` learns from
+/// trials, and what it reads in bytecode.
 pub fn expect_block(
     block: &PreparedBlock,
     predictor: &mut AccessPredictor,
-    trials: bool,
+    unseen: Unseen,
 ) -> BlockExpectations {
-    let mut foresight = Foresight::new(block, trials);
+    let mut foresight = Foresight::new(block, unseen);
     let mut expected = BlockExpectations::default();
     let mut accesses = Vec::with_capacity(block.txs.len());
     for tx in &block.txs {

@@ -12,13 +12,26 @@ use warpline_predictor::{
     AccessHint, AccessPredictor, BlockValues, Care, Outlook, Recorder, TrialState,
 };
 
+/// What happens with what templates do not know.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Unseen {
+    /// It stays unknown.
+    #[default]
+    Left,
+    /// The bytecode of functions that were never seen is read.
+    Analysed,
+    /// A transaction whose prediction has gaps is tried out, on the state that those before it in
+    /// its block are expected to leave.
+    TriedOut,
+}
+
 /// Predicts the transactions of a block in their order.
 pub(super) struct Foresight<'a> {
     block: &'a PreparedBlock,
     env: EvmEnv,
     values: BlockValues,
     outlook: Outlook<WrapDatabaseRef<&'a PreState>>,
-    trials: bool,
+    unseen: Unseen,
     hint: AccessHint,
 }
 
@@ -30,12 +43,12 @@ pub(super) struct Effort {
 }
 
 impl<'a> Foresight<'a> {
-    /// With `trials`, transactions whose prediction has gaps are tried out.
-    pub(super) fn new(block: &'a PreparedBlock, trials: bool) -> Self {
+    /// Nothing is predicted yet.
+    pub(super) fn new(block: &'a PreparedBlock, unseen: Unseen) -> Self {
         let env = block.input().env;
         let values = BlockValues::new(&env.block_env, env.cfg_env.chain_id);
         let outlook = Outlook::new(WrapDatabaseRef(&block.pre_state));
-        Self { block, env, values, outlook, trials, hint: AccessHint::default() }
+        Self { block, env, values, outlook, unseen, hint: AccessHint::default() }
     }
 
     /// What was predicted last.
@@ -48,7 +61,8 @@ impl<'a> Foresight<'a> {
         let start = Instant::now();
         self.predict(predictor, tx);
         let predicting = start.elapsed();
-        if !(self.trials && self.hint.gaps.may_be_filled()) {
+        predictor.learn_read(&mut self.outlook);
+        if self.unseen != Unseen::TriedOut || !self.hint.gaps.may_be_filled() {
             self.outlook.accept();
             return Effort { predicting, trying: None };
         }
@@ -64,7 +78,11 @@ impl<'a> Foresight<'a> {
     }
 
     fn predict(&mut self, predictor: &AccessPredictor, tx: &TxEnv) {
-        let care = if self.trials { Care::Thorough } else { Care::Quick };
+        let care = match self.unseen {
+            Unseen::Left => Care::Quick,
+            Unseen::Analysed => Care::Analytic,
+            Unseen::TriedOut => Care::Thorough,
+        };
         predictor.predict(tx, &self.values, &mut self.outlook, care, &mut self.hint);
     }
 
