@@ -140,6 +140,12 @@ impl Predictor {
         let mut hint = AccessHint::default();
         let mut outlook = Outlook::new(state);
         self.knowledge.read().predict(tx, values, &mut outlook, care, &mut hint);
+        // Whoever learns just now has something better to do than to wait for this.
+        if care == Care::Analytic
+            && let Some(mut knowledge) = self.knowledge.try_write()
+        {
+            knowledge.learn_read(&mut outlook);
+        }
         hint
     }
 
@@ -153,7 +159,7 @@ impl Predictor {
         view: &ChainView,
         state: &BlockState,
     ) -> Result<AccessHint, NodeError> {
-        Ok(self.predict(tx, &next_values(view, state)?, state.open(), Care::Thorough))
+        Ok(self.predict(tx, &next_values(view, state)?, state.open(), Care::Analytic))
     }
 
     /// What is known, and how good it is.

@@ -7,7 +7,7 @@ use alloy_evm::{Database, FromRecoveredTx};
 use revm::context::TxEnv;
 use std::{
     sync::{Arc, atomic::Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use warpline_chain::{ChainView, EarlyExecution, Engine};
 use warpline_executor::ParentState;
@@ -18,6 +18,9 @@ use warpline_types::ExpectedAccesses;
 
 /// How long a block waits for whoever is just changing what is known. Then it does without.
 const PATIENCE: Duration = Duration::from_millis(1);
+
+/// Most time for the transactions of one block. Those behind are executed without.
+const FOR_A_BLOCK: Duration = Duration::from_millis(50);
 
 /// Whether it can pay to predict these transactions for a block that `engine` executes: if they
 /// are to be run ahead, and more than one of them could meet another.
@@ -61,14 +64,14 @@ impl Predictor {
         state: DB,
     ) -> Vec<Option<ExpectedAccesses>> {
         let (mut outlook, mut hint) = (Outlook::new(state), AccessHint::default());
-        let mut predicted = 0;
+        let (mut predicted, start) = (0, Instant::now());
         let mut expected = Vec::with_capacity(txs.len());
         for (at, tx) in txs.iter().enumerate() {
             if let Some(Some(early)) = early.get(at) {
                 expected.push(Some(early.accesses()));
                 continue;
             }
-            if !is_call(tx) {
+            if !is_call(tx) || start.elapsed() > FOR_A_BLOCK {
                 expected.push(None);
                 continue;
             }

@@ -93,7 +93,7 @@ fn by_hash(context: &Context, predictor: &Predictor, hash: B256) -> Result<Predi
     let tx = tx.ok_or_else(|| RpcError::refused("transaction not found"))?;
     let state = &subject.parent.state;
     let values = subject.values(context);
-    let hint = predictor.predict(&tx, &values, state.open(), Care::Thorough);
+    let hint = predictor.predict(&tx, &values, state.open(), Care::Analytic);
     let block = state.block();
     Ok(Prediction::new(&hint, block.number, block.hash))
 }
