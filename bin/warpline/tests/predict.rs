@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails loudly")]
 
+use alloy_eips::eip2718::Encodable2718;
+use alloy_primitives::hex;
 use assert_cmd::Command;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -54,6 +56,29 @@ fn one_transaction_is_shown_with_where_each_entry_comes_from() {
     assert!(lines.iter().all(|line| line.starts_with("right ")), "{text}");
     assert!(lines.iter().all(|line| line.ends_with("the transaction itself")), "{text}");
     assert!(text.contains("credit 0x5DF9B87991262F6BA471F09758CDE1c0FC1De734"), "{text}");
+}
+
+#[test]
+fn a_transaction_of_a_fixture_is_found_by_its_bytes_too() {
+    let paths = [testdata("erc20.json.zst")];
+    let first = &BlockFixture::load(&paths[0]).unwrap().transactions[0];
+    let (hash, raw) = (first.tx_hash().to_string(), hex::encode_prefixed(first.encoded_2718()));
+    let [by_hash, by_bytes] = [hash, raw].map(|wanted| predict(&["--tx", &wanted], &paths));
+    assert_eq!(by_hash.0, 0, "{}", by_hash.2);
+    assert_eq!(by_hash.1, by_bytes.1);
+}
+
+#[test]
+fn one_transaction_is_shown_beside_files_that_cannot_be_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let broken = folder.path().join("broken.json");
+    std::fs::write(&broken, "{").unwrap();
+    let hash = "0x5c504ed432cb51138bcf09aa5e8a410dd4a1e204ef84bfed1be16dfba1b22060";
+    let (code, text, errors) = predict(&["--tx", hash], &[broken, testdata("46147.json")]);
+    assert_eq!(code, 1);
+    assert!(text.contains("right credit 0x5DF9") && (text + &errors).contains("broken.json"));
+    let (code, _, errors) = predict(&["--tx", hash, "--json", "-"], &[testdata("46147.json")]);
+    assert!(code == 2 && errors.contains("--json"), "{errors}");
 }
 
 #[test]
