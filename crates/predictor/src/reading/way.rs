@@ -82,23 +82,18 @@ impl<'c> Way<'c> {
     /// it looks at, or that lies before those.
     pub(super) fn effort(&self) -> u32 {
         let words = |n| (self.operand(n).value.saturating_to::<u32>() / 32).min(WORDS);
-        let (offset, length) = match self.opcode() {
-            op::MLOAD | op::MSTORE | op::MSTORE8 => (0, None),
-            op::KECCAK256 | op::RETURN | op::REVERT => (0, Some(1)),
-            op::CALLDATACOPY | op::CODECOPY | op::RETURNDATACOPY | op::MCOPY => (0, Some(2)),
-            op::CREATE | op::CREATE2 => (1, Some(2)),
-            op::EXTCODECOPY => (1, Some(3)),
-            op::DELEGATECALL | op::STATICCALL => (4, Some(5)),
-            op::CALL | op::CALLCODE => (5, Some(6)),
+        let (offset, lengths): (usize, &[usize]) = match self.opcode() {
+            op::MLOAD | op::MSTORE | op::MSTORE8 => (0, &[]),
+            op::KECCAK256 | op::RETURN | op::REVERT => (0, &[1]),
+            op::CALLDATACOPY | op::CODECOPY | op::RETURNDATACOPY | op::MCOPY => (0, &[2]),
+            op::CREATE | op::CREATE2 => (1, &[2]),
+            op::EXTCODECOPY => (1, &[3]),
+            op::DELEGATECALL | op::STATICCALL => (4, &[3, 5]),
+            op::CALL | op::CALLCODE => (5, &[4, 6]),
             _ => return 1,
         };
-        let given = match self.opcode() {
-            op::DELEGATECALL | op::STATICCALL => words(3),
-            op::CALL | op::CALLCODE => words(4),
-            _ => 0,
-        };
         let grown = words(offset).saturating_sub(self.frame.memory_size() as u32 / 32);
-        1 + grown + length.map_or(0, words) + given
+        1 + grown + lengths.iter().map(|length| words(*length)).sum::<u32>()
     }
 
     /// Follows the formulas through the instruction. `taken` says whether it jumps. `None` if they
