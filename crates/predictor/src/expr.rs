@@ -3,15 +3,13 @@
 //! An [`Arena`] holds the formulas of one call or of one template. Equal formulas have one number,
 //! so comparing two is comparing numbers. Whatever follows from constants alone is a constant.
 
+use crate::instruction::{apply, operands};
 use alloy_primitives::{U256, keccak256};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
-use revm::{
-    bytecode::opcode as op,
-    interpreter::instructions::i256::{i256_cmp, i256_div, i256_mod},
-};
+use revm::bytecode::opcode as op;
 use serde::{Deserialize, Serialize};
-use std::{cmp::Ordering, hash::BuildHasher};
+use std::hash::BuildHasher;
 
 /// The number of a formula in its arena.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -202,9 +200,40 @@ impl Arena {
         Some(arena)
     }
 
+    /// Moves formulas before all others, with what these are in terms of; otherwise the order stays.
+    /// What number each has now, and how many are before the others.
+    pub(crate) fn put_first(&mut self, mut wanted: Vec<bool>) -> (Vec<ExprId>, usize) {
+        wanted[ExprId::ZERO.index()] = true;
+        for (at, expr) in self.exprs.iter().enumerate().rev() {
+            if wanted[at] {
+                expr.each_part(|part| wanted[part.index()] = true);
+            }
+        }
+        let mut ids = vec![ExprId::ZERO; wanted.len()];
+        let order = [true, false].into_iter().flat_map(|first| {
+            wanted.iter().enumerate().filter(move |(_, is)| **is == first).map(|(at, _)| at)
+        });
+        let order: Vec<usize> = order.collect();
+        order.iter().zip(0..).for_each(|(at, new)| ids[*at] = ExprId(new));
+        let mut former: Vec<_> = core::mem::take(&mut self.exprs).into_iter().map(Some).collect();
+        self.known.clear();
+        self.pieces = 0;
+        for mut expr in order.iter().filter_map(|at| former[*at].take()) {
+            expr.each_part_mut(|part| *part = ids[part.index()]);
+            self.insert(expr);
+        }
+        (ids, wanted.iter().filter(|wanted| **wanted).count())
+    }
+
     /// Whether a formula is one of this arena, or opaque.
     pub(crate) fn has(&self, id: ExprId) -> bool {
         id.is_opaque() || id.index() < self.exprs.len()
+    }
+
+    /// Looks into the first formulas, at most so many.
+    pub(crate) fn glance(&self, count: usize) -> usize {
+        let first = self.exprs.iter().take(count);
+        first.filter(|expr| matches!(expr, Expr::Op(..))).count()
     }
 
     pub(crate) fn get(&self, id: ExprId) -> Option<&Expr> {
@@ -353,127 +382,37 @@ impl Arena {
     }
 }
 
-/// How many operands an instruction has that computes its result from them alone.
-pub(crate) const fn operands(code: u8) -> Option<usize> {
-    match code {
-        op::ISZERO | op::NOT | op::CLZ => Some(1),
-        op::ADDMOD | op::MULMOD => Some(3),
-        op::ADD..=op::SIGNEXTEND | op::LT..=op::SAR => Some(2),
-        _ => None,
-    }
-}
-
-/// What such an instruction computes.
-pub(crate) fn apply(code: u8, a: U256, b: U256, c: U256) -> Option<U256> {
-    let shift = |value: U256| usize::try_from(value).unwrap_or(usize::MAX).min(256);
-    let truth = |holds: bool| U256::from(u8::from(holds));
-    Some(match code {
-        op::ADD => a.wrapping_add(b),
-        op::MUL => a.wrapping_mul(b),
-        op::SUB => a.wrapping_sub(b),
-        op::DIV => a.checked_div(b).unwrap_or_default(),
-        op::SDIV => i256_div(a, b),
-        op::MOD => a.checked_rem(b).unwrap_or_default(),
-        op::SMOD => i256_mod(a, b),
-        op::ADDMOD => a.add_mod(b, c),
-        op::MULMOD => a.mul_mod(b, c),
-        op::EXP => a.pow(b),
-        op::SIGNEXTEND => sign_extend(a, b),
-        op::LT => truth(a < b),
-        op::GT => truth(a > b),
-        op::SLT => truth(i256_cmp(&a, &b) == Ordering::Less),
-        op::SGT => truth(i256_cmp(&a, &b) == Ordering::Greater),
-        op::EQ => truth(a == b),
-        op::ISZERO => truth(a.is_zero()),
-        op::AND => a & b,
-        op::OR => a | b,
-        op::XOR => a ^ b,
-        op::NOT => !a,
-        op::BYTE => match usize::try_from(a) {
-            Ok(at @ 0..32) => U256::from(b.byte(31 - at)),
-            _ => U256::ZERO,
-        },
-        op::SHL => b.wrapping_shl(shift(a)),
-        op::SHR => b.wrapping_shr(shift(a)),
-        op::SAR => b.arithmetic_shr(shift(a)),
-        op::CLZ => U256::from(a.leading_zeros()),
-        _ => return None,
-    })
-}
-
-fn sign_extend(bytes: U256, value: U256) -> U256 {
-    let Ok(at @ 0..31) = usize::try_from(bytes) else { return value };
-    let bit = at * 8 + 7;
-    let mask = (U256::from(1) << bit) - U256::from(1);
-    if value.bit(bit) { value | !mask } else { value & mask }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloy_primitives::{Address, Bytes, TxKind};
-    use proptest::prelude::*;
-    use revm::{
-        Context, ExecuteEvm, MainBuilder, MainContext,
-        bytecode::Bytecode,
-        context::{CfgEnv, TxEnv},
-        database::{CacheDB, EmptyDB},
-        primitives::hardfork::SpecId,
-        state::AccountInfo,
-    };
 
-    /// What revm computes.
-    fn executed(code: u8, operands: &[U256]) -> U256 {
-        let mut program = Vec::new();
-        for operand in operands.iter().rev() {
-            program.push(op::PUSH32);
-            program.extend(operand.to_be_bytes::<32>());
-        }
-        program.extend([code, op::PUSH0, op::MSTORE, op::PUSH1, 32, op::PUSH0, op::RETURN]);
-        let mut db = CacheDB::<EmptyDB>::default();
-        let contract = Address::repeat_byte(0xc0);
-        let program = Bytecode::new_raw(program.into());
-        db.insert_account_info(contract, AccountInfo::from_bytecode(program));
-        let cfg = CfgEnv::new_with_spec(SpecId::OSAKA);
-        let mut evm = Context::mainnet().with_db(db).with_cfg(cfg).build_mainnet();
-        let kind = TxKind::Call(contract);
-        let tx = TxEnv { kind, gas_limit: 1_000_000, ..Default::default() };
-        let result = evm.transact(tx).unwrap().result;
-        U256::from_be_slice(result.output().map_or(&[][..], Bytes::as_ref))
+    fn number(n: u64) -> Expr {
+        Expr::Const(U256::from(n))
     }
 
-    /// Words with more edges than chance gives.
-    fn word() -> impl Strategy<Value = U256> {
-        let any = any::<[u8; 32]>().prop_map(U256::from_be_bytes);
-        let small = (0_u64..300).prop_map(U256::from);
-        prop_oneof![
-            any.clone(),
-            small.clone(),
-            small.prop_map(|n| U256::MAX - n),
-            (0_usize..256).prop_map(|n| U256::ONE << n),
-            (any, 0_usize..256).prop_map(|(word, n)| word >> n),
-        ]
-    }
+    #[test]
+    fn what_is_put_first_comes_with_what_it_is_made_of_and_in_the_order_that_it_had() {
+        let mut arena = Arena::new(100);
+        let caller = arena.insert(Expr::Input(Input::Caller));
+        let unused = arena.insert(Expr::Input(Input::Value));
+        let one = arena.insert(number(1));
+        let sum = arena.op(op::ADD, &[caller, one]);
+        let other = arena.op(op::MUL, &[unused, sum]);
+        let pieces = [caller, sum].map(|source| Piece { source, start: 0, len: 32 });
+        let hash = arena.keccak(pieces.to_vec());
+        let (size, mut wanted) = (arena.size(), vec![false; arena.len()]);
+        wanted[hash.index()] = true;
 
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2_000))]
-
-        #[test]
-        fn every_instruction_computes_what_revm_does(
-            choice: prop::sample::Index,
-            a in word(),
-            b in word(),
-            c in word(),
-        ) {
-            let all: Vec<u8> = (0..=u8::MAX).filter(|code| operands(*code).is_some()).collect();
-            prop_assert_eq!(all.len(), 26);
-            let code = all[choice.index(all.len())];
-            let of = &[a, b, c][..operands(code).unwrap()];
-            let mut padded = [U256::ZERO; 3];
-            padded[..of.len()].copy_from_slice(of);
-            let [x, y, z] = padded;
-            prop_assert_eq!(apply(code, x, y, z), Some(executed(code, of)), "{:#x}", code);
-        }
+        let (ids, first) = arena.put_first(wanted);
+        let now = |id: ExprId| ids[id.index()].index();
+        assert_eq!([ExprId::ZERO, caller, one, sum, hash].map(now), [0, 1, 2, 3, 4]);
+        assert_eq!(([unused, other].map(now), first), ([5, 6], 5));
+        assert_eq!(arena.size(), size);
+        let again = Arena::rebuilt(arena.exprs().to_vec(), 100).unwrap();
+        assert_eq!(again.exprs(), arena.exprs());
+        let sum = arena.plus(ids[caller.index()], U256::ONE);
+        assert_eq!(arena.insert(number(1)), ids[one.index()]);
+        assert_eq!(sum.index(), 3);
     }
 
     #[test]

@@ -3,7 +3,8 @@
 mod bytes;
 
 use crate::{
-    expr::{Arena, Expr, ExprId, Input, Piece, Property, operands},
+    expr::{Arena, Expr, ExprId, Input, Piece, Property},
+    instruction::operands,
     memory::ShadowMemory,
     trace::{CallKind, Content, Place, Step, TemplateKey, Trace},
 };

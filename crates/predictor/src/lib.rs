@@ -25,6 +25,7 @@ mod call;
 mod expr;
 mod frame;
 mod hint;
+mod instruction;
 mod memo;
 mod memory;
 mod outlook;

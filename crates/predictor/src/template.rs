@@ -5,6 +5,8 @@
 //! Conditions that have always been the same are steps like others: a later execution that
 //! differs splits the node there.
 
+mod order;
+
 use crate::{
     expr::{Arena, Expr, ExprId, Piece},
     predictor::Care,
@@ -33,6 +35,10 @@ pub(crate) struct Template {
     pieces: usize,
     /// When it was last learned from or made use of.
     pub(crate) used: u64,
+    /// Formulas there were when they were last put in order.
+    ordered: usize,
+    /// How many of them predictions compute.
+    computed: usize,
 }
 
 /// Steps without an alternative, and what may follow.
@@ -97,6 +103,8 @@ impl Template {
             steps: 0,
             pieces: 0,
             used: 0,
+            ordered: 0,
+            computed: 0,
         }
     }
 
@@ -126,9 +134,10 @@ impl Template {
             }
             match self.advance(at, step, left) {
                 Some(next) => at = next,
-                None => return,
+                None => break,
             }
         }
+        self.keep_in_order();
     }
 
     /// Goes on from `at` with `step`, the first of `left`, adding it where it is new. `None` where
@@ -247,7 +256,15 @@ impl Template {
     /// A template of given parts, if they can be those of one.
     pub(crate) fn rebuilt(parts: TemplateParts<'_>) -> Option<Self> {
         let exprs = Arena::rebuilt(parts.exprs.into_owned(), FORMULAS)?;
-        let mut template = Self { exprs, nodes: Vec::new(), steps: 0, pieces: 0, used: 0 };
+        let mut template = Self {
+            exprs,
+            nodes: Vec::new(),
+            steps: 0,
+            pieces: 0,
+            used: 0,
+            ordered: 0,
+            computed: 0,
+        };
         for NodeParts { steps, branch, count } in parts.nodes {
             template.steps += steps.len();
             template.pieces += steps.iter().map(Step::pieces).sum::<usize>();
@@ -378,32 +395,8 @@ struct Import<'a> {
 impl Import<'_> {
     fn step(&mut self, step: &Step, to: &mut Arena) -> Step {
         let mut step = step.clone();
-        match &mut step {
-            Step::Guard { condition, .. } => *condition = self.expr(*condition, to),
-            Step::Load { slot: place, .. }
-            | Step::Touch { account: place }
-            | Step::Destroy { heir: place }
-            | Step::Create { account: place } => place.formula = self.expr(place.formula, to),
-            Step::Store { slot, value, .. } => {
-                slot.formula = self.expr(slot.formula, to);
-                *value = self.expr(*value, to);
-            }
-            Step::Call { target, value, input, .. } => {
-                target.formula = self.expr(target.formula, to);
-                *value = self.expr(*value, to);
-                self.content(input, to);
-            }
-            Step::End { output, .. } => self.content(output, to),
-        }
+        step.each_formula_mut(|id| *id = self.expr(*id, to));
         step
-    }
-
-    fn content(&mut self, content: &mut Content, to: &mut Arena) {
-        for piece in &mut content.head {
-            piece.source = self.expr(piece.source, to);
-        }
-        content.tail = self.expr(content.tail, to);
-        content.length.formula = self.expr(content.length.formula, to);
     }
 
     /// The number that a formula has in the template, with all that it depends on.

@@ -123,6 +123,32 @@ impl Step {
         }
     }
 
+    /// Visits the formulas that it names, to change them.
+    pub(crate) fn each_formula_mut(&mut self, mut visit: impl FnMut(&mut ExprId)) {
+        let content = |content: &mut Content, visit: &mut dyn FnMut(&mut ExprId)| {
+            content.head.iter_mut().for_each(|piece| visit(&mut piece.source));
+            visit(&mut content.tail);
+            visit(&mut content.length.formula);
+        };
+        match self {
+            Self::Guard { condition, .. } => visit(condition),
+            Self::Load { slot: place, .. }
+            | Self::Touch { account: place }
+            | Self::Destroy { heir: place }
+            | Self::Create { account: place } => visit(&mut place.formula),
+            Self::Store { slot, value, .. } => {
+                visit(&mut slot.formula);
+                visit(value);
+            }
+            Self::Call { target, value, input, .. } => {
+                visit(&mut target.formula);
+                visit(value);
+                content(input, &mut visit);
+            }
+            Self::End { output, .. } => content(output, &mut visit),
+        }
+    }
+
     /// Whether it names only formulas that there are.
     pub(crate) fn is_sound(&self, has: impl Fn(ExprId) -> bool) -> bool {
         let content = |content: &Content| {

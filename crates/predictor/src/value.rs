@@ -2,8 +2,9 @@
 
 use crate::{
     call::Ending,
-    expr::{Arena, Expr, ExprId, Input, Piece, Property, apply},
+    expr::{Arena, Expr, ExprId, Input, Piece, Property},
     hint::Source,
+    instruction::apply,
     memo::Values,
     reading::Findings,
     trace::Content,

@@ -191,6 +191,7 @@ impl<'p, S: Database> Walk<'p, S> {
         source: Source,
         template: &'p Template,
     ) -> Option<Ending<'p>> {
+        template.glance();
         let formulas = Formulas::Known(&template.exprs);
         let (before, at) = (self.overwritten.len(), self.frames.len());
         self.begin(call, source, formulas, template.exprs.len());

@@ -4,7 +4,8 @@
 //! cargo bench --locked -p warpline-replay -- FIXTURE…
 //! ```
 //!
-//! Blocks are predicted in turns; times are microseconds per transaction, the median and the best.
+//! Blocks are predicted in turns; times are microseconds per transaction, the median and the best,
+//! and in the end those of all transactions of all blocks.
 //! They include what orders the expectations of a block for the executor.
 
 #![allow(clippy::print_stdout, reason = "its purpose")]
@@ -49,9 +50,15 @@ fn main() -> Result<(), Box<dyn Error>> {
             times.push(time.as_secs_f64() * 1e6 / block.txs.len().max(1) as f64);
         }
     }
+    let (mut count, mut median, mut best) = (0.0, 0.0, 0.0);
     for (block, mut times) in blocks.iter().zip(times) {
         times.sort_by(f64::total_cmp);
         println!("{:<24} {:6.2} ({:.2})", block.label, times[ROUNDS / 2], times[0]);
+        let txs = block.txs.len() as f64;
+        count += txs;
+        median += times[ROUNDS / 2] * txs;
+        best += times[0] * txs;
     }
+    println!("{:<24} {:6.2} ({:.2})", "all", median / count, best / count);
     Ok(())
 }

@@ -1,8 +1,9 @@
 //! One way through code.
 
 use crate::{
-    expr::{Expr, ExprId, Input, Piece, apply},
+    expr::{Expr, ExprId, Input, Piece},
     frame::{Frame, Moment},
+    instruction::apply,
 };
 use alloy_primitives::{Address, B256, U256};
 use revm::bytecode::{Bytecode, JumpTable, opcode as op};
