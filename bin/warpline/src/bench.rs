@@ -97,8 +97,9 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "DIR", requires = "database")]
     datadir: Option<PathBuf>,
 
-    /// With --pipeline: also with the state root of every block begun while the block executes, and
-    /// blocks that are made one after the other, as with --root.stream never, auto and always
+    /// With --pipeline, and senders that are known: also with the state root of every block begun
+    /// while the block executes, and blocks that are made one after the other, as with
+    /// --root.stream never, auto and always
     #[arg(long, requires = "pipeline")]
     streaming: bool,
 

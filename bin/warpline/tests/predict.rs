@@ -90,8 +90,10 @@ fn what_was_never_seen_is_shown_as_its_bytecode_or_a_trial_tells() {
     assert_eq!(code, 0, "{errors}");
     assert!(text.contains("bytecode of 0x") && text.contains("never seen"), "{text}");
     assert!(!text.contains("missed") && !text.contains("wrong"), "{text}");
+    assert!(!text.contains("a trial of it"), "{text}");
     let (code, text, errors) = predict(&["--tx", &hash, "--trials"], &paths);
     assert_eq!(code, 0, "{errors}");
+    assert!(text.contains("predicted from a trial of it, 0 other blocks"), "{text}");
     assert!(text.contains("formula of") && !text.contains("bytecode of"), "{text}");
     assert!(!text.contains("missed") && !text.contains("wrong"), "{text}");
     let (code, _, errors) = predict(&["--trials"], &paths);

@@ -46,6 +46,8 @@ pub struct Forecast {
     pub index: usize,
     /// What was expected.
     pub hint: AccessHint,
+    /// It was tried out for that.
+    pub tried: bool,
     /// The state that it left, with everything it touched.
     pub state: EvmState,
 }
@@ -84,10 +86,11 @@ pub fn forecast(
     hash: B256,
 ) -> Result<Option<Forecast>, PredictionError> {
     let mut found = None;
-    watch_block(block, predictor, config, |index, tx, hint, state| {
+    watch_block(block, predictor, config, |index, tx, foresight, state| {
         if *tx.tx().tx_hash() == hash {
-            let (block, hint, state) = (block.label.clone(), hint.clone(), state.clone());
-            found = Some(Forecast { block, index, hint, state });
+            let (hint, tried) = (foresight.hint().clone(), foresight.tried());
+            let (block, state) = (block.label.clone(), state.clone());
+            found = Some(Forecast { block, index, hint, tried, state });
         }
     })?;
     Ok(found)
@@ -183,7 +186,7 @@ struct Forecaster<'a, F> {
     watch: F,
 }
 
-fn watch_block<F: FnMut(usize, &Tx, &AccessHint, &EvmState)>(
+fn watch_block<F: FnMut(usize, &Tx, &Foresight<'_>, &EvmState)>(
     block: &PreparedBlock,
     predictor: &mut AccessPredictor,
     config: PredictionConfig,
@@ -196,7 +199,7 @@ fn watch_block<F: FnMut(usize, &Tx, &AccessHint, &EvmState)>(
     Ok(*forecaster.judge.score())
 }
 
-impl<F: FnMut(usize, &Tx, &AccessHint, &EvmState)> Follower for Forecaster<'_, F> {
+impl<F: FnMut(usize, &Tx, &Foresight<'_>, &EvmState)> Follower for Forecaster<'_, F> {
     fn before(&mut self, tx: &TxEnv) {
         let Effort { predicting, trying } = self.foresight.next(self.predictor, tx);
         let score = self.judge.score_mut();
@@ -208,7 +211,7 @@ impl<F: FnMut(usize, &Tx, &AccessHint, &EvmState)> Follower for Forecaster<'_, F
     fn after(&mut self, index: usize, tx: &Tx, lessons: &[Lesson], state: &EvmState) {
         let creates = tx.tx().to().is_none();
         self.judge.judge((*tx.signer(), creates), self.foresight.hint(), state);
-        (self.watch)(index, tx, self.foresight.hint(), state);
+        (self.watch)(index, tx, &self.foresight, state);
         if self.learn {
             self.predictor.learn(lessons, state);
         }

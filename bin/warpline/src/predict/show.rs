@@ -92,7 +92,8 @@ fn write_misses(text: &mut String, name: &str, score: &PredictionScore) {
 /// Everything expected of a transaction that ran, and what it touched beyond that. `known` says
 /// what it was predicted from besides the transactions before it.
 pub(super) fn hint(found: &Forecast, known: &str) -> String {
-    let Forecast { block, index, hint, state } = found;
+    let Forecast { block, index, hint, tried, state } = found;
+    let known = if *tried { format!("a trial of it, {known}") } else { known.to_owned() };
     let mut text = String::new();
     let _ = writeln!(
         text,

@@ -50,7 +50,7 @@ fn mined(view: &ChainView, known: AccessPredictor, hash: B256) -> Result<ExitCod
     follow_block(parent, &block, index + 1, &mut watcher, &Limits::default())
         .wrap_err_with(|| format!("block {number}"))?;
     let Watcher { hint, last: state, .. } = watcher;
-    let found = Forecast { block: format!("block {number}"), index, hint, state };
+    let found = Forecast { block: format!("block {number}"), index, hint, tried: false, state };
     output::print(show::hint(&found, "what is known"))?;
     Ok(ExitCode::SUCCESS)
 }

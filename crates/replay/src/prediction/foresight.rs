@@ -33,6 +33,7 @@ pub(super) struct Foresight<'a> {
     outlook: Outlook<WrapDatabaseRef<&'a PreState>>,
     unseen: Unseen,
     hint: AccessHint,
+    tried: bool,
 }
 
 /// How long one prediction took.
@@ -48,12 +49,17 @@ impl<'a> Foresight<'a> {
         let env = block.input().env;
         let values = BlockValues::new(&env.block_env, env.cfg_env.chain_id);
         let outlook = Outlook::new(WrapDatabaseRef(&block.pre_state));
-        Self { block, env, values, outlook, unseen, hint: AccessHint::default() }
+        Self { block, env, values, outlook, unseen, hint: AccessHint::default(), tried: false }
     }
 
     /// What was predicted last.
     pub(super) const fn hint(&self) -> &AccessHint {
         &self.hint
+    }
+
+    /// Whether the transaction that was predicted last was tried out for that.
+    pub(super) const fn tried(&self) -> bool {
+        self.tried
     }
 
     /// Predicts the next transaction, from which `predictor` learns if it is tried out.
@@ -62,7 +68,8 @@ impl<'a> Foresight<'a> {
         self.predict(predictor, tx);
         let predicting = start.elapsed();
         predictor.learn_read(&mut self.outlook);
-        if self.unseen != Unseen::TriedOut || !self.hint.gaps.may_be_filled() {
+        self.tried = self.unseen == Unseen::TriedOut && self.hint.gaps.may_be_filled();
+        if !self.tried {
             self.outlook.accept();
             return Effort { predicting, trying: None };
         }
