@@ -201,7 +201,8 @@ impl Arena {
     }
 
     /// Moves formulas before all others, with what these are in terms of; otherwise the order stays.
-    /// What number each has now, and how many are before the others.
+    /// `wanted` says of every formula whether it is to be moved. What number each has now, and how
+    /// many are before the others.
     pub(crate) fn put_first(&mut self, mut wanted: Vec<bool>) -> (Vec<ExprId>, usize) {
         wanted[ExprId::ZERO.index()] = true;
         for (at, expr) in self.exprs.iter().enumerate().rev() {
@@ -209,11 +210,11 @@ impl Arena {
                 expr.each_part(|part| wanted[part.index()] = true);
             }
         }
+        let (mut order, rest): (Vec<usize>, Vec<usize>) =
+            (0..wanted.len()).partition(|at| wanted[*at]);
+        let first = order.len();
+        order.extend(rest);
         let mut ids = vec![ExprId::ZERO; wanted.len()];
-        let order = [true, false].into_iter().flat_map(|first| {
-            wanted.iter().enumerate().filter(move |(_, is)| **is == first).map(|(at, _)| at)
-        });
-        let order: Vec<usize> = order.collect();
         order.iter().zip(0..).for_each(|(at, new)| ids[*at] = ExprId(new));
         let mut former: Vec<_> = core::mem::take(&mut self.exprs).into_iter().map(Some).collect();
         self.known.clear();
@@ -222,7 +223,7 @@ impl Arena {
             expr.each_part_mut(|part| *part = ids[part.index()]);
             self.insert(expr);
         }
-        (ids, wanted.iter().filter(|wanted| **wanted).count())
+        (ids, first)
     }
 
     /// Whether a formula is one of this arena, or opaque.
@@ -230,7 +231,8 @@ impl Arena {
         id.is_opaque() || id.index() < self.exprs.len()
     }
 
-    /// Looks into the first formulas, at most so many.
+    /// Looks into the first formulas, at most so many. What it returns says nothing, but is not to
+    /// be had without looking.
     pub(crate) fn glance(&self, count: usize) -> usize {
         let first = self.exprs.iter().take(count);
         first.filter(|expr| matches!(expr, Expr::Op(..))).count()

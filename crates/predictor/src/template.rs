@@ -10,7 +10,7 @@ mod order;
 use crate::{
     expr::{Arena, Expr, ExprId, Piece},
     predictor::Care,
-    trace::{Content, Place, Step, Trace},
+    trace::{Content, Step, Trace},
 };
 
 use serde::{Deserialize, Serialize};
@@ -37,7 +37,7 @@ pub(crate) struct Template {
     pub(crate) used: u64,
     /// Formulas there were when they were last put in order.
     ordered: usize,
-    /// How many of them predictions compute.
+    /// How many came first then: those that quick predictions may compute.
     computed: usize,
 }
 
@@ -91,6 +91,7 @@ pub(crate) struct Branch {
 /// One way on.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Arm {
+    /// What the condition is. Where none decides, the ways differ in their first steps.
     pub(crate) value: u64,
     pub(crate) node: usize,
 }
@@ -153,31 +154,33 @@ impl Template {
         let Some(branch) = &self.nodes[at.node].branch else {
             return self.append(at.node, step);
         };
-        let (value, decided) = match (&step, branch.condition) {
-            (Step::Guard { condition, value }, Some(own)) if *condition == own => (*value, true),
+        let decided = match (&step, branch.condition) {
+            (Step::Guard { condition, value }, Some(own)) if *condition == own => Some(*value),
             (_, Some(_)) => return None,
-            (_, None) => (mark(&step), false),
+            (_, None) => None,
         };
-        let arm = branch.arms.iter().find(|arm| arm.value == value).map(|arm| arm.node);
+        let leads_there = |arm: &&Arm| match decided {
+            Some(value) => arm.value == value,
+            None => self.nodes[arm.node].steps.first().is_some_and(|first| is_same(first, &step)),
+        };
+        let arm = branch.arms.iter().find(leads_there).map(|arm| arm.node);
         let node = match arm {
             Some(node) => node,
-            None => self.add_arm(at.node, value, left)?,
+            None => self.add_arm(at.node, decided.unwrap_or_default(), left)?,
         };
         if let Some(branch) = &mut self.nodes[at.node].branch {
             branch.last = node;
         }
         self.nodes[node].count = self.nodes[node].count.saturating_add(1);
-        let next = Position { node, step: 0 };
-        match decided {
-            true => Some(next),
-            false => match self.nodes[node].steps.first_mut() {
-                None => self.append(node, step),
-                Some(known) if is_same(known, &step) => {
-                    absorb(known, step);
-                    Some(Position { node, step: 1 })
-                }
-                Some(_) => None,
-            },
+        if decided.is_some() {
+            return Some(Position { node, step: 0 });
+        }
+        match self.nodes[node].steps.first_mut() {
+            None => self.append(node, step),
+            Some(known) => {
+                absorb(known, step);
+                Some(Position { node, step: 1 })
+            }
         }
     }
 
@@ -216,7 +219,7 @@ impl Template {
             {
                 (Some(*condition), *value)
             }
-            (first, _) => (None, mark(first)),
+            _ => (None, 0),
         };
         if condition.is_some() {
             rest.remove(0);
@@ -256,22 +259,18 @@ impl Template {
     /// A template of given parts, if they can be those of one.
     pub(crate) fn rebuilt(parts: TemplateParts<'_>) -> Option<Self> {
         let exprs = Arena::rebuilt(parts.exprs.into_owned(), FORMULAS)?;
-        let mut template = Self {
-            exprs,
-            nodes: Vec::new(),
-            steps: 0,
-            pieces: 0,
-            used: 0,
-            ordered: 0,
-            computed: 0,
-        };
+        let mut template = Self { exprs, nodes: Vec::new(), ..Self::new() };
         for NodeParts { steps, branch, count } in parts.nodes {
             template.steps += steps.len();
             template.pieces += steps.iter().map(Step::pieces).sum::<usize>();
             let (branch, steps) = (branch.map(Cow::into_owned), steps.into_owned());
             template.nodes.push(Node { branch, count, ..steps.into_iter().collect() });
         }
-        template.is_sound().then_some(template)
+        if !template.is_sound() {
+            return None;
+        }
+        template.keep_in_order();
+        Some(template)
     }
 
     /// Whether it is a tree, within bounds, of formulas that it has.
@@ -280,21 +279,23 @@ impl Template {
         if self.steps > STEPS || !steps.clone().all(|step| step.is_sound(has)) {
             return false;
         }
-        let (mut open, mut seen) = (vec![0], 0);
+        let (mut open, mut seen) = (vec![0], vec![false; self.nodes.len()]);
         while let Some(at) = open.pop() {
-            let Some(node) = self.nodes.get(at) else { return false };
-            seen += 1;
-            let Some(branch) = &node.branch else { continue };
+            match seen.get_mut(at) {
+                Some(seen) if !*seen => *seen = true,
+                _ => return false,
+            }
+            let Some(branch) = &self.nodes[at].branch else { continue };
             let arms = &branch.arms;
             let sound = branch.condition.is_none_or(has)
                 && arms.len() <= ARMS
                 && arms.iter().any(|arm| arm.node == branch.last);
-            if !sound || seen + open.len() + arms.len() > self.nodes.len() {
+            if !sound {
                 return false;
             }
             open.extend(arms.iter().map(|arm| arm.node));
         }
-        seen == self.nodes.len()
+        seen.into_iter().all(|seen| seen)
     }
 }
 
@@ -365,27 +366,6 @@ fn absorb(known: &mut Step, new: Step) {
     }
 }
 
-/// What tells a step from another where no condition does.
-fn mark(step: &Step) -> u64 {
-    let of = |place: &Place| place.formula.index() as u64;
-    let (kind, detail) = match step {
-        Step::Guard { condition, value } => (1, (condition.index() as u64) << 20 ^ *value),
-        Step::Load { slot, .. } => (2, of(slot)),
-        Step::Store { slot, value, .. } => (3, of(slot) << 20 ^ value.index() as u64),
-        Step::Touch { account } => (4, of(account)),
-        Step::Destroy { heir } => (5, of(heir)),
-        Step::Call { target, value, input, .. } => {
-            let of_input = input.head.iter().fold(0_u64, |sum, piece| {
-                sum.wrapping_mul(31).wrapping_add(piece.source.index() as u64)
-            });
-            (6, of(target) << 40 ^ (value.index() as u64) << 20 ^ of_input)
-        }
-        Step::Create { account } => (7, of(account)),
-        Step::End { ok, output } => (8, u64::from(*ok) << 20 ^ output.head.len() as u64),
-    };
-    detail << 4 | kind
-}
-
 /// Brings formulas of a trace into a template.
 struct Import<'a> {
     from: &'a Arena,
@@ -430,5 +410,38 @@ impl Import<'_> {
             opaque |= part.is_opaque();
         });
         if opaque { ExprId::OPAQUE } else { to.insert(expr) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A template of nodes of which each leads to those named.
+    fn rebuilt(arms: &[&[usize]]) -> Option<Template> {
+        let branch = |to: &&[usize]| {
+            let arms: Vec<_> = to.iter().map(|node| Arm { value: 0, node: *node }).collect();
+            let last = to.first().copied()?;
+            Some(Cow::Owned(Branch { condition: None, arms, last }))
+        };
+        let node = |to| NodeParts { steps: Cow::Owned(Vec::new()), branch: branch(to), count: 0 };
+        let exprs = Cow::Owned(Template::new().exprs.exprs().to_vec());
+        Template::rebuilt(TemplateParts { exprs, nodes: arms.iter().map(node).collect() })
+    }
+
+    #[test]
+    fn what_is_no_tree_is_no_template() {
+        assert!(rebuilt(&[&[1, 2], &[], &[3], &[]]).is_some());
+        let none: &[usize] = &[];
+        for wrong in [
+            &[][..],
+            &[&[1, 2], none],
+            &[&[1], &[0]],
+            &[none, none],
+            // As many visits as nodes, but one of these is visited twice and one never.
+            &[&[1, 1], none, &[1_000_000_000]],
+        ] {
+            assert!(rebuilt(wrong).is_none(), "{wrong:?}");
+        }
     }
 }

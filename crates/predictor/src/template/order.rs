@@ -1,9 +1,9 @@
-//! The order of formulas in memory: what a prediction computes lies side by side.
+//! The order of formulas in memory: what a quick prediction computes lies side by side.
 //!
 //! Most formulas are only what a condition is made of that always came out the same. Between them,
 //! each of the others would be a place of its own that a prediction has to wait for.
 
-use super::{Template, mark};
+use super::Template;
 use crate::{expr::ExprId, trace::Step};
 
 /// By which part of them the formulas grow before they are put in order again.
@@ -15,13 +15,13 @@ const GLANCE: usize = 96;
 impl Template {
     /// Puts the formulas in order where many are new.
     pub(super) fn keep_in_order(&mut self) {
-        if self.exprs.len() >= self.ordered + self.ordered / GROWN {
+        if self.exprs.len() > self.ordered + self.ordered / GROWN {
             self.put_in_order();
             self.ordered = self.exprs.len();
         }
     }
 
-    /// Moves the formulas that predictions compute before all others.
+    /// Moves the formulas that quick predictions compute before all others.
     fn put_in_order(&mut self) {
         let mut needed = vec![false; self.exprs.len()];
         let mut need = |id: ExprId| {
@@ -48,16 +48,6 @@ impl Template {
                 rename(condition);
             }
         }
-        // Where no condition decides, it is the numbers that tell the ways apart.
-        for at in 0..self.nodes.len() {
-            let Some(mut branch) = self.nodes[at].branch.take() else { continue };
-            for arm in branch.arms.iter_mut().filter(|_| branch.condition.is_none()) {
-                if let Some(first) = self.nodes[arm.node].steps.first() {
-                    arm.value = mark(first);
-                }
-            }
-            self.nodes[at].branch = Some(branch);
-        }
     }
 
     /// Looks into what a prediction is about to need, so that the waiting times overlap.
@@ -79,16 +69,16 @@ mod tests {
     use alloy_primitives::U256;
     use revm::bytecode::opcode as op;
 
-    /// An execution that looks at slot `slot` of the caller's, after so many conditions, of which
-    /// only the last can be seen.
-    fn execution(slot: u64, conditions: u64) -> Trace {
+    /// An execution that looks at the caller's number plus `slot`, after conditions that each come
+    /// out as given.
+    fn execution(slot: u64, conditions: &[u64]) -> Trace {
         let mut exprs = Arena::new(1000);
         let caller = exprs.insert(Expr::Input(Input::Caller));
         let mut steps = Vec::new();
-        for n in 0..conditions {
-            let other = exprs.constant_of(U256::from(1000 + n));
+        for (n, value) in (0..).zip(conditions) {
+            let other = exprs.constant_of(U256::from(1000_u64 + n));
             let condition = exprs.op(op::LT, &[caller, other]);
-            steps.push(Step::Guard { condition, value: 1 });
+            steps.push(Step::Guard { condition, value: *value });
         }
         let formula = exprs.plus(caller, U256::from(slot));
         steps.push(Step::Load { slot: Place::new(formula, U256::from(slot)), transient: false });
@@ -98,35 +88,46 @@ mod tests {
         Trace { exprs, steps, stored: Vec::new() }
     }
 
-    #[test]
-    fn ways_that_no_condition_tells_apart_are_known_again_after_formulas_moved() {
-        let mut template = Template::new();
-        for slot in 0..4 {
-            template.learn(&execution(slot, 1), |_| None);
-        }
-        let (nodes, steps) = (template.nodes.len(), template.steps);
-        let before: Vec<_> = template.exprs.exprs().to_vec();
-        template.learn(&execution(9, 40), |_| None);
-        let (grown, more) = (template.nodes.len(), template.steps);
-        assert!(grown > nodes && more > steps);
-        assert_ne!(template.exprs.exprs()[..before.len()], before, "nothing has moved");
-        for slot in (0..4).chain(0..4) {
-            template.learn(&execution(slot, 1), |_| None);
-        }
-        template.learn(&execution(9, 40), |_| None);
-        assert_eq!((template.nodes.len(), template.steps), (grown, more));
+    /// Takes in an execution. How many nodes it went through, and how many nodes and steps there are.
+    fn learn(template: &mut Template, slot: u64, conditions: &[u64]) -> (u32, [usize; 2]) {
+        let gone = |template: &Template| template.nodes.iter().map(|node| node.count).sum::<u32>();
+        let before = gone(template);
+        template.learn(&execution(slot, conditions), |_| None);
+        (gone(template) - before, [template.nodes.len(), template.steps])
     }
 
     #[test]
-    fn what_predictions_compute_comes_first() {
-        let mut template = Template::new();
-        template.learn(&execution(7, 40), |_| None);
+    fn ways_are_known_again_after_formulas_moved() {
+        let (mut template, many) = (Template::new(), [1; 40]);
+        // Ways that no condition tells apart, and one that the last of five conditions does.
+        let ways = [1, 2, 3].map(|slot| (slot, &many[..5]));
+        let ways = [&ways[..], &[(4, &[1, 1, 1, 1, 0])]].concat();
+        for (slot, conditions) in &ways {
+            learn(&mut template, *slot, conditions);
+        }
+        let before = template.exprs.exprs().to_vec();
+        let (_, known) = learn(&mut template, 9, &many);
+        assert_ne!(template.exprs.exprs()[..before.len()], before, "nothing has moved");
+        for (slot, conditions) in ways.iter().chain(&ways) {
+            // The root, what follows the condition, and for most the way that none tells apart.
+            let nodes = if *slot == 4 { 2 } else { 3 };
+            assert_eq!(learn(&mut template, *slot, conditions), (nodes, known), "slot {slot}");
+        }
+    }
+
+    #[test]
+    fn what_quick_predictions_compute_comes_first_as_soon_as_much_is_new() {
+        let (mut template, many) = (Template::new(), [1; 40]);
+        learn(&mut template, 7, &many);
         // Zero, the caller, seven, and the sum.
         assert_eq!(template.computed, 4);
         let Some(Step::Load { slot, .. }) = template.nodes[0].steps.get(40) else {
             panic!("the load is not where it was");
         };
         assert_eq!(slot.formula.index(), 3);
-        assert!(template.exprs.len() > 40);
+        let ordered = template.ordered;
+        learn(&mut template, 8, &many);
+        assert!(template.exprs.len() > ordered);
+        assert_eq!((template.computed, template.ordered), (4, ordered));
     }
 }
