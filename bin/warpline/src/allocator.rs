@@ -27,13 +27,13 @@ pub(crate) fn keep_free_memory() {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::say;
+    use crate::output::sayln;
     use libmimalloc_sys::{mi_option_get, mi_option_set};
 
     #[test]
     fn the_option_is_the_delay_and_what_the_user_says_stays() {
         if std::env::var_os("MIMALLOC_PURGE_DELAY").is_some() {
-            say!("skipped: 1 test of the delay that somebody sets with MIMALLOC_PURGE_DELAY");
+            sayln!("SKIPPED: 1 test of the delay that somebody sets with MIMALLOC_PURGE_DELAY");
             return;
         }
         // SAFETY: as above, with other threads that read the number at most.

@@ -4,8 +4,8 @@
 //! cargo bench --locked -p warpline-replay -- FIXTURE…
 //! ```
 //!
-//! Blocks are predicted in turns; times are microseconds per transaction, the median and the best,
-//! and in the end those of all transactions of all blocks.
+//! Blocks are predicted in turns; times are microseconds per transaction, the median and the best.
+//! The last line is their mean over all transactions.
 //! They include what orders the expectations of a block for the executor.
 
 #![allow(clippy::print_stdout, reason = "its purpose")]
@@ -59,6 +59,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         median += times[ROUNDS / 2] * txs;
         best += times[0] * txs;
     }
-    println!("{:<24} {:6.2} ({:.2})", "all", median / count, best / count);
+    if count > 0.0 {
+        println!("{:<24} {:6.2} ({:.2})", "all", median / count, best / count);
+    }
     Ok(())
 }

@@ -68,8 +68,8 @@ impl<'a> Foresight<'a> {
         self.predict(predictor, tx);
         let predicting = start.elapsed();
         predictor.learn_read(&mut self.outlook);
-        self.tried = self.unseen == Unseen::TriedOut && self.hint.gaps.may_be_filled();
-        if !self.tried {
+        self.tried = false;
+        if self.unseen != Unseen::TriedOut || !self.hint.gaps.may_be_filled() {
             self.outlook.accept();
             return Effort { predicting, trying: None };
         }
@@ -77,6 +77,7 @@ impl<'a> Foresight<'a> {
         let tried = self.try_out(predictor, tx);
         self.predict(predictor, tx);
         self.outlook.accept();
+        self.tried = tried.is_some();
         if let Some(outcome) = tried {
             self.hint.tried(&outcome);
             self.outlook.accept_trial(&outcome);
