@@ -1,10 +1,11 @@
 //! `--chain`: a built-in network by name, or any chain by its genesis file.
 
+use crate::output::sayln;
 use alloy_genesis::{ChainConfig, Genesis};
 use eyre::{Result, WrapErr, bail, eyre};
 use std::{path::Path, sync::Arc};
 use warpline_chain::{GenesisBlock, Rules};
-use warpline_chainspec::{ChainSpec, ChainSpecError, read_genesis};
+use warpline_chainspec::{ChainSpec, ChainSpecError, read_genesis, unknown_forks};
 use warpline_storage::Identity;
 
 /// A chain that the user names.
@@ -59,6 +60,12 @@ fn from_genesis(genesis: &Genesis) -> Result<Network> {
     let block = GenesisBlock::new(genesis, &rules).wrap_err("the genesis block")?;
     let identity = Identity { chain_id: rules.chain_id(), genesis: block.header.hash_slow() };
     let known = ChainSpec::by_genesis(identity.chain_id, identity.genesis);
+    let unknown = unknown_forks(&genesis.config);
+    if known.is_none() && !unknown.is_empty() {
+        let names = unknown.join(", ");
+        sayln!("warning: the genesis schedules what this version does not know ({names}): blocks");
+        sayln!("  from there on follow the rules before, and may be refused or come out wrong");
+    }
     let rules = known.map_or(rules, Rules::network);
     Ok(Network { identity, rules, config: Some(genesis.config.clone()), genesis: Ok(block) })
 }

@@ -42,11 +42,13 @@ pub enum ChainSpecError {
         /// Where and why parsing stopped.
         source: serde_json::Error,
     },
-    /// The genesis file has no `config.chainId`, so nothing says which rules apply.
-    #[error("{}: not a genesis file: the field `config.chainId` is missing", path.display())]
-    MissingChainId {
+    /// The genesis file lacks what no chain can be without.
+    #[error("{}: not a genesis file: the field `{name}` is missing", path.display())]
+    MissingField {
         /// The file.
         path: PathBuf,
+        /// The field, with those that it is in.
+        name: &'static str,
     },
     /// A fork is scheduled while an earlier one is not.
     #[error("genesis config: {later} is scheduled but {earlier} is not")]

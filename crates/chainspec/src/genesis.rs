@@ -2,6 +2,7 @@
 
 use crate::{
     ChainSpec, ChainSpecError, Rules,
+    file::read_genesis,
     forks::{ForkTable, human_name},
     networks::default_blob_params,
 };
@@ -55,19 +56,13 @@ impl ChainSpec {
     }
 }
 
-/// Reads a genesis file in geth's format.
-///
-/// # Errors
-/// The file cannot be read, or is something else: where, and what is wrong there.
-pub fn read_genesis(path: &Path) -> Result<Genesis, ChainSpecError> {
-    let bytes = std::fs::read(path)
-        .map_err(|source| ChainSpecError::Read { path: path.to_owned(), source })?;
-    let parse = |source| ChainSpecError::Parse { path: path.to_owned(), source };
-    let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(parse)?;
-    if value.pointer("/config/chainId").is_none() {
-        return Err(ChainSpecError::MissingChainId { path: path.to_owned() });
-    }
-    serde_json::from_slice(&bytes).map_err(parse)
+/// What a genesis schedules and this program does not know: forks, by the names of their fields.
+/// Blocks that follow one of them cannot be told right.
+pub fn unknown_forks(config: &ChainConfig) -> Vec<String> {
+    let schedules = |name: &str| name.ends_with("Time") || name.ends_with("Block");
+    let unknown = config.extra_fields.iter().filter(|(name, at)| schedules(name) && !at.is_null());
+    let bogota = config.bogota_time.map(|_| "bogotaTime".to_owned());
+    bogota.into_iter().chain(unknown.map(|(name, _)| name.clone())).collect()
 }
 
 /// The forks before the merge, each needing all before it but the optional ones.
@@ -347,22 +342,9 @@ mod tests {
     }
 
     #[test]
-    fn genesis_files_are_read_and_errors_name_them() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("genesis.json");
-        let name = path.to_str().unwrap();
-        let write = |text: &str| std::fs::write(&path, text).unwrap();
-        write(&json!({ "config": at_genesis(), "alloc": {}, "difficulty": "0x0" }).to_string());
-        assert_eq!(ChainSpec::by_name_or_path(name).unwrap().chain_id(), 1337);
-        write("{ \"alloc\": {} }");
-        let error = ChainSpec::by_name_or_path(name).unwrap_err().to_string();
-        assert!(error.contains(name) && error.contains("config.chainId"), "{error}");
-        write("{ \"config\": ");
-        let error = ChainSpec::by_name_or_path(name).unwrap_err().to_string();
-        assert!(error.contains(name) && error.contains("line 1"), "{error}");
-        assert!(matches!(
-            ChainSpec::from_genesis_file(&dir.path().join("absent.json")),
-            Err(ChainSpecError::Read { .. })
-        ));
+    fn forks_that_are_not_known_are_named() {
+        let extra = json!({ "bogotaTime": 9, "verkleTime": null, "bpo9Time": 5, "note": "none" });
+        assert_eq!(unknown_forks(&with(extra)), ["bogotaTime", "bpo9Time"]);
+        assert!(unknown_forks(&with(json!({ "shanghaiTime": 0 }))).is_empty());
     }
 }

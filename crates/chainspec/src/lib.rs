@@ -5,18 +5,21 @@
 //! know beside the transactions. It is a handle to shared, immutable data: cloning it is cheap.
 //!
 //! - `networks`: mainnet, Sepolia, Holesky and Hoodi, whose genesis block is in `hoodi`.
-//! - `genesis`: any chain that geth's `genesis.json` can describe.
+//! - `file`: geth's `genesis.json`.
+//! - `genesis`: any chain that one can describe.
 //! - `env`: from a header to what the EVM needs.
 
 mod env;
 mod error;
+mod file;
 mod forks;
 mod genesis;
 mod hoodi;
 mod networks;
 
 pub use error::ChainSpecError;
-pub use genesis::read_genesis;
+pub use file::read_genesis;
+pub use genesis::unknown_forks;
 
 use alloy_eips::eip7840::BlobParams;
 use alloy_evm::eth::spec::EthExecutorSpec;
