@@ -262,9 +262,9 @@ mod tests {
     }
 
     #[test]
-    fn the_example_in_the_readme_can_be_used() {
-        let readme = include_str!("../../../README.md");
-        let (_, section) = readme.split_once("### Configuration file").unwrap();
+    fn the_example_in_the_manual_can_be_used() {
+        let manual = include_str!("../README.md");
+        let (_, section) = manual.split_once("### Configuration file").unwrap();
         let (_, example) = section.split_once("```toml\n").unwrap();
         let (example, _) = example.split_once("```").unwrap();
         assert_eq!(node(example, &[]).unwrap().len(), 10);

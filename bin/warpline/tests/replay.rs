@@ -124,25 +124,25 @@ fn fields(value: &Value, at: &str, all: &mut Vec<String>) {
     }
 }
 
-/// The example in the README is the one place that says what programs may rely on.
+/// The first example of JSON in the manual is the one place that says what programs may rely on.
 #[test]
-fn the_readme_shows_every_field_of_the_json() {
-    let readme = include_str!("../../../README.md");
-    let example = readme.split("```json").nth(1).and_then(|rest| rest.split("```").next());
+fn the_manual_shows_every_field_of_the_json() {
+    let manual = include_str!("../README.md");
+    let example = manual.split("```json").nth(1).and_then(|rest| rest.split("```").next());
     let example: Value = serde_json::from_str(example.unwrap()).unwrap();
     let outcome = replay(&["--threads", "2"], &[&testdata().join("46147.json")]);
     let [mut shown, mut written] = [Vec::new(), Vec::new()];
     fields(&example, "", &mut shown);
     fields(&outcome.report, "", &mut written);
     for field in &shown {
-        assert!(written.contains(field), "the README shows {field}, which is not written");
+        assert!(written.contains(field), "the manual shows {field}, which is not written");
     }
     let described = |field: &String| {
         let name = field.rsplit('.').next().unwrap_or_default();
-        shown.contains(field) || readme.contains(&format!("`{name}`"))
+        shown.contains(field) || manual.contains(&format!("`{name}`"))
     };
     let missing: Vec<_> = written.iter().filter(|field| !described(field)).collect();
-    assert!(missing.is_empty(), "the README does not describe {missing:?}");
+    assert!(missing.is_empty(), "the manual does not describe {missing:?}");
 }
 
 #[test]
