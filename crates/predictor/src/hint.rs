@@ -1,10 +1,10 @@
 //! What a transaction is expected to touch.
 
-use crate::trace::TemplateKey;
-use alloy_primitives::{
-    Address, B256, U256,
-    map::{AddressMap, HashMap},
+use crate::{
+    distinct::{Distinct, Keyed},
+    trace::TemplateKey,
 };
+use alloy_primitives::{Address, B256, U256};
 use revm::state::EvmState;
 use warpline_types::{ExpectedAccesses, ExpectedSlot, SlotKey};
 
@@ -59,13 +59,29 @@ pub struct SlotHint {
     pub source: Source,
 }
 
+impl Keyed for AccountHint {
+    type Key = Address;
+
+    #[inline]
+    fn key(&self) -> Address {
+        self.address
+    }
+}
+
+impl Keyed for SlotHint {
+    type Key = SlotKey;
+
+    #[inline]
+    fn key(&self) -> SlotKey {
+        SlotKey::new(self.address, self.slot)
+    }
+}
+
 /// The expected accesses of one transaction. A guess, never truth.
 #[derive(Clone, Debug, Default)]
 pub struct AccessHint {
-    accounts: Vec<AccountHint>,
-    slots: Vec<SlotHint>,
-    account_index: AddressMap<u32>,
-    slot_index: HashMap<SlotKey, u32>,
+    accounts: Distinct<AccountHint>,
+    slots: Distinct<SlotHint>,
     /// Why it may lack something.
     pub gaps: Gaps,
 }
@@ -109,19 +125,17 @@ impl AccessHint {
     pub fn clear(&mut self) {
         self.accounts.clear();
         self.slots.clear();
-        self.account_index.clear();
-        self.slot_index.clear();
         self.gaps = Gaps::default();
     }
 
     /// The accounts, in the order in which they were found.
     pub fn accounts(&self) -> &[AccountHint] {
-        &self.accounts
+        self.accounts.as_slice()
     }
 
     /// The slots, in the order in which they were found.
     pub fn slots(&self) -> &[SlotHint] {
-        &self.slots
+        self.slots.as_slice()
     }
 
     /// The same without reasons, for the executor.
@@ -132,8 +146,8 @@ impl AccessHint {
             written: hint.written,
         };
         ExpectedAccesses {
-            accounts: self.accounts.iter().map(|hint| hint.address).collect(),
-            slots: self.slots.iter().map(slot).collect(),
+            accounts: self.accounts().iter().map(|hint| hint.address).collect(),
+            slots: self.slots().iter().map(slot).collect(),
         }
     }
 
@@ -153,39 +167,29 @@ impl AccessHint {
 
     /// Adds an account, or to what is known of it.
     pub(crate) fn account(&mut self, new: AccountHint) {
-        let next = self.accounts.len() as u32;
-        match *self.account_index.entry(new.address).or_insert(next) {
-            at if at == next => self.accounts.push(new),
-            at => {
-                let known = &mut self.accounts[at as usize];
-                known.commutative = match (known.written, new.written) {
-                    (true, true) => known.commutative && new.commutative,
-                    (false, _) => new.commutative,
-                    (true, false) => known.commutative,
-                };
-                known.written |= new.written;
-                known.confidence = known.confidence.max(new.confidence);
-            }
-        }
+        let Some(known) = self.accounts.get_mut(new.address) else {
+            return self.accounts.push(new);
+        };
+        known.commutative = match (known.written, new.written) {
+            (true, true) => known.commutative && new.commutative,
+            (false, _) => new.commutative,
+            (true, false) => known.commutative,
+        };
+        known.written |= new.written;
+        known.confidence = known.confidence.max(new.confidence);
     }
 
     /// Adds a slot, or to what is known of it.
     pub(crate) fn slot(&mut self, new: SlotHint) {
-        let next = self.slots.len() as u32;
-        match *self.slot_index.entry(SlotKey::new(new.address, new.slot)).or_insert(next) {
-            at if at == next => self.slots.push(new),
-            at => {
-                let known = &mut self.slots[at as usize];
-                known.written |= new.written;
-                known.confidence = known.confidence.max(new.confidence);
-            }
-        }
+        let Some(known) = self.slots.get_mut(new.key()) else { return self.slots.push(new) };
+        known.written |= new.written;
+        known.confidence = known.confidence.max(new.confidence);
     }
 
     /// A slot is written and ends with the value that it had.
     pub(crate) fn restored(&mut self, key: SlotKey) {
-        if let Some(at) = self.slot_index.get(&key) {
-            self.slots[*at as usize].written = false;
+        if let Some(slot) = self.slots.get_mut(key) {
+            slot.written = false;
         }
     }
 }

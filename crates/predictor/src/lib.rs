@@ -12,6 +12,7 @@
 //! - `trace`: what one call did: conditions, slots, accounts, calls.
 //! - `template`: a function, as the tree of all ways through it that were seen.
 //! - `outlook`: the state as earlier predictions of the same block expect it.
+//! - `distinct`: the lists that a prediction fills.
 //! - `archive`: knowledge as bytes.
 //! - `score`: predictions held against what transactions did.
 //! - `walk`, `call`, `touch`, `value`: the prediction, computing only what addresses, slots and
@@ -22,6 +23,7 @@
 
 mod archive;
 mod call;
+mod distinct;
 mod expr;
 mod frame;
 mod hint;

@@ -1,12 +1,7 @@
 //! What was computed for one prediction, and hashes that the next ones will ask for again.
 
-use crate::{expr::ExprId, value::Loaded, walk::Written};
-use alloy_primitives::{
-    U256, keccak256,
-    map::{AddressSet, DefaultHashBuilder},
-};
-use indexmap::IndexMap;
-use warpline_types::SlotKey;
+use crate::{distinct::Distinct, expr::ExprId, value::Loaded, walk::Written};
+use alloy_primitives::{U256, keccak256, map::AddressSet};
 
 /// Hashes that are remembered, a power of two: as many as a core's own cache has room for.
 const HASHES: usize = 1 << 10;
@@ -23,8 +18,8 @@ pub(crate) struct Memo {
     taken: usize,
     /// The number of the last call, of this prediction or an earlier one.
     call: u32,
-    /// What was written so far, with whether the slot is transient.
-    pub(crate) written: IndexMap<(SlotKey, bool), Written, DefaultHashBuilder>,
+    /// What was written so far.
+    pub(crate) written: Distinct<Written>,
     /// Accounts that were created, or whose balance is not what it was.
     pub(crate) changed: AddressSet,
     /// Memory for what calls load.

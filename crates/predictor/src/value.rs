@@ -55,6 +55,7 @@ pub(crate) enum Formulas<'p> {
 }
 
 impl<'p> Formulas<'p> {
+    #[inline]
     fn get(self, id: ExprId) -> Option<&'p Expr> {
         match self {
             Self::Known(arena) => arena.get(id),
@@ -127,15 +128,27 @@ impl<'p, S: Database> Walk<'p, S> {
                 self.word(self.ending(at, *n)?.output, *offset as usize, nesting)
             }
             Expr::Op(code, [a, b, c]) => {
-                // Two of three operands are mostly all there are; the rest is zero.
-                let mut operand = |id: ExprId| match id {
-                    ExprId::ZERO => Some(U256::ZERO),
-                    id => self.value(at, id, nesting),
+                let formulas = self.frames[at].formulas;
+                // Mostly one operand is a constant, and the third is not there.
+                let mut operand = |id: ExprId| match formulas.get(id) {
+                    Some(Expr::Const(value)) => Some(*value),
+                    _ => self.value(at, id, nesting),
                 };
-                let (a, b, c) = (operand(*a)?, operand(*b)?, operand(*c)?);
+                let (a, b) = (operand(*a)?, operand(*b)?);
+                let c = if *c == ExprId::ZERO { U256::ZERO } else { operand(*c)? };
                 apply(*code, a, b, c)
             }
             Expr::Keccak(pieces) => {
+                if let [key, place] = pieces[..]
+                    && key.is_whole()
+                    && place.is_whole()
+                {
+                    let mut entry = [[0; 32]; 2];
+                    for (word, piece) in entry.iter_mut().zip([key, place]) {
+                        *word = self.value(at, piece.source, nesting)?.to_be_bytes();
+                    }
+                    return Some(self.state.memo.keccak(entry.as_flattened()));
+                }
                 let bytes = self.join(at, pieces, nesting)?;
                 Some(self.state.memo.keccak(&bytes))
             }

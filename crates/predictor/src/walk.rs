@@ -3,6 +3,7 @@
 
 use crate::{
     call::{Call, Ending, IDENTITY, is_precompile},
+    distinct::Keyed,
     expr::ExprId,
     hint::{AccessHint, Source},
     outlook::Outlook,
@@ -61,8 +62,8 @@ pub(crate) struct Walk<'p, S> {
     was_astray: bool,
     /// The call in which it had, if that is to be read instead.
     lost_in: Option<usize>,
-    /// What slots held before they were written, if that may have to be taken back.
-    pub(crate) overwritten: Vec<((SlotKey, bool), Option<Written>)>,
+    /// Every write since the beginning, as what it overwrote: in case it has to be taken back.
+    pub(crate) overwritten: Vec<Overwritten>,
     /// What is read in bytecode.
     pub(crate) notes: &'p Notes,
     /// Functions that were read for this prediction.
@@ -71,14 +72,34 @@ pub(crate) struct Walk<'p, S> {
     pub(crate) instructions: u32,
 }
 
+/// A slot, and whether it is transient.
+pub(crate) type Cell = (SlotKey, bool);
+
+/// A write, and what was written there before in the same transaction.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Overwritten {
+    cell: Cell,
+    former: Option<Written>,
+}
+
 /// What a slot holds after it was written.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Written {
+    cell: Cell,
     /// The call that wrote it, and its formula of the value.
     frame: usize,
     value: ExprId,
     /// It had been written before: what passes through an account, or a lock, ends as it began.
     again: bool,
+}
+
+impl Keyed for Written {
+    type Key = Cell;
+
+    #[inline]
+    fn key(&self) -> Cell {
+        self.cell
+    }
 }
 
 impl<'p, S: Database> Walk<'p, S> {
@@ -126,10 +147,11 @@ impl<'p, S: Database> Walk<'p, S> {
             confidence: 1.0,
         });
         if ending.ok == Some(false) && !self.hint.gaps.leave_doubt() {
-            let written = self.state.memo.written.keys();
-            written
-                .filter(|(_, transient)| !transient)
-                .for_each(|(key, _)| self.hint.restored(*key));
+            for Written { cell: (key, transient), .. } in self.state.memo.written.as_slice() {
+                if !transient {
+                    self.hint.restored(*key);
+                }
+            }
         } else {
             self.leave_all();
         }
@@ -138,9 +160,11 @@ impl<'p, S: Database> Walk<'p, S> {
 
     /// The transaction ends with what it wrote.
     fn leave_all(&mut self) {
-        for at in 0..self.state.memo.written.len() {
-            if let Some(((key, false), written)) = self.state.memo.written.get_index(at) {
-                self.leave(*key, *written);
+        for at in 0..self.state.memo.written.as_slice().len() {
+            if let Some(written) = self.state.memo.written.as_slice().get(at).copied()
+                && let (key, false) = written.cell
+            {
+                self.leave(key, written);
             }
         }
     }
@@ -232,12 +256,13 @@ impl<'p, S: Database> Walk<'p, S> {
 
     /// Takes back what was written since `overwritten` was so long.
     pub(crate) fn undo(&mut self, before: usize) {
-        for (key, former) in self.overwritten.drain(before..).rev() {
-            match former {
-                Some(former) => drop(self.state.memo.written.insert(key, former)),
-                None => {
+        for Overwritten { cell, former } in self.overwritten.drain(before..).rev() {
+            match (former, self.state.memo.written.get_mut(cell)) {
+                (Some(former), Some(written)) => *written = former,
+                (Some(former), None) => self.state.memo.written.push(former),
+                (None, _) => {
                     self.state.memo.written.pop();
-                    if let (key, false) = key {
+                    if let (key, false) = cell {
                         self.hint.restored(key);
                     }
                 }
@@ -371,7 +396,7 @@ impl<'p, S: Database> Walk<'p, S> {
             None => Loaded::Unknown,
             Some((slot, ..)) => {
                 let key = SlotKey::new(address, slot);
-                match self.state.memo.written.get(&(key, transient)) {
+                match self.state.memo.written.get((key, transient)) {
                     Some(written) => Loaded::Written(written.frame, written.value),
                     None if transient => Loaded::Zero,
                     None => Loaded::State(key),
@@ -393,12 +418,17 @@ impl<'p, S: Database> Walk<'p, S> {
     ) {
         let address = self.frames[at].address;
         let Some((slot, sure, source)) = self.place(at, place) else { return };
-        let key = (SlotKey::new(address, slot), transient);
-        let former = self.state.memo.written.get(&key).copied();
-        let again = former.is_some();
-        self.state.memo.written.insert(key, Written { frame: at, value, again });
+        let cell = (SlotKey::new(address, slot), transient);
+        let new = Written { cell, frame: at, value, again: false };
+        let former = match self.state.memo.written.get_mut(cell) {
+            Some(known) => Some(core::mem::replace(known, Written { again: true, ..new })),
+            None => {
+                self.state.memo.written.push(new);
+                None
+            }
+        };
         if self.care == Care::Analytic {
-            self.overwritten.push((key, former));
+            self.overwritten.push(Overwritten { cell, former });
         }
         if !transient {
             self.slot(address, slot, changes, confidence * sure, source);
