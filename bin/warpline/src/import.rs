@@ -8,7 +8,7 @@ use crate::{
     datadir::{self, DatadirArgs},
     json,
     limits::{THREADS, up_to},
-    network::ChainArg,
+    network::{ChainArg, Network},
     output::{self, say, sayln},
     prune::PruneArgs,
     root_stream::RootStreamArgs,
@@ -178,6 +178,9 @@ fn readable(file: &Path) -> Result<u64> {
 fn open_or_create(args: &ImportArgs, options: ChainOptions) -> Result<StoredChain> {
     let path = args.datadir.database()?;
     let network = args.chain.as_ref().map(ChainArg::network).transpose()?;
+    if let Some(warning) = network.as_ref().and_then(Network::warning) {
+        sayln!("warning: {warning}");
+    }
     let there = datadir::open(&path, network.as_ref(), options.clone())?;
     match (there, &network) {
         (Some(chain), _) => Ok(chain),

@@ -32,6 +32,9 @@ pub(crate) struct InitArgs {
 pub(crate) fn run(args: &InitArgs) -> Result<ExitCode> {
     let path = args.datadir.database()?;
     let network = args.chain.network()?;
+    if let Some(warning) = network.warning() {
+        sayln!("warning: {warning}");
+    }
     let storage = StorageOptions { keep_shutdown_mark: true, ..StorageOptions::default() };
     let looking = ChainOptions { storage, ..ChainOptions::default() };
     let there = datadir::open_or_amend(&path, &network, looking)?;

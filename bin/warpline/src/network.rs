@@ -1,6 +1,5 @@
 //! `--chain`: a built-in network by name, or any chain by its genesis file.
 
-use crate::output::sayln;
 use alloy_genesis::{ChainConfig, Genesis};
 use eyre::{Result, WrapErr, bail, eyre};
 use std::{path::Path, sync::Arc};
@@ -26,6 +25,8 @@ pub(crate) struct Network {
     pub(crate) rules: Rules,
     /// The configuration in its genesis file, where the user gave one.
     pub(crate) config: Option<ChainConfig>,
+    /// What that schedules and this program does not know.
+    unknown: Vec<String>,
     /// A built-in network, or the first block of the one in the file.
     genesis: Result<GenesisBlock, ChainSpec>,
 }
@@ -48,7 +49,13 @@ impl ChainArg {
                 let genesis = chain.genesis_hash().ok_or_else(|| eyre!("an unknown network"))?;
                 let identity = Identity { chain_id: chain.chain_id(), genesis };
                 let rules = Rules::network(chain.clone());
-                Ok(Network { identity, rules, config: None, genesis: Err(chain.clone()) })
+                Ok(Network {
+                    identity,
+                    rules,
+                    config: None,
+                    unknown: Vec::new(),
+                    genesis: Err(chain.clone()),
+                })
             }
             Self::File(genesis) => from_genesis(genesis),
         }
@@ -60,17 +67,24 @@ fn from_genesis(genesis: &Genesis) -> Result<Network> {
     let block = GenesisBlock::new(genesis, &rules).wrap_err("the genesis block")?;
     let identity = Identity { chain_id: rules.chain_id(), genesis: block.header.hash_slow() };
     let known = ChainSpec::by_genesis(identity.chain_id, identity.genesis);
-    let unknown = unknown_forks(&genesis.config);
-    if known.is_none() && !unknown.is_empty() {
-        let names = unknown.join(", ");
-        sayln!("warning: the genesis schedules what this version does not know ({names}): blocks");
-        sayln!("  from there on follow the rules before, and may be refused or come out wrong");
-    }
+    let unknown = if known.is_none() { unknown_forks(&genesis.config) } else { Vec::new() };
     let rules = known.map_or(rules, Rules::network);
-    Ok(Network { identity, rules, config: Some(genesis.config.clone()), genesis: Ok(block) })
+    let config = Some(genesis.config.clone());
+    Ok(Network { identity, rules, config, unknown, genesis: Ok(block) })
 }
 
 impl Network {
+    /// What the user should know before blocks are made or imported, if there is anything.
+    pub(crate) fn warning(&self) -> Option<String> {
+        let names = self.unknown.join(", ");
+        (!names.is_empty()).then(|| {
+            format!(
+                "the genesis file schedules forks that this version does not know ({names}): from \
+                 there on blocks may be refused or come out wrong"
+            )
+        })
+    }
+
     /// The first block, with the state that it allocates.
     pub(crate) fn genesis_block(&self) -> Result<GenesisBlock> {
         let chain = match &self.genesis {

@@ -12,7 +12,7 @@ use crate::{
     config,
     datadir::{self, DatadirArgs},
     limits::{THREADS, up_to},
-    network::ChainArg,
+    network::{ChainArg, Network},
     output,
     prune::PruneArgs,
     root_stream::RootStreamArgs,
@@ -193,6 +193,9 @@ impl NodeArgs {
             ..ChainOptions::default()
         };
         let network = self.chain.as_ref().map(ChainArg::network).transpose()?;
+        if let Some(warning) = network.as_ref().and_then(Network::warning) {
+            tracing::warn!("{warning}");
+        }
         if let Some(chain) = datadir::open(&home.database, network.as_ref(), options.clone())? {
             return Ok(chain);
         }

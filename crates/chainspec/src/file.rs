@@ -4,8 +4,13 @@ use crate::ChainSpecError;
 use alloy_genesis::Genesis;
 use std::path::Path;
 
-/// Digits of the longest number that is surely one of 64 bits.
-const DIGITS: usize = 19;
+/// What no chain can be without, as geth has it: what stands in for them would be another chain.
+const REQUIRED: [(&str, &str); 4] = [
+    ("/config/chainId", "config.chainId"),
+    ("/gasLimit", "gasLimit"),
+    ("/difficulty", "difficulty"),
+    ("/alloc", "alloc"),
+];
 
 /// Reads a genesis file in geth's format.
 ///
@@ -16,7 +21,7 @@ pub fn read_genesis(path: &Path) -> Result<Genesis, ChainSpecError> {
         .map_err(|source| ChainSpecError::Read { path: path.to_owned(), source })?;
     let parse = |source| ChainSpecError::Parse { path: path.to_owned(), source };
     let value: serde_json::Value = serde_json::from_slice(&text).map_err(parse)?;
-    for (field, name) in [("/config/chainId", "config.chainId"), ("/gasLimit", "gasLimit")] {
+    for (field, name) in REQUIRED {
         if value.pointer(field).is_none() {
             return Err(ChainSpecError::MissingField { path: path.to_owned(), name });
         }
@@ -24,8 +29,8 @@ pub fn read_genesis(path: &Path) -> Result<Genesis, ChainSpecError> {
     serde_json::from_slice(&with_long_numbers_quoted(&text)).map_err(parse)
 }
 
-/// The same JSON with whole numbers that may exceed 64 bits as strings: geth takes balances and
-/// difficulties as numbers of any length, which a JSON number of ours would round.
+/// The same JSON with whole numbers beyond 64 bits as strings: geth takes balances and difficulties
+/// as numbers of any length, which a JSON number of ours would round.
 fn with_long_numbers_quoted(text: &[u8]) -> Vec<u8> {
     let mut quoted = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -35,7 +40,7 @@ fn with_long_numbers_quoted(text: &[u8]) -> Vec<u8> {
             b'-' | b'0'..=b'9' => {
                 let number = |byte: &u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
                 let len = rest.iter().take_while(|byte| number(byte)).count();
-                (len, len > DIGITS && rest[..len].iter().all(u8::is_ascii_digit))
+                (len, exceeds_64_bits(&rest[..len]))
             }
             _ => (1, false),
         };
@@ -48,6 +53,12 @@ fn with_long_numbers_quoted(text: &[u8]) -> Vec<u8> {
         rest = after;
     }
     quoted
+}
+
+/// Whether a number is a whole one that no `u64` holds.
+fn exceeds_64_bits(number: &[u8]) -> bool {
+    let is_whole = number.iter().all(u8::is_ascii_digit);
+    is_whole && str::from_utf8(number).is_ok_and(|number| number.parse::<u64>().is_err())
 }
 
 /// The bytes of the string that a text begins with, both quotes included.
@@ -93,21 +104,23 @@ mod tests {
             ChainSpec::from_genesis_file(&dir.path().join("absent.json")),
             Err(ChainSpecError::Read { .. })
         ));
-        std::fs::write(&path, "{ \"config\": { \"chainId\": 5 }, \"gasLimit\": 1, \"alloc\": {} }")
-            .unwrap();
+        let least =
+            r#"{ "config": { "chainId": 5 }, "gasLimit": 1, "difficulty": 0, "alloc": {} }"#;
+        std::fs::write(&path, least).unwrap();
         assert_eq!(ChainSpec::by_name_or_path(name).unwrap().chain_id(), 5);
     }
 
     #[test]
     fn numbers_may_have_any_length() {
         let genesis = read(
-            r#"{ "config": { "chainId": 5, "note": "a \" 123456789012345678901 \\",
+            r#"{ "config": { "chainId": 18446744073709551615, "note": "a \" 123456789012345678901 \\",
                  "terminalTotalDifficulty": 115792089237316195423570985008687907853269984665640564039457584007913129639935 },
                  "gasLimit": 30000000, "difficulty": 100000000000000000001,
                  "alloc": { "00000000000000000000000000000000000000aa":
                      { "balance": 123456789012345678901234567890, "nonce": 18446744073709551615 } } }"#,
         )
         .unwrap();
+        assert_eq!(genesis.config.chain_id, u64::MAX);
         assert_eq!(genesis.config.terminal_total_difficulty, Some(U256::MAX));
         assert_eq!(genesis.difficulty, U256::from(100_000_000_000_000_000_001_u128));
         let account = &genesis.alloc[&Address::with_last_byte(0xaa)];
@@ -122,7 +135,7 @@ mod tests {
         for balance in ["1.5", "-12345678901234567890123", "1e30", "12345678901234567890x"] {
             let alloc = format!("\"0x{}\": {{ \"balance\": {balance} }}", "aa".repeat(20));
             let text = format!(
-                "{{ \"config\": {{ \"chainId\": 5 }}, \"gasLimit\": 1, \"alloc\": {{ {alloc} }} }}"
+                r#"{{ "config": {{ "chainId": 5 }}, "gasLimit": 1, "difficulty": 0, "alloc": {{ {alloc} }} }}"#
             );
             let error = read(&text).unwrap_err().to_string();
             assert!(error.contains("not a genesis file") && error.contains("line 1"), "{error}");

@@ -59,7 +59,10 @@ impl ChainSpec {
 /// What a genesis schedules and this program does not know: forks, by the names of their fields.
 /// Blocks that follow one of them cannot be told right.
 pub fn unknown_forks(config: &ChainConfig) -> Vec<String> {
-    let schedules = |name: &str| name.ends_with("Time") || name.ends_with("Block");
+    // An earlier name of `mergeNetsplitBlock`, which changes no rule.
+    const WITHOUT_RULES: &str = "mergeForkBlock";
+    let schedules =
+        |name: &str| (name.ends_with("Time") || name.ends_with("Block")) && name != WITHOUT_RULES;
     let unknown = config.extra_fields.iter().filter(|(name, at)| schedules(name) && !at.is_null());
     let bogota = config.bogota_time.map(|_| "bogotaTime".to_owned());
     bogota.into_iter().chain(unknown.map(|(name, _)| name.clone())).collect()
@@ -343,7 +346,9 @@ mod tests {
 
     #[test]
     fn forks_that_are_not_known_are_named() {
-        let extra = json!({ "bogotaTime": 9, "verkleTime": null, "bpo9Time": 5, "note": "none" });
+        let extra = json!({
+            "bogotaTime": 9, "verkleTime": null, "bpo9Time": 5, "mergeForkBlock": 0, "note": "none",
+        });
         assert_eq!(unknown_forks(&with(extra)), ["bogotaTime", "bpo9Time"]);
         assert!(unknown_forks(&with(json!({ "shanghaiTime": 0 }))).is_empty());
     }

@@ -6,7 +6,7 @@
 //!
 //! - `networks`: mainnet, Sepolia, Holesky and Hoodi, whose genesis block is in `hoodi`.
 //! - `file`: geth's `genesis.json`.
-//! - `genesis`: any chain that one can describe.
+//! - `genesis`: any chain that such a file can describe.
 //! - `env`: from a header to what the EVM needs.
 
 mod env;

@@ -4,7 +4,7 @@
 use alloy_primitives::map::HashMap;
 use core::hash::Hash;
 
-/// Entries that are searched one by one; an index is made of more.
+/// Entries that are searched one by one; an index is made when there are more.
 const SEARCHED: usize = 16;
 
 /// What an entry is told apart by.
@@ -18,7 +18,7 @@ pub(crate) trait Keyed {
 #[derive(Clone, Debug)]
 pub(crate) struct Distinct<T: Keyed> {
     entries: Vec<T>,
-    /// Where each is; empty as long as there are few.
+    /// Where each is, once there have been many.
     index: HashMap<T::Key, u32>,
 }
 
@@ -32,9 +32,7 @@ impl<T: Keyed> Distinct<T> {
     /// Forgets everything, but keeps the memory.
     pub(crate) fn clear(&mut self) {
         self.entries.clear();
-        if !self.index.is_empty() {
-            self.index.clear();
-        }
+        self.index.clear();
     }
 
     pub(crate) fn as_slice(&self) -> &[T] {
@@ -55,27 +53,25 @@ impl<T: Keyed> Distinct<T> {
     pub(crate) fn push(&mut self, entry: T) {
         let at = self.entries.len();
         debug_assert!(self.find(entry.key()).is_none(), "an entry that there is already");
-        if at >= SEARCHED {
-            if at == SEARCHED {
-                self.index.extend(self.entries.iter().map(T::key).zip(0..));
-            }
+        if !self.index.is_empty() {
             self.index.insert(entry.key(), at as u32);
         }
         self.entries.push(entry);
+        if at == SEARCHED && self.index.is_empty() {
+            self.index.extend(self.entries.iter().map(T::key).zip(0..));
+        }
     }
 
     /// Takes back what was added last.
     pub(crate) fn pop(&mut self) {
-        let Some(entry) = self.entries.pop() else { return };
-        match self.entries.len() {
-            ..=SEARCHED => self.index.clear(),
-            _ => drop(self.index.remove(&entry.key())),
+        if let Some(entry) = self.entries.pop() {
+            self.index.remove(&entry.key());
         }
     }
 
     #[inline]
     fn find(&self, key: T::Key) -> Option<usize> {
-        if self.entries.len() <= SEARCHED {
+        if self.index.is_empty() {
             return self.entries.iter().position(|entry| entry.key() == key);
         }
         self.index.get(&key).map(|at| *at as usize)

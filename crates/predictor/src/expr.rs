@@ -484,6 +484,7 @@ mod tests {
         }
         let is_zero = arena.op(op::ISZERO, &[word]);
         assert_eq!(arena.op(op::AND, &[byte, is_zero]), is_zero);
+        assert_ne!(arena.op(op::AND, &[odd, is_zero]), is_zero);
     }
 
     #[test]

@@ -257,15 +257,15 @@ impl<'p, S: Database> Walk<'p, S> {
     /// Takes back what was written since `overwritten` was so long.
     pub(crate) fn undo(&mut self, before: usize) {
         for Overwritten { cell, former } in self.overwritten.drain(before..).rev() {
-            match (former, self.state.memo.written.get_mut(cell)) {
-                (Some(former), Some(written)) => *written = former,
-                (Some(former), None) => self.state.memo.written.push(former),
-                (None, _) => {
-                    self.state.memo.written.pop();
-                    if let (key, false) = cell {
-                        self.hint.restored(key);
-                    }
+            if let Some(former) = former {
+                if let Some(written) = self.state.memo.written.get_mut(cell) {
+                    *written = former;
                 }
+                continue;
+            }
+            self.state.memo.written.pop();
+            if let (key, false) = cell {
+                self.hint.restored(key);
             }
         }
     }

@@ -170,6 +170,30 @@ fn a_chain_that_is_not_the_one_of_the_database_is_refused() {
 }
 
 #[test]
+fn forks_that_are_not_known_are_named_in_a_warning() {
+    let chain = made();
+    let mut json: serde_json::Value =
+        serde_json::from_slice(&fs::read(&chain.genesis).unwrap()).unwrap();
+    for at in [serde_json::Value::Null, (1_u64 << 40).into()] {
+        json["config"]["verkleTime"] = at.clone();
+        let folder = tempfile::tempdir().unwrap();
+        let genesis = write(folder.path(), "genesis.json", json.to_string().as_bytes());
+        let args = [OsStr::new("--chain"), genesis.as_os_str()];
+        let blocks = chain.file(..3, "some.rlp");
+        let said = [
+            init(folder.path(), &genesis).ok().stderr,
+            warpline(&["import"], folder.path(), args.into_iter().chain([blocks.as_os_str()]))
+                .ok()
+                .stderr,
+        ];
+        for said in said {
+            let warned = said.contains("does not know (verkleTime)");
+            assert_eq!(warned, !at.is_null(), "{said}");
+        }
+    }
+}
+
+#[test]
 fn forks_to_come_can_be_scheduled_and_put_off() {
     let chain = made();
     let folder = fresh(chain);
