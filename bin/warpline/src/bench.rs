@@ -2,6 +2,7 @@
 
 mod cold;
 mod pipeline;
+mod scratch;
 mod seal;
 
 use crate::{
@@ -153,7 +154,7 @@ fn share(text: &str) -> Result<f64, String> {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: &BenchArgs) -> eyre::Result<ExitCode> {
+pub(crate) fn run(args: BenchArgs) -> eyre::Result<ExitCode> {
     if args.list {
         list()?;
         return Ok(ExitCode::SUCCESS);
@@ -163,15 +164,12 @@ pub(crate) fn run(args: &BenchArgs) -> eyre::Result<ExitCode> {
         let message = format!("workload `{}` does not run under the old rules", job.workload);
         clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, message + "\n").exit();
     }
-    if args.pipeline {
-        return pipeline::measure(args, &jobs);
-    }
-    if args.cold {
-        return cold::measure(args, &jobs);
+    if args.pipeline || args.cold {
+        return scratch::measure(args, jobs);
     }
     match &args.emit {
         Some(path) => emit(&jobs, path),
-        None => measure(args, &jobs),
+        None => measure(&args, &jobs),
     }
 }
 
@@ -183,15 +181,6 @@ fn list() -> eyre::Result<()> {
 }
 
 impl BenchArgs {
-    /// A folder for a database, which goes with the value.
-    fn folder(&self) -> eyre::Result<tempfile::TempDir> {
-        let made = match &self.datadir {
-            Some(folder) => fs::create_dir_all(folder).and_then(|()| tempfile::tempdir_in(folder)),
-            None => tempfile::tempdir(),
-        };
-        made.wrap_err("making a folder for the database")
-    }
-
     fn jobs(&self) -> Vec<Job> {
         let rules = match self.rules {
             Fork::Osaka => Rules::Osaka,

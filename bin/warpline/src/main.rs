@@ -70,7 +70,7 @@ fn main() -> ExitCode {
 fn run() -> Result<ExitCode> {
     match Cli::with_file().command {
         Command::Replay(args) => replay::run(args),
-        Command::Bench(args) => bench::run(&args),
+        Command::Bench(args) => bench::run(args),
         Command::Predict(args) => predict::run(&args),
         Command::Statetest(args) => statetest::run(args),
         Command::Blocktest(args) => blocktest::run(args),

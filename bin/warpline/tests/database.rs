@@ -4,7 +4,13 @@
 
 use assert_cmd::Command;
 use serde_json::Value;
-use std::{env, path::PathBuf};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::{self, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
 
 fn warpline() -> Command {
     Command::new(env!("CARGO_BIN_EXE_warpline"))
@@ -82,4 +88,41 @@ fn a_pipeline_bench_measures_only_what_is_asked_for() {
         rows(["--mode", "both", "--senders", "recovered"]),
         [row("in order", "recovered", true), row("parallel", "recovered", true)]
     );
+}
+
+#[test]
+fn a_bench_that_is_interrupted_leaves_no_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let entries = |folder: &Path| folder.read_dir().map_or(0, Iterator::count);
+    for what in [&["--pipeline"][..], &["--cold", "--hints", "learned"]] {
+        let mut command = process::Command::new(env!("CARGO_BIN_EXE_warpline"));
+        command.args(["bench", "transfers", "--state-size", "3000000"]).args(what);
+        command.arg("--datadir").arg(folder.path()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let started = Instant::now();
+        while entries(folder.path()) == 0 && started.elapsed() < Duration::from_secs(60) {
+            thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(entries(folder.path()), 1, "no database is made");
+        thread::sleep(Duration::from_millis(300));
+        let id = child.id().to_string();
+        assert!(process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+        assert_eq!(entries(folder.path()), 0, "{what:?}");
+    }
+}
+
+#[test]
+fn databases_that_are_kept_lie_where_it_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = warpline();
+    command.args(["bench", "transfers", "--pipeline", "--blocks", "2", "--txs", "20", "--keep"]);
+    command.args(["--runs", "1", "--mode", "parallel", "--senders", "known", "--datadir"]);
+    let output = command.arg(folder.path()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    let kept = said.lines().find_map(|line| line.split_once("--datadir ")).unwrap().1;
+    assert_eq!(Path::new(kept).parent(), Some(folder.path()));
+    assert_eq!(folder.path().read_dir().unwrap().count(), 1);
+    let stats = warpline().args(["db", "stats", "--datadir", kept]).output().unwrap();
+    assert!(stats.status.success(), "{}", String::from_utf8_lossy(&stats.stderr));
 }

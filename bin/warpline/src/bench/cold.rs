@@ -7,6 +7,7 @@
 use super::{
     BenchArgs, Job,
     pipeline::{create, median, ms, options},
+    scratch,
 };
 use crate::{json, output::sayln, replay::HintsArg};
 use eyre::{WrapErr, bail, ensure};
@@ -43,7 +44,7 @@ struct Row {
     warm_ms: f64,
 }
 
-pub(super) fn measure(args: &BenchArgs, jobs: &[Job]) -> eyre::Result<ExitCode> {
+pub(super) fn measure(args: &BenchArgs, jobs: &[Job], folder: &Path) -> eyre::Result<ExitCode> {
     json::check_writable(args.json.as_deref())?;
     if args.hints.hints == HintsArg::Off {
         bail!("--cold measures what hints are worth: say which, with --hints");
@@ -59,7 +60,7 @@ pub(super) fn measure(args: &BenchArgs, jobs: &[Job]) -> eyre::Result<ExitCode> 
     let mut rows = Vec::new();
     for job in jobs {
         sayln!("{}: making the database", job.label());
-        rows.push(measure_one(args, job, &executor)?);
+        rows.push(measure_one(args, job, &executor, folder)?);
     }
     let report = serde_json::json!({ "threads": threads, "runs": args.runs, "cold": rows });
     json::write_with(args.json.as_deref(), &report, table(&rows))?;
@@ -70,9 +71,10 @@ fn measure_one(
     args: &BenchArgs,
     job: &Job,
     executor: &ParallelExecutor<Ethereum>,
+    folder: &Path,
 ) -> eyre::Result<Row> {
-    let folder = args.folder()?;
-    let path = &folder.path().join("db");
+    let own = scratch::folder(folder)?;
+    let path = &own.path().join("db");
     let threads = executor.config().threads;
     let generated = generate(job.workload, &job.spec)?;
     let (chain, rules, accounts) = create(path, &generated, job.spec.transactions, args, threads)?;

@@ -4,7 +4,7 @@
 //! to the genesis block, which brings the part of the trie that the chain touches into memory,
 //! and imports the chain until all of it is written.
 
-use super::{BenchArgs, Job};
+use super::{BenchArgs, Job, scratch};
 use crate::{json, output::sayln, replay::ModeArg, root_stream::When};
 use alloy_consensus::{Header, transaction::Recovered};
 use alloy_genesis::Genesis;
@@ -154,7 +154,7 @@ struct Prepared {
     accounts: usize,
 }
 
-pub(super) fn measure(args: &BenchArgs, jobs: &[Job]) -> eyre::Result<ExitCode> {
+pub(super) fn measure(args: &BenchArgs, jobs: &[Job], folder: &Path) -> eyre::Result<ExitCode> {
     json::check_writable(args.json.as_deref())?;
     let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let threads = args.threads.map_or_else(cores, NonZeroUsize::get);
@@ -171,9 +171,9 @@ pub(super) fn measure(args: &BenchArgs, jobs: &[Job]) -> eyre::Result<ExitCode> 
 
     let (mut rows, mut kept) = (Vec::new(), Vec::new());
     for job in jobs {
-        let folder = args.folder()?;
+        let own = scratch::folder(folder)?;
         progress.set_message(format!("{}, building", job.label()));
-        let path = &folder.path().join("db");
+        let path = &own.path().join("db");
         let chain = prepare(path, job, args, &engines[1], threads)
             .wrap_err_with(|| format!("workload `{}`", job.workload))?;
         progress.set_message(job.label());
@@ -187,7 +187,8 @@ pub(super) fn measure(args: &BenchArgs, jobs: &[Job]) -> eyre::Result<ExitCode> 
         }
         rows.extend(summarize(job, &chain, &variants, &timed));
         if args.keep {
-            kept.push(format!("{}: --datadir {}", job.label(), folder.keep().display()));
+            let kept_in = scratch::keep(own, folder)?;
+            kept.push(format!("{}: --datadir {}", job.label(), kept_in.display()));
         }
     }
     progress.finish_and_clear();
