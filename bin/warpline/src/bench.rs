@@ -161,8 +161,12 @@ pub(crate) fn run(args: BenchArgs) -> eyre::Result<ExitCode> {
     }
     let jobs = args.jobs();
     if let Some(job) = jobs.iter().find(|job| !job.runs()) {
-        let message = format!("workload `{}` does not run under the old rules", job.workload);
-        clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, message + "\n").exit();
+        conflict(&format!("workload `{}` does not run under the old rules", job.workload));
+    }
+    if args.streams_in_vain() {
+        conflict(
+            "--streaming measures in parallel, with known senders: --mode or --senders leave that out",
+        );
     }
     if args.pipeline || args.cold {
         return scratch::measure(args, jobs);
@@ -171,6 +175,11 @@ pub(crate) fn run(args: BenchArgs) -> eyre::Result<ExitCode> {
         Some(path) => emit(&jobs, path),
         None => measure(&args, &jobs),
     }
+}
+
+/// Ends the process for arguments that cannot be used together.
+fn conflict(message: &str) -> ! {
+    clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, format!("{message}\n")).exit()
 }
 
 fn list() -> eyre::Result<()> {

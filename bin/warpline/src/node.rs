@@ -130,6 +130,7 @@ fn work(args: &NodeArgs) -> Result<()> {
     let keys = args.dev.keys()?;
     let home = args.home()?;
     let chain = args.open(&home, &keys)?;
+    args.dev.check_chain(chain.storage().identity().chain_id)?;
     let kept = Some(home.folder.as_path()).filter(|_| home.temporary.is_none());
     let config = NodeConfig {
         mining: args.produce.mining(args.dev.dev),
@@ -221,6 +222,7 @@ async fn serve(
     // Before anybody hears of the node, and ends it at once.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let chain_id = node.view().rules().chain_id();
     let context = Arc::new(Context::new(Arc::clone(&node), args.rpc.requests()));
     let config = args.rpc.server(&home.folder, args.dev.dev)?;
     let metrics = match figures.clone() {
@@ -229,7 +231,7 @@ async fn serve(
     };
     let server = RpcServer::start(context, config).await?;
     if !args.log.is_json() {
-        args.dev.print_keys(keys, args.chain.is_none());
+        args.dev.print_keys(keys, Some(chain_id).filter(|_| args.chain.is_none()));
     }
     let listening = |at: &str| args.log.say("listening on", at);
     if let Some(address) = server.http() {
@@ -242,7 +244,7 @@ async fn serve(
         listening(&path.display().to_string());
     }
     if let Some(address) = server.http().filter(|_| args.dev.dev && !args.log.is_json()) {
-        args.dev.print_next(keys, &format!("http://{address}"));
+        DevArgs::print_next(keys, &format!("http://{address}"), chain_id);
     }
     if let Some(address) = metrics {
         args.log.say("metrics at", &format!("http://{address}/metrics"));

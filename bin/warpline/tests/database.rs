@@ -79,6 +79,14 @@ fn a_pipeline_bench_measures_only_what_is_asked_for() {
             |row: Value| (row["mode"].clone(), row["senders"].clone(), row["speedup"].is_f64());
         rows.into_iter().map(of).collect::<Vec<_>>()
     };
+    for left_out in [["--senders", "recovered"], ["--mode", "sequential"]] {
+        let mut command = warpline();
+        command.args(["bench", "transfers", "--pipeline", "--streaming"]).args(left_out);
+        let output = command.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("--streaming measures in parallel"), "{said}");
+    }
     let row = |mode: &str, senders: &str, compared| (mode.into(), senders.into(), compared);
     assert_eq!(
         rows(["--mode", "parallel", "--senders", "known"]),

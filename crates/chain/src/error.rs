@@ -92,6 +92,17 @@ pub enum ChainError {
         /// The root of the header.
         stated: alloy_primitives::B256,
     },
+    /// The genesis block would have what withdrawals bring and no base fee.
+    #[error(
+        "genesis config: Shanghai is active in the genesis block, at time {timestamp}, but London is \
+         not, at number {number}"
+    )]
+    GenesisForks {
+        /// The time of the genesis block.
+        timestamp: u64,
+        /// Its number.
+        number: u64,
+    },
     /// What the database says about its chain cannot be read.
     #[error("the chain configuration in the database cannot be read: {0}")]
     Record(#[source] serde_json::Error),

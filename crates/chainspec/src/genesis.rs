@@ -27,6 +27,10 @@ impl ChainSpec {
     pub fn from_config(config: &ChainConfig) -> Result<Self, ChainSpecError> {
         let mut forks = forks_by_block(config)?;
         let times = forks_by_time(config)?;
+        if let Some((later, _)) = times.first().filter(|_| config.london_block.is_none()) {
+            let (earlier, later) = (human_name(Fork::London), human_name(*later));
+            return Err(ChainSpecError::MissingFork { earlier, later });
+        }
         forks.extend(times.iter().map(|(fork, at)| (*fork, ForkCondition::Timestamp(*at))));
         if let Some(paris) = paris(config, !times.is_empty())? {
             forks.push((Fork::Paris, paris));
@@ -334,6 +338,8 @@ mod tests {
         let petersburg = error(json!({ "petersburgBlock": 3 }));
         assert!(petersburg.contains("blocks 0..3"), "{petersburg}");
         let osaka = json!({ "shanghaiTime": 0, "cancunTime": 0, "pragueTime": 0, "osakaTime": 0 });
+        let unpriced = error(json!({ "londonBlock": null, "shanghaiTime": 0 }));
+        assert!(unpriced.contains("Shanghai is scheduled but London is not"), "{unpriced}");
         let mut blobs = osaka;
         blobs["bpo4Time"] = json!(4);
         assert!(error(blobs).contains("no entry `bpo4`"));

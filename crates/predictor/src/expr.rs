@@ -4,7 +4,7 @@
 //! so comparing two is comparing numbers. Whatever follows from constants alone is a constant.
 
 use crate::instruction::{apply, operands};
-use alloy_primitives::{Address, U256, keccak256};
+use alloy_primitives::{U256, keccak256};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use revm::bytecode::opcode as op;
@@ -298,37 +298,7 @@ impl Arena {
         match (code, a, b) {
             (op::ADD, Some(a), _) => self.plus(of[1], a),
             (op::ADD, _, Some(b)) => self.plus(of[0], b),
-            (op::AND, Some(mask), _) if self.fits(of[1], mask) => of[1],
-            (op::AND, _, Some(mask)) if self.fits(of[0], mask) => of[0],
             _ => self.insert(Expr::Op(code, of)),
-        }
-    }
-
-    /// Whether a mask leaves a formula as it is, whatever its value: compilers clean addresses and
-    /// packed fields again and again.
-    fn fits(&self, id: ExprId, mask: U256) -> bool {
-        mask.wrapping_add(U256::ONE).is_power_of_two() && self.bits(id) <= mask.bit_len()
-    }
-
-    /// So many low bits of a formula may be set, as far as its last instruction tells.
-    fn bits(&self, id: ExprId) -> usize {
-        let constant_bits = |id: &ExprId| self.constant(*id).map(|value| value.bit_len());
-        match self.get(id) {
-            Some(Expr::Const(value)) => value.bit_len(),
-            Some(Expr::Input(
-                Input::Address | Input::Caller | Input::Origin | Input::Beneficiary,
-            )) => Address::len_bytes() * 8,
-            Some(Expr::Success(_)) => 1,
-            Some(Expr::Op(op::LT..=op::ISZERO, _)) => 1,
-            Some(Expr::Op(op::BYTE, _)) => 8,
-            Some(Expr::Op(op::AND, of)) => {
-                of.iter().take(2).filter_map(constant_bits).min().unwrap_or(256)
-            }
-            Some(Expr::Op(op::SHR, [by, ..])) => {
-                let by = self.constant(*by).map_or(0, |by| by.saturating_to::<usize>());
-                256_usize.saturating_sub(by)
-            }
-            _ => 256,
         }
     }
 
@@ -460,31 +430,6 @@ mod tests {
         let left = arena.op(op::ADD, &[two, left]);
         assert_eq!(left, arena.op(op::ADD, &[base, three]));
         assert_eq!(arena.plus(left, U256::MAX - U256::from(2)), base);
-    }
-
-    #[test]
-    fn a_mask_over_what_fits_is_left_out() {
-        let mut arena = Arena::new(100);
-        let [byte, odd] = [255, 254].map(|n| arena.constant_of(U256::from(n)));
-        let address = arena.constant_of((U256::ONE << 160) - U256::ONE);
-        let caller = arena.insert(Expr::Input(Input::Caller));
-        let word = arena.insert(Expr::Calldata(ExprId::ZERO));
-        assert_eq!(arena.op(op::AND, &[address, caller]), caller);
-        assert_eq!(arena.op(op::AND, &[caller, address]), caller);
-        let masked = arena.op(op::AND, &[word, address]);
-        assert_ne!(masked, word);
-        assert_eq!(arena.op(op::AND, &[address, masked]), masked);
-        for narrower in [byte, odd] {
-            assert_ne!(arena.op(op::AND, &[narrower, masked]), masked);
-        }
-        for (by, fits) in [(96_u64, true), (97, true), (95, false), (u64::MAX, true)] {
-            let by = arena.constant_of(U256::from(by));
-            let shifted = arena.op(op::SHR, &[by, word]);
-            assert_eq!(arena.op(op::AND, &[shifted, address]) == shifted, fits);
-        }
-        let is_zero = arena.op(op::ISZERO, &[word]);
-        assert_eq!(arena.op(op::AND, &[byte, is_zero]), is_zero);
-        assert_ne!(arena.op(op::AND, &[odd, is_zero]), is_zero);
     }
 
     #[test]

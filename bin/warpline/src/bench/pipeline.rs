@@ -76,6 +76,11 @@ pub(super) enum Senders {
 }
 
 impl BenchArgs {
+    /// Whether `--streaming` asks for variants that `--mode` or `--senders` leave out.
+    pub(super) fn streams_in_vain(&self) -> bool {
+        self.streaming && !STREAMING.iter().any(|variant| self.measures(variant))
+    }
+
     fn measures(&self, variant: &Variant) -> bool {
         let mode = match self.mode {
             ModeArg::Both => true,

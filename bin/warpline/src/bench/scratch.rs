@@ -5,7 +5,7 @@ use super::{BenchArgs, Job, cold, pipeline};
 use crate::stop::Stop;
 use eyre::{Result, WrapErr};
 use std::{
-    fs,
+    env, fs,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -14,10 +14,8 @@ use tempfile::TempDir;
 /// Measures on a thread of its own, so that this one can clear up as soon as a signal comes.
 pub(super) fn measure(args: BenchArgs, jobs: Vec<Job>) -> Result<ExitCode> {
     let stop = Stop::on_signals()?;
-    let made = match &args.datadir {
-        Some(parent) => fs::create_dir_all(parent).and_then(|()| tempfile::tempdir_in(parent)),
-        None => tempfile::tempdir(),
-    };
+    let parent = args.datadir.clone().unwrap_or_else(env::temp_dir);
+    let made = fs::create_dir_all(&parent).and_then(|()| named().tempdir_in(&parent));
     let folder = made.wrap_err("making a folder for the databases")?;
     let scratch = folder.path().to_owned();
     let done = stop.or(move || match args.pipeline {
@@ -33,7 +31,13 @@ pub(super) fn measure(args: BenchArgs, jobs: Vec<Job>) -> Result<ExitCode> {
 
 /// A folder for one database, which goes with the value.
 pub(super) fn folder(scratch: &Path) -> Result<TempDir> {
-    tempfile::tempdir_in(scratch).wrap_err("making a folder for the database")
+    named().tempdir_in(scratch).wrap_err("making a folder for the database")
+}
+
+fn named() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("warpline-bench-");
+    builder
 }
 
 /// Takes a folder out of what is removed in the end. Where it is then.

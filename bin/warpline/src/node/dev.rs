@@ -36,9 +36,9 @@ pub(crate) struct DevArgs {
     #[arg(long = "dev.mnemonic", alias = "mnemonic", value_name = "WORDS", default_value = MNEMONIC)]
     mnemonic: String,
 
-    /// The chain id.
-    #[arg(long = "dev.chain-id", alias = "chain-id", value_name = "ID", default_value_t = 31_337)]
-    chain_id: u64,
+    /// The chain id of a new chain [default: 31337].
+    #[arg(long = "dev.chain-id", alias = "chain-id", value_name = "ID")]
+    chain_id: Option<u64>,
 
     /// Gas limit of its blocks.
     #[arg(long = "dev.gas-limit", alias = "gas-limit", value_name = "GAS",
@@ -55,6 +55,9 @@ pub(crate) struct DevArgs {
     #[arg(long = "fork-block-number", hide = true, value_name = "BLOCK")]
     fork_block: Option<String>,
 }
+
+/// The chain id of development chains, anvil's included.
+const CHAIN_ID: u64 = 31_337;
 
 const WEI_PER_ETHER: u64 = 1_000_000_000_000_000_000;
 
@@ -86,17 +89,31 @@ impl DevArgs {
         let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
         let balance = U256::from(self.balance) * U256::from(WEI_PER_ETHER);
         let timestamp = self.timestamp.unwrap_or_else(now);
-        let genesis =
-            dev_genesis(self.chain_id, keys.addresses(), balance, self.gas_limit, timestamp);
+        let genesis = dev_genesis(
+            self.chain_id.unwrap_or(CHAIN_ID),
+            keys.addresses(),
+            balance,
+            self.gas_limit,
+            timestamp,
+        );
         ChainArg::File(Arc::new(genesis)).network()
     }
 
+    /// Refuses a chain id that is not that of the chain which is there.
+    pub(crate) fn check_chain(&self, chain_id: u64) -> Result<()> {
+        match self.chain_id.filter(|given| self.dev && *given != chain_id) {
+            Some(given) => bail!("--dev.chain-id {given}: the chain has the id {chain_id} already"),
+            None => Ok(()),
+        }
+    }
+
     /// Says how to use the chain.
-    pub(crate) fn print_keys(&self, keys: &DevAccounts, ours: bool) {
+    pub(crate) fn print_keys(&self, keys: &DevAccounts, chain: Option<u64>) {
         if keys.signers().is_empty() {
             return;
         }
-        let funds = if ours { format!(" ({} ETH each)", self.balance) } else { String::new() };
+        let is_ours = chain == Some(self.chain_id.unwrap_or(CHAIN_ID));
+        let funds = if is_ours { format!(" ({} ETH each)", self.balance) } else { String::new() };
         sayln!("\nAccounts{funds}, for development only: everybody knows these keys\n");
         for (index, signer) in keys.signers().iter().take(20).enumerate() {
             sayln!("({index}) {}  {}", signer.address(), signer.to_bytes());
@@ -105,12 +122,11 @@ impl DevArgs {
     }
 
     /// Says what to do with it next.
-    pub(crate) fn print_next(&self, keys: &DevAccounts, url: &str) {
+    pub(crate) fn print_next(keys: &DevAccounts, url: &str, chain_id: u64) {
         let Some(first) = keys.signers().first() else { return };
         let address = first.address();
         sayln!(
-            "\nNext: in MetaMask add a custom network with RPC URL {url}, chain id {} and",
-            self.chain_id
+            "\nNext: in MetaMask add a custom network with RPC URL {url}, chain id {chain_id} and"
         );
         sayln!("symbol ETH, and import one of the keys above; or, with Foundry:\n");
         sayln!("  cast balance {address} --rpc-url {url}");

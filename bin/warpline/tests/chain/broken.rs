@@ -194,6 +194,19 @@ fn forks_that_are_not_known_are_named_in_a_warning() {
 }
 
 #[test]
+fn forks_with_which_the_genesis_block_has_no_header_are_refused_and_leave_nothing() {
+    let chain = made();
+    let mut json: serde_json::Value =
+        serde_json::from_slice(&fs::read(&chain.genesis).unwrap()).unwrap();
+    json["config"]["londonBlock"] = 5.into();
+    let folder = tempfile::tempdir().unwrap();
+    let genesis = write(folder.path(), "genesis.json", json.to_string().as_bytes());
+    init(folder.path(), &genesis).failed(&["Shanghai is active in the genesis block"]);
+    init(folder.path(), &chain.genesis).ok();
+    assert_eq!(verify(folder.path()), 0);
+}
+
+#[test]
 fn forks_to_come_can_be_scheduled_and_put_off() {
     let chain = made();
     let folder = fresh(chain);

@@ -46,3 +46,17 @@ fn a_file_that_cannot_be_used_is_wrong_usage() {
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("--config /nowhere/node.toml: No such file"), "{said}");
 }
+
+#[test]
+fn a_chain_that_is_there_keeps_its_id() {
+    let dir = tempfile::tempdir().unwrap();
+    Node::start(dir.path(), &["--dev", "--dev.chain-id", "777"]).terminate();
+    let other = warpline(&["node", "--dev", "--dev.chain-id", "5"], dir.path()).output().unwrap();
+    let said = String::from_utf8(other.stderr).unwrap();
+    assert!(said.contains("--dev.chain-id 5: the chain has the id 777 already"), "{said}");
+    assert_eq!(other.status.code(), Some(1));
+    let node = Node::start(dir.path(), &["--dev"]);
+    assert!(!node.line("Accounts").contains("ETH each"), "what they have is not known");
+    assert!(node.line("Next: in MetaMask").contains("chain id 777"));
+    node.terminate();
+}

@@ -31,10 +31,14 @@ impl GenesisBlock {
     /// From a genesis file in geth's format.
     ///
     /// # Errors
-    /// The root cannot be computed.
+    /// The root cannot be computed, or the forks that are active make no header.
     pub fn new(genesis: &Genesis, rules: &Rules) -> Result<Self, ChainError> {
         let state = allocation(genesis.alloc.iter());
         let mut header = genesis_header(genesis, rules);
+        if header.withdrawals_root.is_some() && header.base_fee_per_gas.is_none() {
+            let Header { timestamp, number, .. } = header;
+            return Err(ChainError::GenesisForks { timestamp, number });
+        }
         header.state_root = commit_state(&state, &TrieConfig::default())?.0;
         Ok(Self { header, state })
     }
