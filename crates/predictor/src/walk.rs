@@ -161,9 +161,8 @@ impl<'p, S: Database> Walk<'p, S> {
     /// The transaction ends with what it wrote.
     fn leave_all(&mut self) {
         for at in 0..self.state.memo.written.as_slice().len() {
-            if let Some(written) = self.state.memo.written.as_slice().get(at).copied()
-                && let (key, false) = written.cell
-            {
+            let written = self.state.memo.written.as_slice()[at];
+            if let (key, false) = written.cell {
                 self.leave(key, written);
             }
         }

@@ -107,7 +107,8 @@ impl DevArgs {
         }
     }
 
-    /// Says how to use the chain.
+    /// Says how to use the chain, of which `chain` is the id, unless a genesis file says what its
+    /// accounts have. Of a chain with another id than these arguments give that is not known either.
     pub(crate) fn print_keys(&self, keys: &DevAccounts, chain: Option<u64>) {
         if keys.signers().is_empty() {
             return;
