@@ -9,7 +9,7 @@ use crate::{
     json,
     limits::{THREADS, TRANSACTIONS, up_to},
     output::{self, sayln},
-    replay::{HintArgs, ModeArg},
+    replay::{HintArgs, HintsArg, ModeArg},
 };
 use eyre::WrapErr;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -167,6 +167,9 @@ pub(crate) fn run(args: BenchArgs) -> eyre::Result<ExitCode> {
         conflict(
             "--streaming measures in parallel, with known senders: --mode or --senders leave that out",
         );
+    }
+    if args.cold && args.hints.hints == HintsArg::Off {
+        conflict("--cold measures what hints are worth: say which, with --hints");
     }
     if args.pipeline || args.cold {
         return scratch::measure(args, jobs);

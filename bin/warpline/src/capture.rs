@@ -169,7 +169,9 @@ impl CaptureArgs {
         Ok(match &self.chain {
             None => None,
             Some(ChainArg::Network(spec)) => Some(Rules::network(spec.clone())),
-            Some(ChainArg::File(genesis)) => Some(Rules::custom(genesis.config.clone())?),
+            Some(ChainArg::File(network)) => {
+                network.config.clone().map(Rules::custom).transpose()?
+            }
         })
     }
 }

@@ -1,7 +1,7 @@
 //! `--chain`: a built-in network by name, or any chain by its genesis file.
 
 use alloy_genesis::{ChainConfig, Genesis};
-use eyre::{Result, WrapErr, bail, eyre};
+use eyre::{Result, bail, eyre};
 use std::{path::Path, sync::Arc};
 use warpline_chain::{GenesisBlock, Rules};
 use warpline_chainspec::{ChainSpec, ChainSpecError, read_genesis, unknown_forks};
@@ -13,11 +13,11 @@ pub(crate) enum ChainArg {
     /// One that this program knows.
     Network(ChainSpec),
     /// One of which a file says everything.
-    File(Arc<Genesis>),
+    File(Arc<Network>),
 }
 
 /// What is known of a chain.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Network {
     /// Which one it is.
     pub(crate) identity: Identity,
@@ -33,12 +33,15 @@ pub(crate) struct Network {
 
 impl ChainArg {
     /// Reads the argument.
-    pub(crate) fn parse(name: &str) -> Result<Self, ChainSpecError> {
+    pub(crate) fn parse(name: &str) -> Result<Self, String> {
         match ChainSpec::by_name(name) {
             Err(ChainSpecError::UnknownChain { .. }) if Path::new(name).exists() => {
-                Ok(Self::File(Arc::new(read_genesis(Path::new(name))?)))
+                let genesis = read_genesis(Path::new(name)).map_err(|error| error.to_string())?;
+                let network = Network::of_genesis(&genesis);
+                let network = network.map_err(|error| format!("{name}: {error:#}"))?;
+                Ok(Self::File(Arc::new(network)))
             }
-            network => network.map(Self::Network),
+            network => network.map(Self::Network).map_err(|error| error.to_string()),
         }
     }
 
@@ -57,23 +60,24 @@ impl ChainArg {
                     genesis: Err(chain.clone()),
                 })
             }
-            Self::File(genesis) => from_genesis(genesis),
+            Self::File(network) => Ok(Network::clone(network)),
         }
     }
 }
 
-fn from_genesis(genesis: &Genesis) -> Result<Network> {
-    let rules = Rules::from_config(&genesis.config)?;
-    let block = GenesisBlock::new(genesis, &rules).wrap_err("the genesis block")?;
-    let identity = Identity { chain_id: rules.chain_id(), genesis: block.header.hash_slow() };
-    let known = ChainSpec::by_genesis(identity.chain_id, identity.genesis);
-    let unknown = if known.is_none() { unknown_forks(&genesis.config) } else { Vec::new() };
-    let rules = known.map_or(rules, Rules::network);
-    let config = Some(genesis.config.clone());
-    Ok(Network { identity, rules, config, unknown, genesis: Ok(block) })
-}
-
 impl Network {
+    /// The chain of which a genesis file says everything.
+    pub(crate) fn of_genesis(genesis: &Genesis) -> Result<Self> {
+        let rules = Rules::from_config(&genesis.config)?;
+        let block = GenesisBlock::new(genesis, &rules)?;
+        let identity = Identity { chain_id: rules.chain_id(), genesis: block.header.hash_slow() };
+        let known = ChainSpec::by_genesis(identity.chain_id, identity.genesis);
+        let unknown = if known.is_none() { unknown_forks(&genesis.config) } else { Vec::new() };
+        let rules = known.map_or(rules, Rules::network);
+        let config = Some(genesis.config.clone());
+        Ok(Self { identity, rules, config, unknown, genesis: Ok(block) })
+    }
+
     /// What the user should know before blocks are made or imported, if there is anything.
     pub(crate) fn warning(&self) -> Option<String> {
         let names = self.unknown.join(", ");

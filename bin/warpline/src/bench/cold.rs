@@ -9,8 +9,8 @@ use super::{
     pipeline::{create, median, ms, options},
     scratch,
 };
-use crate::{json, output::sayln, replay::HintsArg};
-use eyre::{WrapErr, bail, ensure};
+use crate::{json, output::sayln};
+use eyre::{WrapErr, ensure};
 use serde::Serialize;
 use std::{
     fs::{self, File},
@@ -46,9 +46,6 @@ struct Row {
 
 pub(super) fn measure(args: &BenchArgs, jobs: &[Job], folder: &Path) -> eyre::Result<ExitCode> {
     json::check_writable(args.json.as_deref())?;
-    if args.hints.hints == HintsArg::Off {
-        bail!("--cold measures what hints are worth: say which, with --hints");
-    }
     let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let threads = args.threads.map_or_else(cores, NonZeroUsize::get);
     let config = ParallelConfig {

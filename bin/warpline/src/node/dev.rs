@@ -1,16 +1,10 @@
 //! The development chain: funded accounts whose keys the node has.
 
-use crate::{
-    network::{ChainArg, Network},
-    output::sayln,
-};
+use crate::{network::Network, output::sayln};
 use alloy_primitives::U256;
 use clap::Args;
 use eyre::{Result, WrapErr, bail};
-use std::{
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::time::{SystemTime, UNIX_EPOCH};
 use warpline_node::{DevAccounts, MNEMONIC, dev_genesis};
 
 /// A chain to develop on.
@@ -96,7 +90,7 @@ impl DevArgs {
             self.gas_limit,
             timestamp,
         );
-        ChainArg::File(Arc::new(genesis)).network()
+        Network::of_genesis(&genesis)
     }
 
     /// Refuses a chain id that is not that of the chain which is there.
