@@ -3,7 +3,7 @@
 //! | bytes | what |
 //! |---|---|
 //! | 8 | `warplore` |
-//! | 2 | version of the format, little-endian, now 2 |
+//! | 2 | version of the format, little-endian, now 3 |
 //! | 8 | number of functions, little-endian |
 //! | 4 + n | for each, the one learned from longest ago first: length, little-endian, and the function in postcard |
 //! | 32 | Keccak-256 of all before |
@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Write};
 
 const MAGIC: [u8; 8] = *b"warplore";
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 
 /// Most bytes that one function may take in an archive. The largest possible takes less.
 const MOST_BYTES: u32 = 64 << 20;

@@ -62,7 +62,10 @@ pub(crate) struct Piece {
 /// One formula, in terms of others of the same arena.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum Expr {
-    Const(U256),
+    /// A constant below 2⁶⁴.
+    Small(u64),
+    /// Any other constant.
+    Large(Box<U256>),
     Input(Input),
     /// The word of the calldata at an offset.
     Calldata(ExprId),
@@ -76,7 +79,9 @@ pub(crate) enum Expr {
     ReturnWord(u16, u32),
     /// An instruction on one to three operands; unused ones are zero.
     Op(u8, [ExprId; 3]),
-    /// Keccak-256 of bytes.
+    /// Keccak-256 of two words, as it gives the slot of an entry of a mapping.
+    Entry([ExprId; 2]),
+    /// Keccak-256 of other bytes.
     Keccak(Box<[Piece]>),
     /// 32 bytes put together.
     Join(Box<[Piece]>),
@@ -104,12 +109,29 @@ impl Piece {
     }
 }
 
+impl From<U256> for Expr {
+    fn from(constant: U256) -> Self {
+        u64::try_from(constant).map_or_else(|_| Self::Large(Box::new(constant)), Self::Small)
+    }
+}
+
 impl Expr {
+    /// What it is, if it is always the same.
+    #[inline]
+    pub(crate) fn constant(&self) -> Option<U256> {
+        match self {
+            Self::Small(value) => Some(U256::from(*value)),
+            Self::Large(value) => Some(**value),
+            _ => None,
+        }
+    }
+
     /// Visits the formulas that it is in terms of.
     pub(crate) fn each_part(&self, mut visit: impl FnMut(ExprId)) {
         match self {
             Self::Calldata(of) | Self::Account(_, of) => visit(*of),
             Self::Op(_, of) => of.iter().copied().for_each(visit),
+            Self::Entry(of) => of.iter().copied().for_each(visit),
             Self::Keccak(pieces) | Self::Join(pieces) => {
                 pieces.iter().for_each(|piece| visit(piece.source));
             }
@@ -122,6 +144,7 @@ impl Expr {
         match self {
             Self::Calldata(of) | Self::Account(_, of) => visit(of),
             Self::Op(_, of) => of.iter_mut().for_each(visit),
+            Self::Entry(of) => of.iter_mut().for_each(visit),
             Self::Keccak(pieces) | Self::Join(pieces) => {
                 pieces.iter_mut().for_each(|piece| visit(&mut piece.source));
             }
@@ -141,7 +164,9 @@ impl Expr {
                 let len: usize = pieces.iter().map(|piece| usize::from(piece.len)).sum();
                 len == 32 && pieces.iter().all(|piece| earlier(&piece.source) && piece.is_within())
             }
-            Self::Const(_)
+            Self::Entry(of) => of.iter().all(earlier),
+            Self::Large(value) => u64::try_from(**value).is_err(),
+            Self::Small(_)
             | Self::Input(_)
             | Self::Loaded(_)
             | Self::Success(_)
@@ -173,7 +198,7 @@ impl Arena {
     pub(crate) fn with_room(limit: usize, room: usize) -> Self {
         let (exprs, known) = (Vec::with_capacity(room), HashTable::with_capacity(room));
         let mut arena = Self { exprs, known, hasher: RandomState::default(), limit, pieces: 0 };
-        arena.insert(Expr::Const(U256::ZERO));
+        arena.insert(Expr::Small(0));
         arena
     }
 
@@ -195,7 +220,7 @@ impl Arena {
     /// twice, and the constant zero first.
     pub(crate) fn rebuilt(exprs: Vec<Expr>, limit: usize) -> Option<Self> {
         let mut arena = Self::new(limit);
-        if exprs.len() > limit || exprs.first() != Some(&Expr::Const(U256::ZERO)) {
+        if exprs.len() > limit || exprs.first() != Some(&Expr::Small(0)) {
             return None;
         }
         for (at, expr) in exprs.into_iter().enumerate() {
@@ -250,10 +275,7 @@ impl Arena {
     }
 
     pub(crate) fn constant(&self, id: ExprId) -> Option<U256> {
-        match self.get(id) {
-            Some(Expr::Const(value)) => Some(*value),
-            _ => None,
-        }
+        self.get(id)?.constant()
     }
 
     /// The number of a formula as it is.
@@ -276,7 +298,7 @@ impl Arena {
     }
 
     pub(crate) fn constant_of(&mut self, value: U256) -> ExprId {
-        self.insert(Expr::Const(value))
+        self.insert(value.into())
     }
 
     /// The result of an instruction.
@@ -332,10 +354,15 @@ impl Arena {
         if pieces.iter().any(|piece| piece.source.is_opaque()) {
             return ExprId::OPAQUE;
         }
-        match self.constant_bytes(&pieces) {
-            Some(bytes) => self.constant_of(keccak256(bytes).into()),
-            None => self.insert(Expr::Keccak(pieces.into())),
+        if let Some(bytes) = self.constant_bytes(&pieces) {
+            return self.constant_of(keccak256(bytes).into());
         }
+        self.insert(match pieces[..] {
+            [key, place] if key.is_whole() && place.is_whole() => {
+                Expr::Entry([key.source, place.source])
+            }
+            _ => Expr::Keccak(pieces.into()),
+        })
     }
 
     /// The word that 32 bytes make.
@@ -393,7 +420,7 @@ mod tests {
     use super::*;
 
     fn number(n: u64) -> Expr {
-        Expr::Const(U256::from(n))
+        Expr::Small(n)
     }
 
     #[test]

@@ -182,8 +182,8 @@ impl Frame {
                 self.push_step(Step::End { ok: at.opcode == op::RETURN, output });
             }
             op::STOP => {
-                let length = Place::new(ExprId::ZERO, U256::ZERO);
-                let output = Content { head: Box::default(), tail: ExprId::OPAQUE, length };
+                let (tail, length) = (ExprId::OPAQUE, ExprId::ZERO);
+                let output = Content { head: Box::default(), tail, length };
                 self.push_step(Step::End { ok: true, output });
             }
             op::SELFDESTRUCT => {
@@ -314,7 +314,7 @@ impl Frame {
             self.loads = self.loads.saturating_add(1);
         } else {
             let value = self.pop();
-            self.stored.push((!transient).then_some((at.address, slot.last)));
+            self.stored.push((!transient).then_some((at.address, slot.seen)));
             self.push_step(Step::Store { slot, value, transient, written: 0, changed: 0 });
         }
     }

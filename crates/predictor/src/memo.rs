@@ -12,8 +12,10 @@ type MappingEntry = [u8; 64];
 /// Values of formulas, and hashes. Kept from one prediction to the next for its memory.
 #[derive(Debug, Default)]
 pub(crate) struct Memo {
-    /// A value belongs to the call that it is marked with, so that nothing has to be cleared.
-    values: Vec<(u32, Option<U256>)>,
+    values: Vec<U256>,
+    /// What is known of each: twice the number of the call that it belongs to, so that nothing has
+    /// to be cleared, and one more if there is a value.
+    marks: Vec<u32>,
     /// How many of them the calls so far take.
     taken: usize,
     /// The number of the last call, of this prediction or an earlier one.
@@ -41,8 +43,8 @@ impl Memo {
         self.taken = 0;
         self.written.clear();
         self.changed.clear();
-        if self.call > u32::MAX / 2 {
-            (self.call, self.values) = (0, Vec::new());
+        if self.call > u32::MAX / 4 {
+            (self.call, self.marks, self.values) = (0, Vec::new(), Vec::new());
         }
     }
 
@@ -56,7 +58,8 @@ impl Memo {
         let start = self.taken;
         self.taken += formulas;
         if self.values.len() < self.taken {
-            self.values.resize(self.taken, (0, None));
+            self.values.resize(self.taken, U256::ZERO);
+            self.marks.resize(self.taken, 0);
         }
         self.call += 1;
         let mut loads = self.spare.pop().unwrap_or_default();
@@ -67,14 +70,22 @@ impl Memo {
     /// The value of a formula of a call, if it has been computed: `Some(None)` if it cannot be.
     #[inline]
     pub(crate) fn get(&self, of: Values, id: ExprId) -> Option<Option<U256>> {
-        let (call, value) = self.values.get(of.start + id.index())?;
-        (*call == of.call).then_some(*value)
+        let at = of.start + id.index();
+        let mark = *self.marks.get(at)?;
+        if mark == 2 * of.call {
+            return Some(None);
+        }
+        (mark == 2 * of.call + 1).then(|| self.values.get(at).copied())
     }
 
     #[inline]
     pub(crate) fn set(&mut self, of: Values, id: ExprId, value: Option<U256>) {
-        if let Some(entry) = self.values.get_mut(of.start + id.index()) {
-            *entry = (of.call, value);
+        let at = of.start + id.index();
+        if let (Some(mark), Some(entry)) = (self.marks.get_mut(at), self.values.get_mut(at)) {
+            *mark = 2 * of.call + u32::from(value.is_some());
+            if let Some(value) = value {
+                *entry = value;
+            }
         }
     }
 

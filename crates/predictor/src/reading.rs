@@ -15,7 +15,7 @@ use crate::{
     frame::Pending,
     hint::Source,
     predictor::Care,
-    template::Template,
+    template::{Kept, Template},
     trace::{Lesson, Place, Step, TemplateKey},
     value::{Bytes, Formulas},
     walk::{CERTAIN_ENOUGH, Walk},
@@ -61,7 +61,7 @@ pub(crate) struct Findings {
     pub(crate) exprs: FrozenVec<Box<Expr>>,
     /// Of each formula, as far as it is known.
     values: RefCell<Vec<Option<U256>>>,
-    steps: FrozenVec<Box<Step>>,
+    steps: FrozenVec<Box<Step<Kept>>>,
 }
 
 impl fmt::Debug for Findings {
@@ -243,7 +243,8 @@ impl<'p, S: Database> Walk<'p, S> {
     fn take_steps(&mut self, way: &Way<'_>, reading: &Reading<'p>) -> Option<Ending<'p>> {
         let Reading { at, found, confidence, .. } = *reading;
         while let Some(step) = way.frame.steps.get(found.steps.len()) {
-            let step = found.steps.push_get(Box::new(step.clone()));
+            let step =
+                found.steps.push_get(Box::new(step.clone().with_places(Kept::without_history)));
             // Conditions have been decided.
             if !matches!(step, Step::Guard { .. })
                 && let Some(ending) = self.step(at, step, confidence)

@@ -5,13 +5,16 @@
 //! Conditions that have always been the same are steps like others: a later execution that
 //! differs splits the node there.
 
+mod history;
 mod order;
 
 use crate::{
     expr::{Arena, Expr, ExprId, Piece},
     predictor::Care,
-    trace::{Content, Step, Trace},
+    trace::{Step, Trace},
 };
+pub(crate) use history::Kept;
+use history::{History, absorb, is_same};
 
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -30,6 +33,8 @@ const ARMS: usize = 64;
 pub(crate) struct Template {
     pub(crate) exprs: Arena,
     pub(crate) nodes: Vec<Node>,
+    /// What the places in the steps were.
+    histories: Vec<History>,
     steps: usize,
     /// Pieces in all steps.
     pieces: usize,
@@ -44,7 +49,7 @@ pub(crate) struct Template {
 /// Steps without an alternative, and what may follow.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Node {
-    pub(crate) steps: Vec<Step>,
+    pub(crate) steps: Vec<Step<Kept>>,
     pub(crate) branch: Option<Branch>,
     /// How often it was gone through.
     pub(crate) count: u32,
@@ -54,7 +59,7 @@ pub(crate) struct Node {
 
 impl Node {
     /// The steps a prediction looks at: conditions are among them only if it is to be thorough.
-    pub(crate) fn steps_of(&self, care: Care) -> impl Iterator<Item = &Step> {
+    pub(crate) fn steps_of(&self, care: Care) -> impl Iterator<Item = &Step<Kept>> {
         let (all, live) = match care {
             Care::Thorough | Care::Analytic => (&self.steps[..], &[][..]),
             Care::Quick => (&[][..], &self.live[..]),
@@ -62,7 +67,7 @@ impl Node {
         all.iter().chain(live.iter().map(|at| &self.steps[*at as usize]))
     }
 
-    fn push(&mut self, step: Step) {
+    fn push(&mut self, step: Step<Kept>) {
         if !matches!(step, Step::Guard { .. }) {
             self.live.push(self.steps.len() as u32);
         }
@@ -70,8 +75,8 @@ impl Node {
     }
 }
 
-impl FromIterator<Step> for Node {
-    fn from_iter<I: IntoIterator<Item = Step>>(steps: I) -> Self {
+impl FromIterator<Step<Kept>> for Node {
+    fn from_iter<I: IntoIterator<Item = Step<Kept>>>(steps: I) -> Self {
         let mut node = Self::default();
         steps.into_iter().for_each(|step| node.push(step));
         node
@@ -101,6 +106,7 @@ impl Template {
         Self {
             exprs: Arena::new(FORMULAS),
             nodes: vec![Node::default()],
+            histories: Vec::new(),
             steps: 0,
             pieces: 0,
             used: 0,
@@ -113,7 +119,8 @@ impl Template {
     pub(crate) fn size(&self) -> usize {
         let arms = size_of::<Node>() + size_of::<Arm>();
         self.exprs.size()
-            + self.steps * (size_of::<Step>() + 4)
+            + self.steps * (size_of::<Step<Kept>>() + 4)
+            + self.histories.len() * size_of::<History>()
             + self.pieces * size_of::<Piece>()
             + self.nodes.len() * arms
     }
@@ -146,7 +153,7 @@ impl Template {
     fn advance(&mut self, at: Position, step: Step, left: usize) -> Option<Position> {
         if let Some(known) = self.nodes[at.node].steps.get_mut(at.step) {
             if is_same(known, &step) {
-                absorb(known, step);
+                absorb(known, &step, &mut self.histories);
                 return Some(Position { step: at.step + 1, ..at });
             }
             self.split(at, &step);
@@ -178,7 +185,7 @@ impl Template {
         match self.nodes[node].steps.first_mut() {
             None => self.append(node, step),
             Some(known) => {
-                absorb(known, step);
+                absorb(known, &step, &mut self.histories);
                 Some(Position { node, step: 1 })
             }
         }
@@ -189,7 +196,8 @@ impl Template {
             return None;
         }
         self.steps += 1;
-        self.pieces += step.pieces();
+        self.pieces += step.pieces().len();
+        let step = step.with_places(|place| History::begin(place, &mut self.histories));
         let own = &mut self.nodes[node];
         own.push(step);
         Some(Position { node, step: own.steps.len() })
@@ -236,12 +244,13 @@ impl Template {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct TemplateParts<'a> {
     exprs: Cow<'a, [Expr]>,
+    histories: Cow<'a, [History]>,
     nodes: Vec<NodeParts<'a>>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 struct NodeParts<'a> {
-    steps: Cow<'a, [Step]>,
+    steps: Cow<'a, [Step<Kept>]>,
     branch: Option<Cow<'a, Branch>>,
     count: u32,
 }
@@ -253,16 +262,21 @@ impl Template {
             branch: node.branch.as_ref().map(Cow::Borrowed),
             count: node.count,
         });
-        TemplateParts { exprs: Cow::Borrowed(self.exprs.exprs()), nodes: nodes.collect() }
+        TemplateParts {
+            exprs: Cow::Borrowed(self.exprs.exprs()),
+            histories: Cow::Borrowed(&self.histories),
+            nodes: nodes.collect(),
+        }
     }
 
     /// A template of given parts, if they can be those of one.
     pub(crate) fn rebuilt(parts: TemplateParts<'_>) -> Option<Self> {
         let exprs = Arena::rebuilt(parts.exprs.into_owned(), FORMULAS)?;
-        let mut template = Self { exprs, nodes: Vec::new(), ..Self::new() };
+        let histories = parts.histories.into_owned();
+        let mut template = Self { exprs, histories, nodes: Vec::new(), ..Self::new() };
         for NodeParts { steps, branch, count } in parts.nodes {
             template.steps += steps.len();
-            template.pieces += steps.iter().map(Step::pieces).sum::<usize>();
+            template.pieces += steps.iter().map(|step| step.pieces().len()).sum::<usize>();
             let (branch, steps) = (branch.map(Cow::into_owned), steps.into_owned());
             template.nodes.push(Node { branch, count, ..steps.into_iter().collect() });
         }
@@ -275,8 +289,8 @@ impl Template {
 
     /// Whether it is a tree, within bounds, of formulas that it has.
     fn is_sound(&self) -> bool {
-        let (has, steps) = (|id| self.exprs.has(id), self.nodes.iter().flat_map(|n| &n.steps));
-        if self.steps > STEPS || !steps.clone().all(|step| step.is_sound(has)) {
+        let mut steps = self.nodes.iter().flat_map(|node| &node.steps);
+        if self.steps > STEPS || !steps.all(|step| self.has(step)) {
             return false;
         }
         let (mut open, mut seen) = (vec![0], vec![false; self.nodes.len()]);
@@ -287,7 +301,7 @@ impl Template {
             }
             let Some(branch) = &self.nodes[at].branch else { continue };
             let arms = &branch.arms;
-            let sound = branch.condition.is_none_or(has)
+            let sound = branch.condition.is_none_or(|id| self.exprs.has(id))
                 && arms.len() <= ARMS
                 && arms.iter().any(|arm| arm.node == branch.last);
             if !sound {
@@ -297,6 +311,20 @@ impl Template {
         }
         seen.into_iter().all(|seen| seen)
     }
+
+    /// Whether a step names only what there is.
+    fn has(&self, step: &Step<Kept>) -> bool {
+        let mut sound = step.pieces().iter().all(|piece| piece.is_within());
+        let mut step = step.clone();
+        step.each_formula_mut(|id| sound &= self.exprs.has(*id));
+        step.with_places(|place| sound &= self.history(place).is_some());
+        sound
+    }
+
+    /// What a place was.
+    pub(crate) fn history(&self, place: Kept) -> Option<&History> {
+        self.histories.get(place.history as usize)
+    }
 }
 
 /// A place in a template.
@@ -304,66 +332,6 @@ impl Template {
 struct Position {
     node: usize,
     step: usize,
-}
-
-/// Whether two steps do the same, as far as formulas tell.
-fn is_same(a: &Step, b: &Step) -> bool {
-    match (a, b) {
-        (Step::Load { slot: a, transient: s }, Step::Load { slot: b, transient: t }) => {
-            a.formula == b.formula && s == t
-        }
-        (
-            Step::Store { slot: a, value: v, transient: s, .. },
-            Step::Store { slot: b, value: w, transient: t, .. },
-        ) => a.formula == b.formula && v == w && s == t,
-        (Step::Touch { account: a }, Step::Touch { account: b })
-        | (Step::Destroy { heir: a }, Step::Destroy { heir: b })
-        | (Step::Create { account: a }, Step::Create { account: b }) => a.formula == b.formula,
-        (
-            Step::Call { kind: k, target: a, value: v, input: i },
-            Step::Call { kind: l, target: b, value: w, input: j },
-        ) => k == l && a.formula == b.formula && v == w && is_same_content(i, j),
-        (Step::End { ok: a, output: x }, Step::End { ok: b, output: y }) => {
-            a == b && is_same_content(x, y)
-        }
-        _ => a == b,
-    }
-}
-
-fn is_same_content(a: &Content, b: &Content) -> bool {
-    let tail = a.tail == b.tail || a.tail.is_opaque() || b.tail.is_opaque();
-    a.length.formula == b.length.formula && a.head == b.head && tail
-}
-
-fn absorb_content(known: &mut Content, new: &Content) {
-    known.length.observe(new.length.last);
-    if known.tail.is_opaque() {
-        known.tail = new.tail;
-    }
-}
-
-/// Takes the observation in `new` over into the same step.
-fn absorb(known: &mut Step, new: Step) {
-    match (known, new) {
-        (
-            Step::Store { slot: a, written, changed, .. },
-            Step::Store { slot: b, written: times, changed: once, .. },
-        ) => {
-            a.observe(b.last);
-            *written = written.saturating_add(times);
-            *changed = changed.saturating_add(once);
-        }
-        (Step::Load { slot: a, .. }, Step::Load { slot: b, .. })
-        | (Step::Touch { account: a }, Step::Touch { account: b })
-        | (Step::Destroy { heir: a }, Step::Destroy { heir: b })
-        | (Step::Create { account: a }, Step::Create { account: b }) => a.observe(b.last),
-        (Step::Call { target: a, input: i, .. }, Step::Call { target: b, input: j, .. }) => {
-            a.observe(b.last);
-            absorb_content(i, &j);
-        }
-        (Step::End { output: i, .. }, Step::End { output: j, .. }) => absorb_content(i, &j),
-        _ => {}
-    }
 }
 
 /// Brings formulas of a trace into a template.
@@ -426,7 +394,8 @@ mod tests {
         };
         let node = |to| NodeParts { steps: Cow::Owned(Vec::new()), branch: branch(to), count: 0 };
         let exprs = Cow::Owned(Template::new().exprs.exprs().to_vec());
-        Template::rebuilt(TemplateParts { exprs, nodes: arms.iter().map(node).collect() })
+        let (histories, nodes) = (Cow::Owned(Vec::new()), arms.iter().map(node).collect());
+        Template::rebuilt(TemplateParts { exprs, histories, nodes })
     }
 
     #[test]

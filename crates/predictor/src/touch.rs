@@ -2,7 +2,8 @@
 
 use crate::{
     hint::{AccountHint, SlotHint, Source},
-    trace::Place,
+    template::Kept,
+    value::Formulas,
     walk::{CERTAIN_ENOUGH, Walk},
 };
 use alloy_primitives::{Address, U256};
@@ -10,21 +11,20 @@ use revm::Database;
 
 impl<S: Database> Walk<'_, S> {
     /// The slot or address of a step, with its certainty and where it comes from.
-    pub(crate) fn place(&mut self, at: usize, place: &Place) -> Option<(U256, f32, Source)> {
+    pub(crate) fn place(&mut self, at: usize, place: &Kept) -> Option<(U256, f32, Source)> {
         let source = self.frames[at].source;
         if let Some(value) = self.value(at, place.formula, 0) {
             return Some((value, 1.0, source));
         }
-        let Source::Template(key) = source else {
-            self.hint.gaps.no_formula += 1;
-            return None;
-        };
-        let constancy = place.constancy();
-        if constancy < CERTAIN_ENOUGH {
-            self.hint.gaps.no_formula += 1;
-            return None;
+        if let (Source::Template(key), Formulas::Known(template)) =
+            (source, self.frames[at].formulas)
+            && let Some(history) = template.history(*place)
+            && history.constancy() >= CERTAIN_ENOUGH
+        {
+            return Some((history.last, history.constancy(), Source::History(key)));
         }
-        Some((place.last, constancy, Source::History(key)))
+        self.hint.gaps.no_formula += 1;
+        None
     }
 
     pub(crate) fn slot(
@@ -43,7 +43,7 @@ impl<S: Database> Walk<'_, S> {
     pub(crate) fn touch_place(
         &mut self,
         at: usize,
-        place: &Place,
+        place: &Kept,
         written: bool,
         confidence: f32,
     ) -> Option<Address> {

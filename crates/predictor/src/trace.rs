@@ -25,35 +25,28 @@ pub(crate) enum CallKind {
     Delegate,
 }
 
-/// A slot or an address that a step is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A slot or an address that a step is about, as one execution saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) formula: ExprId,
-    /// What it was the last time.
-    pub(crate) last: U256,
-    /// How often the last one was the one before, and how often not.
-    pub(crate) same: u16,
-    pub(crate) other: u16,
+    /// What it was.
+    pub(crate) seen: U256,
 }
 
 impl Place {
-    pub(crate) const fn new(formula: ExprId, last: U256) -> Self {
-        Self { formula, last, same: 0, other: 0 }
+    pub(crate) const fn new(formula: ExprId, seen: U256) -> Self {
+        Self { formula, seen }
     }
+}
 
-    /// Takes in another observation.
-    pub(crate) fn observe(&mut self, value: U256) {
-        if self.last == value {
-            self.same = self.same.saturating_add(1);
-        } else {
-            self.last = value;
-            self.other = self.other.saturating_add(1);
-        }
-    }
+/// What a formula gives.
+pub(crate) trait Given {
+    fn formula_mut(&mut self) -> &mut ExprId;
+}
 
-    /// The chance that it is again what it was the last time.
-    pub(crate) fn constancy(&self) -> f32 {
-        (f32::from(self.same) + 1.0) / (f32::from(self.same) + f32::from(self.other) * 2.0 + 2.0)
+impl Given for Place {
+    fn formula_mut(&mut self) -> &mut ExprId {
+        &mut self.formula
     }
 }
 
@@ -65,25 +58,25 @@ pub(crate) struct Content {
     /// The first word of what follows, as many words of the same source as the length says: bytes
     /// that are passed on, whatever they are. Opaque if nothing follows.
     pub(crate) tail: ExprId,
-    pub(crate) length: Place,
+    pub(crate) length: ExprId,
 }
 
 /// A choice, a look at the state, a call, or the end.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) enum Step {
+pub(crate) enum Step<P = Place> {
     /// The code goes on here if the condition has this value.
     Guard {
         condition: ExprId,
         value: u64,
     },
     Load {
-        slot: Place,
+        slot: P,
         transient: bool,
     },
     /// `changed`: of `written` times, reverted transactions not counted, how often the slot ended
     /// with another value than it began.
     Store {
-        slot: Place,
+        slot: P,
         value: ExprId,
         transient: bool,
         written: u16,
@@ -91,20 +84,20 @@ pub(crate) enum Step {
     },
     /// An account is looked at.
     Touch {
-        account: Place,
+        account: P,
     },
     /// The contract ends, in favour of an account.
     Destroy {
-        heir: Place,
+        heir: P,
     },
     Call {
         kind: CallKind,
-        target: Place,
+        target: P,
         value: ExprId,
         input: Content,
     },
     Create {
-        account: Place,
+        account: P,
     },
     End {
         ok: bool,
@@ -112,60 +105,58 @@ pub(crate) enum Step {
     },
 }
 
-impl Step {
-    /// Pieces in what it hands over.
-    pub(crate) const fn pieces(&self) -> usize {
+impl<P> Step<P> {
+    /// The same with another kind of places.
+    pub(crate) fn with_places<Q>(self, mut place: impl FnMut(P) -> Q) -> Step<Q> {
         match self {
-            Self::Call { input: content, .. } | Self::End { output: content, .. } => {
-                content.head.len()
+            Self::Guard { condition, value } => Step::Guard { condition, value },
+            Self::Load { slot, transient } => Step::Load { slot: place(slot), transient },
+            Self::Store { slot, value, transient, written, changed } => {
+                Step::Store { slot: place(slot), value, transient, written, changed }
             }
-            _ => 0,
+            Self::Touch { account } => Step::Touch { account: place(account) },
+            Self::Destroy { heir } => Step::Destroy { heir: place(heir) },
+            Self::Create { account } => Step::Create { account: place(account) },
+            Self::Call { kind, target, value, input } => {
+                Step::Call { kind, target: place(target), value, input }
+            }
+            Self::End { ok, output } => Step::End { ok, output },
         }
     }
 
+    /// Pieces of what it hands over.
+    pub(crate) fn pieces(&self) -> &[Piece] {
+        match self {
+            Self::Call { input: content, .. } | Self::End { output: content, .. } => &content.head,
+            _ => &[],
+        }
+    }
+}
+
+impl<P: Given> Step<P> {
     /// Visits the formulas that it names, to change them.
     pub(crate) fn each_formula_mut(&mut self, mut visit: impl FnMut(&mut ExprId)) {
         let content = |content: &mut Content, visit: &mut dyn FnMut(&mut ExprId)| {
             content.head.iter_mut().for_each(|piece| visit(&mut piece.source));
             visit(&mut content.tail);
-            visit(&mut content.length.formula);
+            visit(&mut content.length);
         };
         match self {
             Self::Guard { condition, .. } => visit(condition),
             Self::Load { slot: place, .. }
             | Self::Touch { account: place }
             | Self::Destroy { heir: place }
-            | Self::Create { account: place } => visit(&mut place.formula),
+            | Self::Create { account: place } => visit(place.formula_mut()),
             Self::Store { slot, value, .. } => {
-                visit(&mut slot.formula);
+                visit(slot.formula_mut());
                 visit(value);
             }
             Self::Call { target, value, input, .. } => {
-                visit(&mut target.formula);
+                visit(target.formula_mut());
                 visit(value);
                 content(input, &mut visit);
             }
             Self::End { output, .. } => content(output, &mut visit),
-        }
-    }
-
-    /// Whether it names only formulas that there are.
-    pub(crate) fn is_sound(&self, has: impl Fn(ExprId) -> bool) -> bool {
-        let content = |content: &Content| {
-            let head = content.head.iter().all(|piece| has(piece.source) && piece.is_within());
-            head && has(content.tail) && has(content.length.formula)
-        };
-        match self {
-            Self::Guard { condition, .. } => has(*condition),
-            Self::Load { slot, .. } => has(slot.formula),
-            Self::Store { slot, value, .. } => has(slot.formula) && has(*value),
-            Self::Touch { account: place }
-            | Self::Destroy { heir: place }
-            | Self::Create { account: place } => has(place.formula),
-            Self::Call { target, value, input, .. } => {
-                has(target.formula) && has(*value) && content(input)
-            }
-            Self::End { output, .. } => content(output),
         }
     }
 }

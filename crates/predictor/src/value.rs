@@ -2,11 +2,12 @@
 
 use crate::{
     call::Ending,
-    expr::{Arena, Expr, ExprId, Input, Piece, Property},
+    expr::{Expr, ExprId, Input, Piece, Property},
     hint::Source,
     instruction::apply,
     memo::Values,
     reading::Findings,
+    template::Template,
     trace::Content,
     walk::Walk,
 };
@@ -49,7 +50,7 @@ pub(crate) enum Bytes<'p> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Formulas<'p> {
     /// Of a template; their values are computed when they are asked for.
-    Known(&'p Arena),
+    Known(&'p Template),
     /// Found as the code is read, with their values.
     Found(&'p Findings),
 }
@@ -58,7 +59,7 @@ impl<'p> Formulas<'p> {
     #[inline]
     fn get(self, id: ExprId) -> Option<&'p Expr> {
         match self {
-            Self::Known(arena) => arena.get(id),
+            Self::Known(template) => template.exprs.get(id),
             Self::Found(findings) => findings.exprs.get(id.index()),
         }
     }
@@ -88,7 +89,8 @@ impl<'p, S: Database> Walk<'p, S> {
         }
         let expr = formulas.get(id)?;
         match expr {
-            Expr::Const(value) => return Some(*value),
+            Expr::Small(value) => return Some(U256::from(*value)),
+            Expr::Large(value) => return Some(**value),
             Expr::Input(input) => return self.input(at, *input, nesting),
             _ => {}
         }
@@ -107,7 +109,8 @@ impl<'p, S: Database> Walk<'p, S> {
 
     pub(crate) fn compute(&mut self, at: usize, expr: &Expr, nesting: u32) -> Option<U256> {
         match expr {
-            Expr::Const(value) => Some(*value),
+            Expr::Small(value) => Some(U256::from(*value)),
+            Expr::Large(value) => Some(**value),
             Expr::Input(input) => self.input(at, *input, nesting),
             Expr::Calldata(offset) => {
                 let offset = self.value(at, *offset, nesting)?;
@@ -131,24 +134,21 @@ impl<'p, S: Database> Walk<'p, S> {
                 let formulas = self.frames[at].formulas;
                 // Mostly one operand is a constant, and the third is not there.
                 let mut operand = |id: ExprId| match formulas.get(id) {
-                    Some(Expr::Const(value)) => Some(*value),
+                    Some(Expr::Small(value)) => Some(U256::from(*value)),
                     _ => self.value(at, id, nesting),
                 };
                 let (a, b) = (operand(*a)?, operand(*b)?);
                 let c = if *c == ExprId::ZERO { U256::ZERO } else { operand(*c)? };
                 apply(*code, a, b, c)
             }
-            Expr::Keccak(pieces) => {
-                if let [key, place] = pieces[..]
-                    && key.is_whole()
-                    && place.is_whole()
-                {
-                    let mut entry = [[0; 32]; 2];
-                    for (word, piece) in entry.iter_mut().zip([key, place]) {
-                        *word = self.value(at, piece.source, nesting)?.to_be_bytes();
-                    }
-                    return Some(self.state.memo.keccak(entry.as_flattened()));
+            Expr::Entry(of) => {
+                let mut entry = [[0; 32]; 2];
+                for (word, id) in entry.iter_mut().zip(of) {
+                    *word = self.value(at, *id, nesting)?.to_be_bytes();
                 }
+                Some(self.state.memo.keccak(entry.as_flattened()))
+            }
+            Expr::Keccak(pieces) => {
                 let bytes = self.join(at, pieces, nesting)?;
                 Some(self.state.memo.keccak(&bytes))
             }
@@ -203,7 +203,7 @@ impl<'p, S: Database> Walk<'p, S> {
     pub(crate) fn length(&mut self, bytes: Bytes<'p>, nesting: u32) -> Option<U256> {
         match bytes {
             Bytes::Known(bytes) => Some(U256::from(bytes.len())),
-            Bytes::Formula { frame, content } => self.value(frame, content.length.formula, nesting),
+            Bytes::Formula { frame, content } => self.value(frame, content.length, nesting),
             Bytes::Unknown => None,
         }
     }

@@ -9,8 +9,8 @@ use crate::{
     outlook::Outlook,
     predictor::{AccessPredictor, BlockValues, Care, TxValues},
     reading::{INSTRUCTIONS, Notes},
-    template::{Branch, Template},
-    trace::{CallKind, Content, Place, Step, TemplateKey},
+    template::{Branch, Kept, Template},
+    trace::{CallKind, Content, Step, TemplateKey},
     value::{Bytes, Formulas, Frame, Loaded},
 };
 use alloy_primitives::{Address, B256, U256, map::HashMap};
@@ -215,7 +215,7 @@ impl<'p, S: Database> Walk<'p, S> {
         template: &'p Template,
     ) -> Option<Ending<'p>> {
         template.glance();
-        let formulas = Formulas::Known(&template.exprs);
+        let formulas = Formulas::Known(template);
         let (before, at) = (self.overwritten.len(), self.frames.len());
         self.begin(call, source, formulas, template.exprs.len());
         self.depth += 1;
@@ -344,7 +344,7 @@ impl<'p, S: Database> Walk<'p, S> {
     pub(crate) fn step(
         &mut self,
         at: usize,
-        step: &'p Step,
+        step: &'p Step<Kept>,
         confidence: f32,
     ) -> Option<Ending<'p>> {
         let source = self.frames[at].source;
@@ -388,7 +388,7 @@ impl<'p, S: Database> Walk<'p, S> {
         None
     }
 
-    fn load(&mut self, at: usize, place: &Place, transient: bool, confidence: f32) {
+    fn load(&mut self, at: usize, place: &Kept, transient: bool, confidence: f32) {
         let address = self.frames[at].address;
         let found = self.place(at, place);
         let loaded = match found {
@@ -411,7 +411,7 @@ impl<'p, S: Database> Walk<'p, S> {
     fn store(
         &mut self,
         at: usize,
-        place: &Place,
+        place: &Kept,
         (value, transient, changes): (ExprId, bool, bool),
         confidence: f32,
     ) {
@@ -438,7 +438,7 @@ impl<'p, S: Database> Walk<'p, S> {
         &mut self,
         at: usize,
         kind: CallKind,
-        target: &Place,
+        target: &Kept,
         value: ExprId,
         input: &'p Content,
         confidence: f32,

@@ -4,7 +4,7 @@
 use super::{Frame, Moment};
 use crate::{
     expr::{Arena, Expr, ExprId, Input, Piece},
-    trace::{Content, Place, Step},
+    trace::{Content, Step},
 };
 use alloy_primitives::U256;
 use revm::bytecode::opcode as op;
@@ -27,24 +27,21 @@ impl Frame {
     /// Bytes that are handed over. Where the length is no constant, the end is taken to be passed
     /// on if it is made of consecutive words.
     pub(super) fn content(&mut self, at: &Moment<'_>, offset: usize, length: usize) -> Content {
-        let place = self.stack.len().checked_sub(length + 1).map(|at| self.stack[at]);
-        let place =
-            Place::new(place.unwrap_or(ExprId::OPAQUE), at.operand(length).unwrap_or_default());
+        let place = self.stack.len().checked_sub(length + 1);
+        let formula = place.map_or(ExprId::OPAQUE, |at| self.stack[at]);
         let mut head = self.bytes(at, offset, length).into_vec();
         let mut tail = ExprId::OPAQUE;
-        if self.exprs.constant(place.formula).is_none()
+        if self.exprs.constant(formula).is_none()
             && let Some(start) = self.passed_on(&head)
         {
             tail = head[start].source;
             head.truncate(start);
-        } else if self.exprs.constant(place.formula).is_none() && !head.is_empty() {
+        } else if self.exprs.constant(formula).is_none() && !head.is_empty() {
             // How they are laid out depends on it.
-            self.push_step(Step::Guard {
-                condition: place.formula,
-                value: place.last.as_limbs()[0],
-            });
+            let value = at.operand(length).unwrap_or_default().as_limbs()[0];
+            self.push_step(Step::Guard { condition: formula, value });
         }
-        Content { head: head.into(), tail, length: place }
+        Content { head: head.into(), tail, length: formula }
     }
 
     /// Where a run of consecutive words begins that the pieces end with, padding not counted.

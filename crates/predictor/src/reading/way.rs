@@ -231,7 +231,10 @@ impl<'c> Way<'c> {
         let open = |value| Assumed { value: U256::from::<usize>(value), sure: false, gas: false };
         let sure = |value| Assumed { sure: true, ..open(value) };
         match expr {
-            Expr::Const(value) => Assumed { value: *value, sure: true, gas: false },
+            Expr::Small(_) | Expr::Large(_) => {
+                let value = expr.constant().unwrap_or_default();
+                Assumed { value, sure: true, gas: false }
+            }
             Expr::Input(Input::Gas) => Assumed { gas: true, ..open(GAS) },
             Expr::Input(Input::CalldataSize) => open(CALLDATA),
             // An argument is the offset of an array, behind which comes its length.
@@ -256,7 +259,7 @@ impl<'c> Way<'c> {
                 }
             }
             Expr::Join(pieces) => self.joined(pieces),
-            Expr::Keccak(_) => Assumed::NOTHING,
+            Expr::Entry(_) | Expr::Keccak(_) => Assumed::NOTHING,
         }
     }
 

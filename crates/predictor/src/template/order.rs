@@ -82,8 +82,8 @@ mod tests {
         }
         let formula = exprs.plus(caller, U256::from(slot));
         steps.push(Step::Load { slot: Place::new(formula, U256::from(slot)), transient: false });
-        let length = Place::new(ExprId::ZERO, U256::ZERO);
-        let output = Content { head: Box::default(), tail: ExprId::OPAQUE, length };
+        let (tail, length) = (ExprId::OPAQUE, ExprId::ZERO);
+        let output = Content { head: Box::default(), tail, length };
         steps.push(Step::End { ok: true, output });
         Trace { exprs, steps, stored: Vec::new() }
     }
