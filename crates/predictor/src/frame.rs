@@ -6,7 +6,7 @@ use crate::{
     expr::{Arena, Expr, ExprId, Input, Piece, Property},
     instruction::operands,
     memory::ShadowMemory,
-    trace::{CallKind, Content, Place, Step, TemplateKey, Trace},
+    trace::{CallKind, Content, Place, Step, TemplateKey, Trace, Turn},
 };
 use alloy_primitives::{Address, B256, U256};
 use bytes::FOLLOWED;
@@ -124,6 +124,11 @@ impl Frame {
 
     fn pop(&mut self) -> ExprId {
         self.stack.pop().unwrap_or(ExprId::OPAQUE)
+    }
+
+    /// The formula of an operand that stays where it is.
+    fn operand(&self, n: usize) -> ExprId {
+        self.stack.iter().nth_back(n).copied().unwrap_or(ExprId::OPAQUE)
     }
 
     fn input(&mut self, input: Input) {
@@ -247,10 +252,11 @@ impl Frame {
             }
             op::EXTCODECOPY => {
                 let _ = self.touch(at);
-                let (to, length) = (at.number(1), at.number(3)?);
-                self.drop_operands(3);
-                if length > 0 {
-                    self.memory.forget(to?, length);
+                let places = [self.pop(), self.pop(), self.pop()];
+                if let length @ 1.. = at.number(3)? {
+                    self.guard(places[0], at.operand(1));
+                    self.guard(places[2], at.operand(3));
+                    self.memory.forget(at.number(1)?, length);
                 }
             }
             _ => return None,
@@ -294,13 +300,25 @@ impl Frame {
 
     fn jump(&mut self, at: &Moment<'_>) {
         let target = self.pop();
-        let low = |n| at.operand(n).map_or(0, |value| value.as_limbs()[0]);
-        let (condition, value) = match at.opcode {
-            op::JUMP => (target, low(0)),
-            _ => (self.pop(), u64::from(at.operand(1).is_some_and(|value| !value.is_zero()))),
-        };
+        match at.opcode {
+            op::JUMP => self.guard(target, at.operand(0)),
+            _ => {
+                let condition = self.pop();
+                let holds = at.operand(1).is_some_and(|value| !value.is_zero());
+                self.decide(condition, Turn::of_condition(holds));
+            }
+        }
+    }
+
+    /// What follows is as it is because a number is this one.
+    fn guard(&mut self, formula: ExprId, number: Option<U256>) {
+        let number = number.and_then(|number| u64::try_from(number).ok());
+        self.decide(formula, Turn::Is(number.unwrap_or(u64::MAX)));
+    }
+
+    fn decide(&mut self, condition: ExprId, turn: Turn) {
         if self.exprs.constant(condition).is_none() {
-            self.push_step(Step::Guard { condition, value });
+            self.push_step(Step::Guard { condition, turn });
         }
     }
 
@@ -328,6 +346,10 @@ impl Frame {
         };
         let first = if with_value { 3 } else { 2 };
         let input = self.content(at, first, first + 1);
+        if at.number(first + 3) != Some(0) {
+            self.guard(self.operand(first + 2), at.operand(first + 2));
+            self.guard(self.operand(first + 3), at.operand(first + 3));
+        }
         let output = [at.number(first + 2), at.number(first + 3)].map(Option::unwrap_or_default);
         let _gas = self.pop();
         let target = self.pop();

@@ -11,7 +11,7 @@ mod order;
 use crate::{
     expr::{Arena, Expr, ExprId, Piece},
     predictor::Care,
-    trace::{Step, Trace},
+    trace::{Step, Trace, Turn},
 };
 pub(crate) use history::Kept;
 use history::{History, absorb, is_same};
@@ -97,7 +97,7 @@ pub(crate) struct Branch {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Arm {
     /// What the condition is. Where none decides, the ways differ in their first steps.
-    pub(crate) value: u64,
+    pub(crate) turn: Turn,
     pub(crate) node: usize,
 }
 
@@ -162,18 +162,18 @@ impl Template {
             return self.append(at.node, step);
         };
         let decided = match (&step, branch.condition) {
-            (Step::Guard { condition, value }, Some(own)) if *condition == own => Some(*value),
+            (Step::Guard { condition, turn }, Some(own)) if *condition == own => Some(*turn),
             (_, Some(_)) => return None,
             (_, None) => None,
         };
         let leads_there = |arm: &&Arm| match decided {
-            Some(value) => arm.value == value,
+            Some(turn) => arm.turn == turn,
             None => self.nodes[arm.node].steps.first().is_some_and(|first| is_same(first, &step)),
         };
         let arm = branch.arms.iter().find(leads_there).map(|arm| arm.node);
         let node = match arm {
             Some(node) => node,
-            None => self.add_arm(at.node, decided.unwrap_or_default(), left)?,
+            None => self.add_arm(at.node, decided.unwrap_or(Turn::Holds), left)?,
         };
         if let Some(branch) = &mut self.nodes[at.node].branch {
             branch.last = node;
@@ -204,13 +204,13 @@ impl Template {
     }
 
     /// A way that breaks off is a worse guess than the usual one, so it is not begun.
-    fn add_arm(&mut self, node: usize, value: u64, left: usize) -> Option<usize> {
+    fn add_arm(&mut self, node: usize, turn: Turn, left: usize) -> Option<usize> {
         let new = self.nodes.len();
         let arms = &mut self.nodes[node].branch.as_mut()?.arms;
         if arms.len() >= ARMS || self.steps + left > STEPS {
             return None;
         }
-        arms.push(Arm { value, node: new });
+        arms.push(Arm { turn, node: new });
         self.nodes.push(Node::default());
         Some(new)
     }
@@ -221,19 +221,19 @@ impl Template {
         let node = &mut self.nodes[at.node];
         let mut rest = node.steps.split_off(at.step);
         node.live.retain(|live| (*live as usize) < at.step);
-        let (condition, value) = match (&rest[0], other) {
-            (Step::Guard { condition, value }, Step::Guard { condition: same, .. })
+        let (condition, turn) = match (&rest[0], other) {
+            (Step::Guard { condition, turn }, Step::Guard { condition: same, .. })
                 if condition == same =>
             {
-                (Some(*condition), *value)
+                (Some(*condition), *turn)
             }
-            _ => (None, 0),
+            _ => (None, Turn::Holds),
         };
         if condition.is_some() {
             rest.remove(0);
             self.steps -= 1;
         }
-        let arms = vec![Arm { value, node: new }];
+        let arms = vec![Arm { turn, node: new }];
         let branch = node.branch.replace(Branch { condition, arms, last: new });
         let count = node.count.saturating_sub(1);
         self.nodes.push(Node { branch, count, ..rest.into_iter().collect() });
@@ -388,7 +388,8 @@ mod tests {
     /// A template of nodes of which each leads to those named.
     fn rebuilt(arms: &[&[usize]]) -> Option<Template> {
         let branch = |to: &&[usize]| {
-            let arms: Vec<_> = to.iter().map(|node| Arm { value: 0, node: *node }).collect();
+            let arms: Vec<_> =
+                to.iter().map(|node| Arm { turn: Turn::Holds, node: *node }).collect();
             let last = to.first().copied()?;
             Some(Cow::Owned(Branch { condition: None, arms, last }))
         };

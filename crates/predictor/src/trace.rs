@@ -61,13 +61,39 @@ pub(crate) struct Content {
     pub(crate) length: ExprId,
 }
 
+/// What something is on a way through the code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Turn {
+    /// A condition that does not hold.
+    Not,
+    /// One that holds.
+    Holds,
+    /// A number: where a jump leads, a place in memory, a length.
+    Is(u64),
+}
+
+impl Turn {
+    pub(crate) const fn of_condition(holds: bool) -> Self {
+        if holds { Self::Holds } else { Self::Not }
+    }
+
+    /// Whether a value leads this way.
+    pub(crate) fn agrees(self, value: U256) -> bool {
+        match self {
+            Self::Not => value.is_zero(),
+            Self::Holds => !value.is_zero(),
+            Self::Is(number) => value == U256::from(number),
+        }
+    }
+}
+
 /// A choice, a look at the state, a call, or the end.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Step<P = Place> {
-    /// The code goes on here if the condition has this value.
+    /// The code goes on here, and like this, if the condition is this.
     Guard {
         condition: ExprId,
-        value: u64,
+        turn: Turn,
     },
     Load {
         slot: P,
@@ -109,7 +135,7 @@ impl<P> Step<P> {
     /// The same with another kind of places.
     pub(crate) fn with_places<Q>(self, mut place: impl FnMut(P) -> Q) -> Step<Q> {
         match self {
-            Self::Guard { condition, value } => Step::Guard { condition, value },
+            Self::Guard { condition, turn } => Step::Guard { condition, turn },
             Self::Load { slot, transient } => Step::Load { slot: place(slot), transient },
             Self::Store { slot, value, transient, written, changed } => {
                 Step::Store { slot: place(slot), value, transient, written, changed }

@@ -324,7 +324,7 @@ impl<'p, S: Database> Walk<'p, S> {
         let value = branch.condition.and_then(|condition| self.value(at, condition, 0));
         let count = |node: usize| template.nodes[node].count;
         if let Some(value) = value
-            && let Some(arm) = branch.arms.iter().find(|arm| agrees(value, arm.value))
+            && let Some(arm) = branch.arms.iter().find(|arm| arm.turn.agrees(value))
         {
             return Some((arm.node, 1.0));
         }
@@ -350,8 +350,8 @@ impl<'p, S: Database> Walk<'p, S> {
         let source = self.frames[at].source;
         let own = self.frames[at].address;
         match step {
-            Step::Guard { condition, value } => {
-                if self.value(at, *condition, 0).is_some_and(|is| !agrees(is, *value)) {
+            Step::Guard { condition, turn } => {
+                if self.value(at, *condition, 0).is_some_and(|is| !turn.agrees(is)) {
                     self.astray(at);
                 }
             }
@@ -472,14 +472,5 @@ impl<'p, S: Database> Walk<'p, S> {
             self.undo(before);
         }
         ending
-    }
-}
-
-/// Whether a condition has the value that was noted: true or false, or the target of a jump.
-fn agrees(is: U256, noted: u64) -> bool {
-    match noted {
-        0 => is.is_zero(),
-        1 => !is.is_zero(),
-        target => is == U256::from(target),
     }
 }

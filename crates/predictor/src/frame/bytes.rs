@@ -4,7 +4,7 @@
 use super::{Frame, Moment};
 use crate::{
     expr::{Arena, Expr, ExprId, Input, Piece},
-    trace::{Content, Step},
+    trace::Content,
 };
 use alloy_primitives::U256;
 use revm::bytecode::opcode as op;
@@ -27,8 +27,10 @@ impl Frame {
     /// Bytes that are handed over. Where the length is no constant, the end is taken to be passed
     /// on if it is made of consecutive words.
     pub(super) fn content(&mut self, at: &Moment<'_>, offset: usize, length: usize) -> Content {
-        let place = self.stack.len().checked_sub(length + 1);
-        let formula = place.map_or(ExprId::OPAQUE, |at| self.stack[at]);
+        let (from, formula) = (self.operand(offset), self.operand(length));
+        if at.number(length) != Some(0) {
+            self.guard(from, at.operand(offset));
+        }
         let mut head = self.bytes(at, offset, length).into_vec();
         let mut tail = ExprId::OPAQUE;
         if self.exprs.constant(formula).is_none()
@@ -38,8 +40,7 @@ impl Frame {
             head.truncate(start);
         } else if self.exprs.constant(formula).is_none() && !head.is_empty() {
             // How they are laid out depends on it.
-            let value = at.operand(length).unwrap_or_default().as_limbs()[0];
-            self.push_step(Step::Guard { condition: formula, value });
+            self.guard(formula, at.operand(length));
         }
         Content { head: head.into(), tail, length: formula }
     }
@@ -91,11 +92,14 @@ impl Frame {
                 None => self.push(ExprId::ZERO),
             },
             op::CALLDATACOPY | op::CODECOPY | op::RETURNDATACOPY => {
-                let _ = self.pop();
-                let from = self.pop();
-                let _ = self.pop();
+                let (to, from, length) = (self.pop(), self.pop(), self.pop());
+                self.guard(length, at.operand(2));
                 let length = at.number(2)?;
                 if length > 0 {
+                    self.guard(to, at.operand(0));
+                    if at.opcode == op::CODECOPY {
+                        self.guard(from, at.operand(1));
+                    }
                     self.copy(at, from, at.number(0)?, length);
                 }
             }
@@ -147,26 +151,30 @@ impl Frame {
     pub(super) fn with_memory(&mut self, at: &Moment<'_>) -> Option<()> {
         match at.opcode {
             op::MLOAD => {
-                self.pop();
+                let from = self.pop();
+                self.guard(from, at.operand(0));
                 let word = self.memory.word(at.number(0)?, &mut self.exprs);
                 self.push(word);
             }
             op::MSTORE | op::MSTORE8 => {
-                self.pop();
-                let word = self.pop();
+                let (to, word) = (self.pop(), self.pop());
+                self.guard(to, at.operand(0));
                 match at.opcode {
                     op::MSTORE => self.memory.write(at.number(0)?, word, 32),
                     _ => self.memory.write_byte(at.number(0)?, word),
                 }
             }
             op::MCOPY => {
-                self.drop_operands(3);
+                let places = [self.pop(), self.pop(), self.pop()];
                 if let length @ 1.. = at.number(2)? {
+                    (0..).zip(places).for_each(|(n, place)| self.guard(place, at.operand(n)));
                     self.memory.copy(at.number(0)?, at.number(1)?, length);
                 }
             }
             _ => {
-                self.drop_operands(2);
+                let (from, length) = (self.pop(), self.pop());
+                self.guard(length, at.operand(1));
+                self.guard(from, at.operand(0));
                 let pieces = self.bytes(at, 0, 1);
                 let hash = self.exprs.keccak(pieces.into_vec());
                 self.push(hash);

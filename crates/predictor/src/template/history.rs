@@ -67,8 +67,8 @@ impl History {
 /// Whether a step of an execution does the same as a known one, as far as formulas tell.
 pub(super) fn is_same(known: &Step<Kept>, new: &Step) -> bool {
     match (known, new) {
-        (Step::Guard { condition: a, value: v }, Step::Guard { condition: b, value: w }) => {
-            a == b && v == w
+        (Step::Guard { condition: a, turn: t }, Step::Guard { condition: b, turn: u }) => {
+            a == b && t == u
         }
         (Step::Load { slot: a, transient: s }, Step::Load { slot: b, transient: t }) => {
             a.formula == b.formula && s == t

@@ -64,7 +64,7 @@ mod tests {
     use super::*;
     use crate::{
         expr::{Arena, Expr, Input},
-        trace::{Content, Place, Trace},
+        trace::{Content, Place, Trace, Turn},
     };
     use alloy_primitives::U256;
     use revm::bytecode::opcode as op;
@@ -78,7 +78,7 @@ mod tests {
         for (n, value) in (0..).zip(conditions) {
             let other = exprs.constant_of(U256::from(1000_u64 + n));
             let condition = exprs.op(op::LT, &[caller, other]);
-            steps.push(Step::Guard { condition, value: *value });
+            steps.push(Step::Guard { condition, turn: Turn::of_condition(*value == 1) });
         }
         let formula = exprs.plus(caller, U256::from(slot));
         steps.push(Step::Load { slot: Place::new(formula, U256::from(slot)), transient: false });

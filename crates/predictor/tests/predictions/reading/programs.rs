@@ -31,6 +31,34 @@ enum Act {
     Call { delegate: bool, target: u8, argument: u8 },
     /// Reverts if an argument is above a number.
     Require(u8, u8),
+    /// Looks at the slot that memory gives, of which some place or length is an argument.
+    Memory(Laid, u8),
+}
+
+/// What an argument says of memory.
+#[derive(Clone, Copy, Debug)]
+enum Laid {
+    /// How much of it is hashed, and from where on.
+    Hashed,
+    /// Where a word is.
+    At(u8),
+    /// Where it is copied from, where to, and how much of it.
+    Copied(u8),
+    /// How much there is.
+    Size,
+    /// Where what is handed to a call begins.
+    Handed,
+}
+
+fn laid() -> impl Strategy<Value = Laid> {
+    let copies = vec![op::MCOPY, op::CALLDATACOPY, op::CODECOPY, op::RETURNDATACOPY];
+    prop_oneof![
+        Just(Laid::Hashed),
+        prop::sample::select(vec![op::MLOAD, op::MSTORE, op::MSTORE8]).prop_map(Laid::At),
+        prop::sample::select(copies).prop_map(Laid::Copied),
+        Just(Laid::Size),
+        Just(Laid::Handed),
+    ]
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -45,6 +73,7 @@ fn act() -> impl Strategy<Value = Act> {
             argument
         }),
         (0_u8..3, 3_u8..9).prop_map(|(argument, bound)| Act::Require(argument, bound)),
+        (laid(), 0_u8..3).prop_map(|(laid, argument)| Act::Memory(laid, argument)),
     ];
     leaf.prop_recursive(3, 24, 4, |inner| {
         let some = || prop::collection::vec(inner.clone(), 0..4);
@@ -56,6 +85,9 @@ fn act() -> impl Strategy<Value = Act> {
         ]
     })
 }
+
+/// Where memory begins that arguments say something of.
+const MEMORY: u16 = 0x1000;
 
 /// Adds one to the slot on the stack.
 const COUNT: [u8; 7] = [op::DUP1, op::SLOAD, op::PUSH1, 1, op::ADD, op::SWAP1, op::SSTORE];
@@ -137,6 +169,7 @@ impl Assembler {
             }
             Act::Loop(argument, body) => self.repeat(*argument, body),
             Act::Call { delegate, target, argument } => self.call(*delegate, *target, *argument),
+            Act::Memory(laid, argument) => self.memory(*laid, *argument),
             Act::Require(argument, bound) => {
                 self.argument(*argument);
                 self.put(&[op::PUSH1, *bound, op::LT, op::ISZERO]);
@@ -145,6 +178,65 @@ impl Assembler {
                 self.land(fine);
             }
         }
+    }
+
+    /// An argument that is less than eight, times 32, in memory from `MEMORY` on.
+    fn place(&mut self, argument: u8) {
+        self.argument(argument);
+        self.put(&[op::PUSH1, 7, op::AND, op::PUSH1, 5, op::SHL, op::PUSH2]);
+        self.put(&MEMORY.to_be_bytes());
+        self.put(&[op::ADD]);
+    }
+
+    fn memory(&mut self, laid: Laid, argument: u8) {
+        for n in 0..11_u8 {
+            let [high, low] = (MEMORY + 32 * u16::from(n)).to_be_bytes();
+            self.put(&[op::PUSH1, 60 + n, op::PUSH2, high, low, op::MSTORE]);
+        }
+        let [high, low] = (MEMORY + 64).to_be_bytes();
+        match laid {
+            Laid::Hashed => {
+                self.argument(argument);
+                self.place(argument);
+                self.put(&[op::KECCAK256]);
+            }
+            Laid::At(op::MLOAD) => {
+                self.place(argument);
+                self.put(&[op::MLOAD]);
+            }
+            Laid::At(code) => {
+                self.put(&[op::PUSH1, 99]);
+                self.place(argument);
+                self.put(&[code, op::PUSH2, high, low, op::MLOAD]);
+            }
+            Laid::Copied(code) => {
+                if code == op::RETURNDATACOPY {
+                    self.put(&[op::PUSH0; 5]);
+                    self.put(&push(word(target_of(1))));
+                    self.put(&[op::GAS, op::CALL, op::POP]);
+                }
+                self.argument(argument);
+                match code {
+                    op::MCOPY => self.place(argument),
+                    op::RETURNDATACOPY => self.put(&[op::PUSH0]),
+                    _ => self.argument(argument),
+                }
+                self.place(argument);
+                self.put(&[code, op::PUSH2, high, low, op::MLOAD]);
+            }
+            Laid::Size => {
+                self.place(argument);
+                self.put(&[op::MLOAD, op::POP, op::MSIZE]);
+            }
+            Laid::Handed => {
+                self.put(&[op::PUSH1, 32, op::PUSH2, high, low, op::PUSH1, 68]);
+                self.place(argument);
+                self.put(&[op::PUSH0]);
+                self.put(&push(word(target_of(0))));
+                self.put(&[op::GAS, op::CALL, op::POP, op::PUSH2, high, low, op::MLOAD]);
+            }
+        }
+        self.put(&[op::SLOAD, op::POP]);
     }
 
     /// The counter is in memory, in a place of its own.
