@@ -296,8 +296,9 @@ impl<'p, S: Database> Walk<'p, S> {
                 }
             }
             let Some(branch) = &node.branch else {
-                // Nobody saw how it goes on.
+                // It broke off there, for want of gas perhaps, and nobody saw how it goes on.
                 self.hint.gaps.cut_short += 1;
+                self.lost(at);
                 return Ending::default();
             };
             let Some((next, chance)) = self.choose(at, template, branch) else {
@@ -314,6 +315,11 @@ impl<'p, S: Database> Walk<'p, S> {
     /// A call goes a way that was never gone.
     fn astray(&mut self, at: usize) {
         self.hint.gaps.unseen_path += 1;
+        self.lost(at);
+    }
+
+    /// A call goes on in a way that nobody saw, which can be read if that is wanted.
+    fn lost(&mut self, at: usize) {
         if self.care == Care::Analytic {
             self.lost_in = Some(at);
         }

@@ -85,6 +85,23 @@ fn a_way_never_gone_is_read_instead() {
 }
 
 #[test]
+fn what_broke_off_for_want_of_gas_is_read_on() {
+    // Looks at the slots up to 99.
+    let body = [op::DUP1, op::SLOAD, op::POP, op::PUSH1, 1, op::ADD];
+    let again = [op::DUP1, op::PUSH1, 100, op::GT, op::PUSH1, 1, op::JUMPI, op::STOP];
+    let code = [&[op::PUSH0, op::JUMPDEST][..], &body, &again].concat();
+    let db = db(&[(CONTRACT, code)]);
+    let tx = call(user(1), CONTRACT, 1, &[]);
+    let mut predictor = AccessPredictor::default();
+    let short = watch(&mut predictor, &db, &TxEnv { gas_limit: 60_000, ..tx.clone() });
+    let hint = predict(&predictor, &db, &tx, Care::Analytic);
+    let state = watch(&mut AccessPredictor::default(), &db, &tx);
+    assert!(slots_of(&short).len() < 100);
+    assert_eq!(slots(&hint), slots_of(&state));
+    assert_eq!(hint.gaps, Gaps { cut_short: 1, ..Gaps::default() });
+}
+
+#[test]
 fn what_was_read_is_known_until_an_execution_teaches_more() {
     let db = db(&[(CONTRACT, token())]);
     let mut predictor = AccessPredictor::default();
