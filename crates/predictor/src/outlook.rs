@@ -27,6 +27,8 @@ pub struct Outlook<S> {
     tried: AddressMap<Tried>,
     /// What the last prediction adds, once it is accepted.
     pending: Vec<(SlotKey, U256)>,
+    /// The code that its authorizations give to accounts (EIP-7702).
+    delegated: Vec<(Address, Option<Code>)>,
     pub(crate) memo: Memo,
     /// What was read in code.
     pub(crate) lessons: Vec<Lesson>,
@@ -62,6 +64,7 @@ impl<S: Database> Outlook<S> {
             values: HashMap::default(),
             tried: AddressMap::default(),
             pending: Vec::new(),
+            delegated: Vec::new(),
             memo: Memo::default(),
             lessons: Vec::new(),
         }
@@ -70,6 +73,7 @@ impl<S: Database> Outlook<S> {
     /// The transaction that was predicted last comes before those that are predicted next.
     pub fn accept(&mut self) {
         self.values.extend(self.pending.drain(..).map(|(key, value)| (key, Some(value))));
+        self.codes.extend(self.delegated.drain(..));
     }
 
     /// The transaction that was tried out on [`Outlook::expected`] comes before those that are
@@ -117,11 +121,30 @@ impl<S: Database> Outlook<S> {
 
     pub(crate) fn begin(&mut self) {
         self.pending.clear();
+        self.delegated.clear();
         self.memo.begin();
+    }
+
+    /// An account hands its calls on to another, or with the zero address no longer does, as far
+    /// as it may (EIP-7702).
+    pub(crate) fn delegate(&mut self, authority: Address, to: Address) {
+        let has_code = self.code_hash(authority).is_some();
+        if has_code && !self.code(authority).is_some_and(|code| code.is_eip7702()) {
+            return;
+        }
+        let code = (!to.is_zero()).then(|| {
+            let code = Bytecode::new_eip7702(to);
+            Code { hash: code.hash_slow(), code: Some(code) }
+        });
+        self.delegated.push((authority, code));
+        self.memo.changed.insert(authority);
     }
 
     /// The hash of an account's code, if it is known to have any.
     pub(crate) fn code_hash(&mut self, address: Address) -> Option<B256> {
+        if let Some(delegated) = self.delegated(address) {
+            return delegated.as_ref().map(|code| code.hash);
+        }
         let code = self.codes.entry(address).or_insert_with(|| {
             let account = self.state.basic(address).ok().flatten()?;
             let (hash, code) = (account.code_hash, account.code);
@@ -132,8 +155,15 @@ impl<S: Database> Outlook<S> {
 
     /// The code of an account.
     pub(crate) fn code(&mut self, address: Address) -> Option<Bytecode> {
-        let Code { hash, code } = self.codes.get(&address)?.clone()?;
+        let known = self.delegated(address).or_else(|| self.codes.get(&address));
+        let Code { hash, code } = known?.clone()?;
         code.or_else(|| self.state.code_by_hash(hash).ok())
+    }
+
+    /// The code that the transaction gives an account, the last time that it does.
+    fn delegated(&self, address: Address) -> Option<&Option<Code>> {
+        let last = self.delegated.iter().rev().find(|(authority, _)| *authority == address);
+        last.map(|(_, code)| code)
     }
 
     /// What `EXTCODEHASH` is expected to find.

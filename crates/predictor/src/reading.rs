@@ -10,7 +10,7 @@
 mod way;
 
 use crate::{
-    call::{Call, Ending},
+    call::{Call, Ending, is_precompile},
     expr::{Expr, ExprId},
     frame::Pending,
     hint::Source,
@@ -20,7 +20,7 @@ use crate::{
     value::{Bytes, Formulas},
     walk::{CERTAIN_ENOUGH, Walk},
 };
-use alloy_primitives::{Address, U256, hex};
+use alloy_primitives::{Address, B256, U256, hex};
 use core::{cell::RefCell, fmt};
 use elsa::FrozenVec;
 use revm::{
@@ -81,11 +81,27 @@ impl<'p, S: Database> Walk<'p, S> {
     /// What is known of a function that was never called.
     pub(crate) fn without_template(&mut self, call: Call<'p>, function: TemplateKey) -> Ending<'p> {
         let code = self.state.code(call.target);
-        if let Some(target) = code.as_ref().and_then(forwards_to) {
+        if let Some(target) = code.as_ref().and_then(Bytecode::eip7702_address) {
+            return self.delegated(call, function.code, target);
+        }
+        if let Some(target) = code.as_ref().and_then(minimal_proxy) {
             return self.forward(call, function.code, target);
         }
         self.hint.gaps.unseen_code += 1;
         self.read_instead(call, function)
+    }
+
+    /// An account hands its calls on to another, whose code runs as it is: what that hands on to a
+    /// third itself is no instruction, and of a precompile there is no code (EIP-7702).
+    fn delegated(&mut self, call: Call<'p>, hash: B256, to: Address) -> Ending<'p> {
+        let is_delegated = |code: Bytecode| code.is_eip7702();
+        let fails =
+            self.state.code_hash(to).is_some() && self.state.code(to).is_some_and(is_delegated);
+        if !fails && !is_precompile(&to) {
+            return self.forward(call, hash, to);
+        }
+        self.touch(to, false, call.confidence, Source::Bytecode(hash));
+        Ending { ok: Some(!fails), output: Bytes::Known(&[]) }
     }
 
     /// What the bytecode alone says of a function.
@@ -311,11 +327,8 @@ impl Guesses {
     }
 }
 
-/// Whom code hands every call on to: a minimal proxy (EIP-1167), a delegation (EIP-7702).
-fn forwards_to(code: &Bytecode) -> Option<Address> {
-    if let Some(target) = code.eip7702_address() {
-        return Some(target);
-    }
+/// Whom a minimal proxy hands every call on to (EIP-1167).
+fn minimal_proxy(code: &Bytecode) -> Option<Address> {
     let rest = code.original_byte_slice().strip_prefix(&hex!("363d3d373d3d3d363d73"))?;
     let (target, rest) = rest.split_at_checked(20)?;
     (rest == hex!("5af43d82803e903d91602b57fd5bf3")).then(|| Address::from_slice(target))

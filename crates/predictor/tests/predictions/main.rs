@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails loudly")]
 
 mod archive;
+mod delegations;
 mod reading;
 
 use alloy_primitives::{Address, Bytes, TxKind, U256, keccak256};
