@@ -73,12 +73,13 @@ pub(crate) struct BenchArgs {
     json: Option<PathBuf>,
 
     /// Measure whole blocks instead: senders, execution, state root and commit to a database
-    #[arg(long, conflicts_with = "emit")]
+    #[arg(long, conflicts_with_all = ["emit", "hints", "ablate"])]
     pipeline: bool,
 
     /// Measure instead how long a block takes on a state that is on the disk and not in memory,
     /// with and without reading ahead what `--hints` expects
-    #[arg(long, conflicts_with_all = ["emit", "pipeline"])]
+    #[arg(long, conflicts_with_all =
+        ["emit", "pipeline", "ablate", "blocks", "streaming", "mode", "senders", "keep"])]
     cold: bool,
 
     /// With --cold: threads that read ahead
@@ -161,15 +162,15 @@ pub(crate) fn run(args: BenchArgs) -> eyre::Result<ExitCode> {
     }
     let jobs = args.jobs();
     if let Some(job) = jobs.iter().find(|job| !job.runs()) {
-        conflict(&format!("workload `{}` does not run under the old rules", job.workload));
+        output::conflict(&format!("workload `{}` does not run under the old rules", job.workload));
     }
     if args.streams_in_vain() {
-        conflict(
+        output::conflict(
             "--streaming measures in parallel, with known senders: --mode or --senders leave that out",
         );
     }
     if args.cold && args.hints.hints == HintsArg::Off {
-        conflict("--cold measures what hints are worth: say which, with --hints");
+        output::conflict("--cold measures what hints are worth: say which, with --hints");
     }
     if args.pipeline || args.cold {
         return scratch::measure(args, jobs);
@@ -178,11 +179,6 @@ pub(crate) fn run(args: BenchArgs) -> eyre::Result<ExitCode> {
         Some(path) => emit(&jobs, path),
         None => measure(&args, &jobs),
     }
-}
-
-/// Ends the process for arguments that cannot be used together.
-fn conflict(message: &str) -> ! {
-    clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, format!("{message}\n")).exit()
 }
 
 fn list() -> eyre::Result<()> {

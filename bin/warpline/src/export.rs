@@ -4,6 +4,7 @@ use crate::{
     datadir::DatadirArgs,
     output::{plural, sayln},
     stop::Stop,
+    whole_file::{WholeFile, behind_links},
 };
 use alloy_consensus::{Block, BlockBody, Header};
 use alloy_primitives::B256;
@@ -13,13 +14,11 @@ use eyre::{Result, WrapErr, bail, eyre};
 use flate2::{Compression, write::GzEncoder};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{
-    fs::{self, File},
-    io::{self, BufWriter, Write},
-    os::unix::fs::PermissionsExt,
+    fs,
+    io::{self, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
-use tempfile::TempPath;
 use warpline_chain::body_differs;
 use warpline_storage::{Storage, Transaction};
 
@@ -63,11 +62,12 @@ pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode> {
     if first > last {
         bail!("the first block, {first}, comes after the last, {last}");
     }
-    let target = target(&args.file, storage.path())?;
+    check_place(&args.file, storage.path())?;
     let stop = Stop::on_signals()?;
     let file = || args.file.display();
     // A pipe keeps one waiting for who reads it.
-    let output = stop.or(move || Output::create(&target)).and_then(Option::transpose);
+    let path = args.file.clone();
+    let output = stop.or(move || Output::create(&path)).and_then(Option::transpose);
     let output = output.wrap_err_with(|| format!("creating {}", file()))?;
     let written = output.map(|mut output| {
         write_blocks(&storage, first, last, &mut output, &stop).map(|bytes| (output, bytes))
@@ -83,13 +83,13 @@ pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The file that is meant, behind any links, which must not be one of the database.
-fn target(file: &Path, database: &Path) -> Result<PathBuf> {
-    let target = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+/// The file must not be one of the database, nor come to lie beside those.
+fn check_place(file: &Path, database: &Path) -> Result<()> {
+    let target = behind_links(file).wrap_err_with(|| format!("creating {}", file.display()))?;
     if fs::canonicalize(database).is_ok_and(|database| target.starts_with(database)) {
         bail!("{} belongs to the database", file.display());
     }
-    Ok(target)
+    Ok(())
 }
 
 /// Writes blocks until the last, or until the user wants it to end.
@@ -147,70 +147,42 @@ fn gone(number: u64) -> eyre::Report {
     eyre!("block {number} is not in the database any more: the chain was unwound meanwhile")
 }
 
-/// A file without a name until it is complete. What is no file, a pipe for instance, is written to
-/// directly.
-struct Output {
-    writer: Option<Writer>,
-    partial: Option<TempPath>,
-    path: PathBuf,
-}
-
-enum Writer {
-    Plain(BufWriter<File>),
-    Gzip(GzEncoder<BufWriter<File>>),
+/// Where the blocks go.
+enum Output {
+    Plain(WholeFile),
+    Gzip(GzEncoder<WholeFile>),
 }
 
 impl Output {
     fn create(path: &Path) -> io::Result<Self> {
-        let special = fs::metadata(path).is_ok_and(|found| !found.is_file());
-        let (file, partial) = if special {
-            (fs::OpenOptions::new().write(true).open(path)?, None)
-        } else {
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            let partial = tempfile::Builder::new()
-                .prefix(".warpline-export-")
-                .permissions(fs::Permissions::from_mode(0o666))
-                .tempfile_in(folder.unwrap_or(Path::new(".")))?;
-            let (file, partial) = partial.into_parts();
-            (file, Some(partial))
-        };
-        let writer = BufWriter::with_capacity(1 << 20, file);
         let gzip = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
-        let writer = match gzip {
-            true => Writer::Gzip(GzEncoder::new(writer, Compression::default())),
-            false => Writer::Plain(writer),
-        };
-        Ok(Self { writer: Some(writer), partial, path: path.to_owned() })
+        let file = WholeFile::create(path)?;
+        Ok(match gzip {
+            true => Self::Gzip(GzEncoder::new(file, Compression::default())),
+            false => Self::Plain(file),
+        })
     }
 
-    /// Brings everything to the disk and gives the file its name.
-    fn finish(mut self) -> io::Result<()> {
-        let Some(writer) = self.writer.take() else { return Ok(()) };
-        let plain = match writer {
-            Writer::Plain(writer) => writer,
-            Writer::Gzip(encoder) => encoder.finish()?,
-        };
-        let file = plain.into_inner().map_err(io::IntoInnerError::into_error)?;
-        let Some(partial) = self.partial.take() else { return Ok(()) };
-        file.sync_all()?;
-        partial.persist(&self.path).map_err(|error| error.error)
+    fn finish(self) -> io::Result<()> {
+        match self {
+            Self::Plain(file) => file.finish(),
+            Self::Gzip(encoder) => encoder.finish()?.finish(),
+        }
     }
 }
 
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match &mut self.writer {
-            Some(Writer::Plain(writer)) => writer.write(bytes),
-            Some(Writer::Gzip(writer)) => writer.write(bytes),
-            None => Err(io::ErrorKind::BrokenPipe.into()),
+        match self {
+            Self::Plain(file) => file.write(bytes),
+            Self::Gzip(encoder) => encoder.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match &mut self.writer {
-            Some(Writer::Plain(writer)) => writer.flush(),
-            Some(Writer::Gzip(writer)) => writer.flush(),
-            None => Ok(()),
+        match self {
+            Self::Plain(file) => file.flush(),
+            Self::Gzip(encoder) => encoder.flush(),
         }
     }
 }

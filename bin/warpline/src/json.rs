@@ -1,17 +1,37 @@
 //! Reports as JSON, in a file or on standard output.
 
-use crate::output::{self, say};
+use crate::{
+    output::{self, say},
+    whole_file::WholeFile,
+};
 use core::fmt;
-use eyre::{Result, WrapErr};
+use eyre::{Result, WrapErr, bail};
 use serde::Serialize;
-use std::{fs, path::Path};
+use std::{
+    fs::{self, File},
+    io::{self, Read, Write},
+    path::Path,
+};
 
-/// Fails early where a report could not be written later.
+/// Fails early where a report could not be written later, or would go over something else than an
+/// earlier one. Nothing is written yet.
 pub(crate) fn check_writable(path: Option<&Path>) -> Result<()> {
-    match path.filter(|path| path.as_os_str() != "-") {
-        Some(path) => fs::write(path, "").wrap_err_with(|| format!("writing {}", path.display())),
-        None => Ok(()),
+    let Some(path) = path.filter(|path| path.as_os_str() != "-") else { return Ok(()) };
+    let writing = || format!("writing {}", path.display());
+    let is_file = fs::metadata(path).is_ok_and(|found| found.is_file());
+    if is_file && !is_json(path).wrap_err_with(writing)? {
+        bail!("{} holds something else than a report: it stays as it is", path.display());
     }
+    if is_file || !path.exists() {
+        WholeFile::create(path).wrap_err_with(writing)?;
+    }
+    Ok(())
+}
+
+/// Whether a file is empty, or begins like a report.
+fn is_json(path: &Path) -> io::Result<bool> {
+    let (mut file, mut first) = (File::open(path)?, [0]);
+    Ok(file.read(&mut first)? == 0 || matches!(first, [b'{' | b'[']))
 }
 
 /// Writes a report; `-` is standard output.
@@ -21,7 +41,9 @@ pub(crate) fn write(path: Option<&Path>, report: &impl Serialize) -> Result<()> 
     if path.as_os_str() == "-" {
         return output::print(json + "\n");
     }
-    fs::write(path, json + "\n").wrap_err_with(|| format!("writing {}", path.display()))
+    let writing = || format!("writing {}", path.display());
+    let mut file = WholeFile::create(path).wrap_err_with(writing)?;
+    file.write_all((json + "\n").as_bytes()).and_then(|()| file.finish()).wrap_err_with(writing)
 }
 
 /// Whether a report goes there.

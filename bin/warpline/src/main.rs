@@ -29,6 +29,7 @@ mod root_stream;
 mod statetest;
 mod stop;
 mod txtest;
+mod whole_file;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use eyre::Result;

@@ -58,6 +58,11 @@ pub(crate) fn explained(error: &Report) -> String {
     text
 }
 
+/// Ends the process for arguments that cannot be used together.
+pub(crate) fn conflict(message: &str) -> ! {
+    clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, format!("{message}\n")).exit()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,7 +16,7 @@ use clap::Args;
 use eyre::{Result, ensure, eyre};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
-use std::{path::PathBuf, process::ExitCode};
+use std::{collections::HashSet, path::PathBuf, process::ExitCode};
 use wanted::Wanted;
 use warpline_chainspec::ChainSpec;
 use warpline_predictor::AccessPredictor;
@@ -63,7 +63,7 @@ pub(crate) struct PredictArgs {
     import: Option<PathBuf>,
 
     /// Write down what is known in the end: what was imported, and what all blocks teach.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "tx")]
     export: Option<PathBuf>,
 
     /// Most megabytes of knowledge that are kept.
@@ -132,10 +132,14 @@ pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode> {
     }
     json::check_writable(args.json.as_deref())?;
     let (files, mut errors) = find_fixtures(&args.paths);
-    let mut blocks = Vec::with_capacity(files.len());
+    let (mut blocks, mut known) = (Vec::with_capacity(files.len()), HashSet::new());
     for file in &files {
         match load_block(file, args.chain.as_ref()) {
             Ok(block) if block.header.number < args.from => {}
+            // A second copy of a block would tell everything about the first.
+            Ok(block) if !known.insert(identity(&block)) => {
+                sayln!("{} is left out: the same block was given before", file.display());
+            }
             Ok(block) => blocks.push(block),
             Err(error) => errors.push(error),
         }
@@ -222,6 +226,11 @@ fn show_one(
     let others = format!("{} other blocks", blocks.len() - 1);
     output::print(show::hint(&found, &others))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What no two blocks share: synthetic ones may have equal headers.
+fn identity(block: &PreparedBlock) -> (B256, Vec<B256>) {
+    (block.header.hash_slow(), block.txs.iter().map(tx_hash).collect())
 }
 
 fn tx_hash(tx: &warpline_replay::Tx) -> B256 {

@@ -3,6 +3,7 @@
 use crate::{
     json,
     limits::{THREADS, up_to},
+    output,
 };
 use clap::{Args, ValueEnum};
 use eyre::{Result, WrapErr};
@@ -66,7 +67,7 @@ pub(crate) struct HintArgs {
     pub(crate) hints: HintsArg,
 
     /// Also time what each use of the hints is worth, by leaving it out.
-    #[arg(long)]
+    #[arg(long, requires = "hints")]
     pub(crate) ablate: bool,
 }
 
@@ -147,6 +148,9 @@ pub(crate) fn run(args: ReplayArgs) -> Result<ExitCode> {
     let parallel = ParallelConfig { threads, ..ParallelConfig::default() };
     let runs = args.runs.get();
     let (mode, hints, ablate) = (args.mode.into(), args.hints.source(), args.hints.ablate);
+    if mode == Mode::Sequential && (hints != HintSource::Off || ablate) {
+        output::conflict("--hints and --ablate are for blocks that run in parallel as well");
+    }
     let runner = Runner::new(RunConfig { parallel, runs, mode, hints, ablate })
         .wrap_err("starting the threads")?;
 

@@ -118,6 +118,16 @@ fn knowledge_is_exported_and_imported() {
     assert_eq!((missed("block"), missed("corpus")), (&0.into(), &0.into()), "{errors}");
     assert!(std::fs::metadata(second).unwrap().len() > 100);
 
+    // A link leads to the file, and a copy of a block does not tell what is in the block.
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(first, &link).unwrap();
+    let copy = folder.path().join("copy.json.zst");
+    std::fs::copy(&blocks[0], &copy).unwrap();
+    let twice = [blocks[0].clone(), copy];
+    let (code, _, errors) = predict(&["--export", link.to_str().unwrap()], &twice);
+    assert!(code == 0 && errors.contains("copy.json.zst is left out"), "{errors}");
+    assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+
     std::fs::write(second, "something else").unwrap();
     let (code, _, errors) = predict(&["--import", second], &blocks[1..]);
     assert_eq!(code, 1);

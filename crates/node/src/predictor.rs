@@ -116,8 +116,8 @@ impl Predictor {
     /// Knows what its file holds. What cannot be read there is set aside, with a warning.
     pub(crate) fn open(config: &PredictorConfig) -> Self {
         let mut knowledge = AccessPredictor::new(config.memory);
-        let archive = config.file.clone().map(Archive::new);
-        archive.iter().for_each(|archive| archive.load(&mut knowledge));
+        let mut archive = config.file.clone().map(Archive::new);
+        archive.iter_mut().for_each(|archive| archive.load(&mut knowledge));
         Self {
             knowledge: RwLock::new(knowledge),
             archive,

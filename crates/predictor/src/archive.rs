@@ -32,7 +32,10 @@ const MOST_BYTES: u32 = 64 << 20;
 pub enum ArchiveError {
     /// It cannot be read at all.
     #[error("{0}")]
-    Io(#[from] io::Error),
+    Io(#[source] io::Error),
+    /// It ends before it should.
+    #[error("it ends in the middle")]
+    Truncated,
     /// Something else than knowledge of a predictor.
     #[error("not an archive of predictor knowledge: it begins with {found:02x?}")]
     Magic {
@@ -58,6 +61,18 @@ pub enum ArchiveError {
     /// The last bytes do not fit the others.
     #[error("the checksum is wrong")]
     Checksum,
+    /// It does not end where it should.
+    #[error("something follows the checksum")]
+    Trailing,
+}
+
+impl From<io::Error> for ArchiveError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => Self::Truncated,
+            _ => Self::Io(error),
+        }
+    }
 }
 
 /// A function in an archive.
@@ -116,6 +131,9 @@ impl AccessPredictor {
         from.inner.read_exact(&mut checksum)?;
         if checksum != expected {
             return Err(ArchiveError::Checksum);
+        }
+        if from.inner.read(&mut [0])? > 0 {
+            return Err(ArchiveError::Trailing);
         }
         self.merge(read);
         Ok(())

@@ -1,11 +1,11 @@
 //! Knowledge in files.
 
 use super::PredictArgs;
-use crate::{node::predictor::FILE, output::sayln};
+use crate::{node::predictor::FILE, output::sayln, whole_file::WholeFile};
 use eyre::{Result, WrapErr};
 use std::{
     fs::File,
-    io::{BufReader, BufWriter, Write},
+    io::BufReader,
     path::{Path, PathBuf},
 };
 use warpline_predictor::AccessPredictor;
@@ -39,13 +39,9 @@ pub(super) fn export(
         learn_block(block, &mut predictor)?;
     }
     let about = || format!("exporting to {}", path.display());
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let mut file =
-        tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new("."))).wrap_err_with(about)?;
-    let mut writer = BufWriter::new(file.as_file_mut());
-    predictor.save(&mut writer).and_then(|()| writer.flush()).wrap_err_with(about)?;
-    drop(writer);
-    file.persist(path).wrap_err_with(about)?;
+    let mut file = WholeFile::create(path).wrap_err_with(about)?;
+    predictor.save(&mut file).wrap_err_with(about)?;
+    file.finish().wrap_err_with(about)?;
     sayln!("wrote {}: {} functions", path.display(), predictor.len());
     Ok(())
 }

@@ -6,6 +6,7 @@ use crate::{
     program::{Outcome, command, import, init, stats, verify, warpline},
 };
 use std::{
+    ffi::OsStr,
     fs::{self, OpenOptions},
     io::Write,
     path::{Path, PathBuf},
@@ -146,8 +147,33 @@ fn an_export_does_not_go_over_the_database() {
     warpline(&["export"], folder.path(), [&link]).ok();
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     assert_ne!(fs::read(&target).unwrap(), b"former");
+    let gzipped = folder.path().join("link.gz");
+    std::os::unix::fs::symlink(&target, &gzipped).unwrap();
+    warpline(&["export"], folder.path(), [&gzipped]).ok();
+    assert_eq!(fs::read(&target).unwrap()[..2], [0x1f, 0x8b]);
     let said = warpline(&["export"], folder.path(), [link.as_os_str(), "1".as_ref()]);
     said.failed(&["block 1 is not in the database, which ends with block 0"]);
+}
+
+#[test]
+fn a_report_goes_over_nothing_but_a_report() {
+    let chain = made();
+    let folder = tempfile::tempdir().unwrap();
+    init(folder.path(), &chain.genesis).ok();
+    let (database, report) = (folder.path().join("db/mdbx.dat"), folder.path().join("report"));
+    let json = |file: &Path| {
+        warpline(&["db", "stats"], folder.path(), [OsStr::new("--json"), file.as_os_str()])
+    };
+    json(&database).failed(&["mdbx.dat holds something else than a report"]);
+    json(&report).ok();
+    let first = fs::read(&report).unwrap();
+    json(&report).ok();
+    assert_eq!(verify(folder.path()), 0);
+    // A command that fails leaves the last report.
+    let absent = folder.path().join("absent");
+    let args = [OsStr::new("--json"), report.as_os_str()];
+    warpline(&["db", "stats"], &absent, args).failed(&["absent"]);
+    assert_eq!(fs::read(&report).unwrap(), first);
 }
 
 #[test]

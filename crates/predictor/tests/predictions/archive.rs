@@ -52,6 +52,15 @@ fn what_was_written_down_is_known_again() {
     assert!(small.len() < predictor.len() && small.size() <= small.memory());
 }
 
+#[test]
+fn an_archive_ends_where_it_should() {
+    let bytes = archive(&knowledge().0);
+    let problem = |bytes: &[u8]| AccessPredictor::default().load(bytes).unwrap_err().to_string();
+    assert_eq!(problem(&bytes[..bytes.len() - 1]), "it ends in the middle");
+    assert_eq!(problem(&[]), "it ends in the middle");
+    assert_eq!(problem(&[&bytes[..], b"x"].concat()), "something follows the checksum");
+}
+
 proptest! {
     #[test]
     fn a_damaged_archive_is_refused_and_adds_nothing(
