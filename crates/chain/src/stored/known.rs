@@ -7,7 +7,7 @@ use alloy_primitives::{Address, B256, U256, map::B256Map};
 use core::iter;
 use parking_lot::RwLock;
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, OnceLock},
 };
 use warpline_executor::EthTransaction;
@@ -104,8 +104,42 @@ pub(crate) struct Known {
     /// Their hashes, the oldest first.
     canonical: VecDeque<B256>,
     beside: Beside,
-    /// Hashes of those in the order in which they came, some of which may have gone.
-    came: VecDeque<B256>,
+    /// The order in which those were put aside last.
+    turns: Turns,
+}
+
+/// Hashes in the order in which each of them came last.
+#[derive(Debug, Default)]
+struct Turns {
+    next: u64,
+    by_turn: BTreeMap<u64, B256>,
+    of: B256Map<u64>,
+}
+
+impl Turns {
+    /// A hash comes, maybe again.
+    fn push(&mut self, hash: B256) {
+        self.remove(&hash);
+        self.by_turn.insert(self.next, hash);
+        self.of.insert(hash, self.next);
+        self.next += 1;
+    }
+
+    fn remove(&mut self, hash: &B256) {
+        if let Some(turn) = self.of.remove(hash) {
+            self.by_turn.remove(&turn);
+        }
+    }
+
+    /// The hash that has not come for the longest time, if there are more than `most`.
+    fn pop_beyond(&mut self, most: usize) -> Option<B256> {
+        if self.of.len() <= most {
+            return None;
+        }
+        let (_, first) = self.by_turn.pop_first()?;
+        self.of.remove(&first);
+        Some(first)
+    }
 }
 
 impl Known {
@@ -153,16 +187,28 @@ impl Known {
         self.canonical.push_back(node.hash);
         self.nodes.insert(node.hash, Arc::clone(&node));
         self.beside.write().remove(&node.hash);
+        self.turns.remove(&node.hash);
         while self.canonical.len() as u64 > KEPT {
             if let Some(oldest) = self.canonical.pop_front() {
                 self.nodes.remove(&oldest);
             }
         }
         if number.is_multiple_of(KEPT / 4) {
-            let near = |node: &Node| node.header.number.saturating_add(KEPT) > number;
-            self.beside.write().retain(|_, node| near(node));
+            self.forget_far_below(number);
         }
         node
+    }
+
+    /// Forgets blocks beside the chain that are too far behind a head.
+    fn forget_far_below(&mut self, head: u64) {
+        let turns = &mut self.turns;
+        self.beside.write().retain(|hash, node| {
+            let near = node.header.number.saturating_add(KEPT) > head;
+            if !near {
+                turns.remove(hash);
+            }
+            near
+        });
     }
 
     /// Takes the canonical blocks above a height out, as blocks that are not known any more.
@@ -179,12 +225,10 @@ impl Known {
     /// A block beside the chain.
     pub(crate) fn put_aside(&mut self, node: Node) {
         let mut beside = self.beside.write();
-        self.came.push_back(node.hash);
+        self.turns.push(node.hash);
         beside.insert(node.hash, Arc::new(node));
-        while self.came.len() > MOST_ASIDE {
-            if let Some(first) = self.came.pop_front() {
-                beside.remove(&first);
-            }
+        while let Some(first) = self.turns.pop_beyond(MOST_ASIDE) {
+            beside.remove(&first);
         }
     }
 
@@ -254,12 +298,22 @@ pub(crate) fn stored_above(storage: &Storage, height: u64) -> Result<Vec<Node>, 
 mod tests {
     use super::*;
 
-    fn put_aside(known: &mut Known, number: u64) -> B256 {
+    fn node(number: u64) -> (Node, Block<EthTransaction>) {
         let header = Header { number, ..Header::default() };
         let block = Block { header, body: Default::default() };
-        let hash = block.header.hash_slow();
-        known.put_aside(Node::new(hash, U256::ZERO, &block).aside(block, None));
+        (Node::new(block.header.hash_slow(), U256::ZERO, &block), block)
+    }
+
+    fn put_aside(known: &mut Known, number: u64) -> B256 {
+        let (node, block) = node(number);
+        let hash = node.hash;
+        known.put_aside(node.aside(block, None));
         hash
+    }
+
+    fn assert_counted(known: &Known) {
+        let (aside, turns) = (known.beside.read().len(), &known.turns);
+        assert_eq!((turns.of.len(), turns.by_turn.len()), (aside, aside));
     }
 
     #[test]
@@ -267,12 +321,33 @@ mod tests {
         let mut known = Known::default();
         let first = put_aside(&mut known, 0);
         let second = put_aside(&mut known, 1);
-        for number in 2..=MOST_ASIDE as u64 {
+        for number in 2..MOST_ASIDE as u64 {
             put_aside(&mut known, number);
         }
+        put_aside(&mut known, 0);
+        put_aside(&mut known, MOST_ASIDE as u64);
         let beside = known.beside();
-        let beside = beside.read();
-        assert!(!beside.contains_key(&first) && beside.contains_key(&second));
-        assert_eq!((beside.len(), known.came.len()), (MOST_ASIDE, MOST_ASIDE));
+        assert!(beside.read().contains_key(&first) && !beside.read().contains_key(&second));
+        assert_eq!(beside.read().len(), MOST_ASIDE);
+        assert_counted(&known);
+    }
+
+    #[test]
+    fn blocks_that_come_and_go_again_and_again_are_not_forgotten() {
+        let mut known = Known::default();
+        let lasting = put_aside(&mut known, 1_000);
+        for _ in 0..=MOST_ASIDE / 64 {
+            let branch: Vec<_> = (0..64).map(|number| put_aside(&mut known, number)).collect();
+            let beside = known.beside();
+            assert!(branch.iter().all(|hash| beside.read().contains_key(hash)));
+            for number in 0..64 {
+                known.push_canonical(node(number).0);
+            }
+            assert_counted(&known);
+        }
+        assert!(known.beside().read().contains_key(&lasting));
+        known.push_canonical(node(1_024 + KEPT).0);
+        assert!(known.beside().read().is_empty());
+        assert_counted(&known);
     }
 }
