@@ -243,7 +243,7 @@ fn open_engine(
 /// touch would end the process. Where it cannot be had for another reason, MDBX says why.
 fn reserve_readers(folder: &Path, readers: u64) -> Result<(), OpenError> {
     const HEADER: u64 = 4096;
-    const READER: u64 = 64;
+    const READER: u64 = 32;
     let path = folder.join(READERS_FILE);
     let Ok(file) = OpenOptions::new().write(true).create(true).truncate(false).open(&path) else {
         return Ok(());

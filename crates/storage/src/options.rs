@@ -50,8 +50,10 @@ pub struct StorageOptions {
     pub max_size: usize,
     /// How much the file grows at a time, in bytes.
     pub growth: usize,
-    /// Most readers at once: as many as there are threads for each of the blocks that are on their
-    /// way, and those of whoever else reads.
+    /// Most readers at once: as many as there are threads, twice, for each of the blocks that are
+    /// on their way and for both ends of a branch, and those of whoever else reads. The default is
+    /// enough for 1024 threads. Each takes 32 bytes of `mdbx.lck`, which is mapped into memory:
+    /// half a megabyte in all. MDBX has no more than 32767.
     pub max_readers: u64,
     /// Changed pages that a commit holds in memory, in bytes. What goes beyond is written before
     /// the commit is complete, where nobody sees it.
@@ -80,7 +82,7 @@ impl Default for StorageOptions {
             index_stride: 32,
             max_size: 8 << 40,
             growth: 256 << 20,
-            max_readers: 1024,
+            max_readers: 16 << 10,
             commit_memory: 32 << 20,
             check_pages: false,
             keep_shutdown_mark: false,

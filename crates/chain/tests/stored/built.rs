@@ -50,13 +50,17 @@ pub(crate) fn options() -> ChainOptions {
 }
 
 fn create(path: &Path) -> StoredChain {
+    create_with(path, options())
+}
+
+fn create_with(path: &Path, options: ChainOptions) -> StoredChain {
     let genesis = Genesis { config: config(), gas_limit: GAS_LIMIT, ..Genesis::default() };
     let rules = Rules::from_config(&genesis.config).unwrap();
     let header = genesis_header(&genesis, &rules);
     let rich = AccountState { balance: U256::from(ETHER), nonce: 0, code_hash: keccak256([]) };
     let accounts = (0..USERS).map(|index| (keccak256(user(index)), rich)).collect();
     let state = HashedGenesis { accounts, ..HashedGenesis::default() };
-    StoredChain::create_large(path, options(), rules, header, state).unwrap()
+    StoredChain::create_large(path, options, rules, header, state).unwrap()
 }
 
 pub(crate) fn engine() -> Engine {
@@ -140,6 +144,28 @@ fn withdraw(chain: &mut StoredChain, engine: &Engine, branch: u64) -> Block {
         ..BlockAttributes::default()
     };
     chain.build(engine, attributes, Vec::new()).unwrap()
+}
+
+/// Each thread of each block that is on its way reads for itself, and so do those of a branch.
+#[test]
+fn a_thousand_threads_find_room_to_read() {
+    let threads = 1024;
+    let config = ParallelConfig { threads, min_gas: 0, ..ParallelConfig::default() };
+    let engine = Engine::parallel(config).unwrap();
+    let trie = TrieConfig { threads, ..options().trie };
+    let with_threads = || ChainOptions { trie: trie.clone(), ..options() };
+    let (built, imported) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut chain = create_with(built.path(), with_threads());
+    let blocks: Vec<_> = (0..4).map(|_| build(&mut chain, &engine)).collect();
+    let mut other = create_with(imported.path(), with_threads());
+    other.import_all(&engine, incoming(&blocks).into_iter(), &|_| {}).unwrap();
+    assert_eq!(other.head(), chain.head());
+    chain.unwind(1).unwrap();
+    for block in (0..5).map(|_| withdraw(&mut chain, &engine, 1)) {
+        other.insert(&engine, block).unwrap();
+    }
+    other.set_forkchoice(&engine, chain.head().hash, None, None).unwrap();
+    assert_eq!(other.head(), chain.head());
 }
 
 #[test]

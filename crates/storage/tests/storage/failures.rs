@@ -107,7 +107,8 @@ fn a_full_disk_is_reported_and_writing_goes_on_when_there_is_room_again() {
     let path = disk.folder.path().join("db");
     fs::create_dir(&path).unwrap();
     let mut chain = Chain::new(32);
-    let growing = StorageOptions { growth: 1 << 16, ..options() };
+    // The list of readers alone would fill it.
+    let growing = StorageOptions { growth: 1 << 16, max_readers: 64, ..options() };
     let storage = Storage::create(&path, growing, 1, chain.genesis()).unwrap();
     let failure = fill(&storage, &mut chain);
     assert!(matches!(cause(&failure), StorageError::DiskFull { .. }), "{failure}");
