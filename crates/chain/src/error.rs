@@ -103,6 +103,12 @@ pub enum ChainError {
         /// Its number.
         number: u64,
     },
+    /// The base fee of the genesis block is beyond what a header holds.
+    #[error("baseFeePerGas is {base_fee_per_gas}: a header holds no more than 64 bits")]
+    GenesisBaseFee {
+        /// What the genesis file says.
+        base_fee_per_gas: u128,
+    },
     /// What the database says about its chain cannot be read.
     #[error("the chain configuration in the database cannot be read: {0}")]
     Record(#[source] serde_json::Error),

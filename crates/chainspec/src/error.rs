@@ -1,5 +1,6 @@
 //! What can be wrong with a chain name or a genesis file.
 
+use alloy_primitives::U256;
 use std::path::PathBuf;
 
 /// Why no chain rules could be made from the input.
@@ -50,6 +51,16 @@ pub enum ChainSpecError {
         /// The field, with those that it is in.
         name: &'static str,
     },
+    /// The genesis file gives a field of its first block a value that it cannot have here.
+    #[error("{}: `{name}` is {value}, and only zero is supported", path.display())]
+    OnlyZero {
+        /// The file.
+        path: PathBuf,
+        /// The field.
+        name: &'static str,
+        /// What it says.
+        value: String,
+    },
     /// A fork is scheduled while an earlier one is not.
     #[error("genesis config: {later} is scheduled but {earlier} is not")]
     MissingFork {
@@ -90,7 +101,7 @@ pub enum ChainSpecError {
     )]
     UnknownMergeBlock {
         /// The configured difficulty.
-        total_difficulty: alloy_primitives::U256,
+        total_difficulty: U256,
     },
     /// A blob-parameter fork without parameters.
     #[error("genesis config: {fork} is scheduled, but blobSchedule has no entry `{key}`")]

@@ -2,6 +2,7 @@
 
 use crate::ChainSpecError;
 use alloy_genesis::Genesis;
+use alloy_primitives::U256;
 use std::path::Path;
 
 /// What no chain can be without, as geth has it: what stands in for them would be another chain.
@@ -26,7 +27,20 @@ pub fn read_genesis(path: &Path) -> Result<Genesis, ChainSpecError> {
             return Err(ChainSpecError::MissingField { path: path.to_owned(), name });
         }
     }
+    if let Some(gas_used) = value.get("gasUsed").filter(|gas_used| !is_zero(gas_used)) {
+        let (path, value) = (path.to_owned(), gas_used.to_string());
+        return Err(ChainSpecError::OnlyZero { path, name: "gasUsed", value });
+    }
     serde_json::from_slice(&with_long_numbers_quoted(&text)).map_err(parse)
+}
+
+/// Whether a quantity is zero or not there, in any way to write it.
+fn is_zero(quantity: &serde_json::Value) -> bool {
+    match quantity {
+        serde_json::Value::Null => true,
+        serde_json::Value::String(text) => text.parse() == Ok(U256::ZERO),
+        other => other.as_u64() == Some(0),
+    }
 }
 
 /// The same JSON with whole numbers beyond 64 bits as strings: geth takes balances and difficulties
@@ -76,7 +90,7 @@ fn string_len(text: &[u8]) -> usize {
 mod tests {
     use super::*;
     use crate::ChainSpec;
-    use alloy_primitives::{Address, U256};
+    use alloy_primitives::Address;
 
     fn read(text: &str) -> Result<Genesis, ChainSpecError> {
         let dir = tempfile::tempdir().unwrap();
@@ -128,6 +142,25 @@ mod tests {
         assert_eq!(account.nonce, Some(u64::MAX));
         let note = genesis.config.extra_fields.get("note").and_then(|note| note.as_str());
         assert_eq!(note, Some("a \" 123456789012345678901 \\"));
+    }
+
+    #[test]
+    fn gas_that_the_first_block_would_have_used_is_refused() {
+        let with = |gas_used: &str| {
+            let text = format!(
+                r#"{{ "config": {{ "chainId": 5 }}, "gasLimit": 1, "difficulty": 0, "alloc": {{}},
+                     "gasUsed": {gas_used} }}"#
+            );
+            read(&text).map_err(|error| error.to_string())
+        };
+        for none in ["0", "null", "\"0x0\"", "\"0\""] {
+            assert_eq!(with(none).map(|genesis| genesis.gas_limit), Ok(1), "{none}");
+        }
+        for some in ["5", "\"0x5\"", "\"five\"", "[]"] {
+            let error = with(some).unwrap_err();
+            let said = format!("genesis.json: `gasUsed` is {some}, ");
+            assert!(error.contains(&said), "{error}");
+        }
     }
 
     #[test]

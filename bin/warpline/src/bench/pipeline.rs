@@ -261,7 +261,7 @@ pub(super) fn create(
         base_fee_per_gas: block.header.base_fee_per_gas.map(u128::from),
         ..Genesis::default()
     };
-    let header = genesis_header(&genesis, &rules);
+    let header = genesis_header(&genesis, &rules)?;
     let state = state(block, args.state_size);
     let accounts = state.accounts.len();
     let options = ChainOptions { config: Some(block.chain.clone()), ..options(threads) };

@@ -202,8 +202,9 @@ fn forks_with_which_the_genesis_block_has_no_header_are_refused_and_leave_nothin
     let folder = tempfile::tempdir().unwrap();
     let genesis = write(folder.path(), "genesis.json", json.to_string().as_bytes());
     let said = init(folder.path(), &genesis);
-    assert_eq!(said.code, Some(2));
-    assert!(said.stderr.contains("genesis.json: genesis config: Shanghai is active"), "{said:?}");
+    assert_eq!(said.code, Some(2), "{said:?}");
+    let named = format!("{}: genesis config: Shanghai is active", genesis.display());
+    assert!(said.stderr.contains(&named), "{said:?}");
     init(folder.path(), &chain.genesis).ok();
     assert_eq!(verify(folder.path()), 0);
 }

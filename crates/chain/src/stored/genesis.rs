@@ -31,14 +31,10 @@ impl GenesisBlock {
     /// From a genesis file in geth's format.
     ///
     /// # Errors
-    /// The root cannot be computed, or the forks that are active make no header.
+    /// The root cannot be computed, or there is no such header.
     pub fn new(genesis: &Genesis, rules: &Rules) -> Result<Self, ChainError> {
         let state = allocation(genesis.alloc.iter());
-        let mut header = genesis_header(genesis, rules);
-        if header.withdrawals_root.is_some() && header.base_fee_per_gas.is_none() {
-            let Header { timestamp, number, .. } = header;
-            return Err(ChainError::GenesisForks { timestamp, number });
-        }
+        let mut header = genesis_header(genesis, rules)?;
         header.state_root = commit_state(&state, &TrieConfig::default())?.0;
         Ok(Self { header, state })
     }
@@ -116,16 +112,29 @@ fn allocation<'a>(accounts: impl Iterator<Item = (&'a Address, &'a GenesisAccoun
     state
 }
 
+/// The gas limit that geth gives a genesis block whose file says zero.
+const GAS_LIMIT: u64 = 4_712_388;
+
 /// The header of a genesis block, but for its state root. Fields that a fork brings are there if
-/// it is active.
-pub fn genesis_header(genesis: &Genesis, rules: &Rules) -> Header {
-    let chain = rules.for_child(genesis.difficulty).chain;
+/// it is active: forks by time, as in geth, also where the chain has not merged.
+///
+/// # Errors
+/// The forks that are active make no header, or a field is too large for one.
+pub fn genesis_header(genesis: &Genesis, rules: &Rules) -> Result<Header, ChainError> {
     let (number, timestamp) = (genesis.number.unwrap_or_default(), genesis.timestamp);
+    let chain = rules.for_child(genesis.difficulty).chain;
     let london = chain.is_london_active_at_block(number);
-    let cancun = chain.is_cancun_active_at_timestamp(timestamp);
-    let amsterdam = chain.is_amsterdam_active_at_timestamp(timestamp);
-    let base_fee = genesis.base_fee_per_gas.and_then(|fee| fee.try_into().ok());
-    Header {
+    if !london && chain.is_shanghai_active_at_timestamp(timestamp) {
+        return Err(ChainError::GenesisForks { timestamp, number });
+    }
+    let by_time = &rules.after_merge;
+    let cancun = london && by_time.is_cancun_active_at_timestamp(timestamp);
+    let amsterdam = london && by_time.is_amsterdam_active_at_timestamp(timestamp);
+    let base_fee = genesis.base_fee_per_gas.map(|fee| {
+        u64::try_from(fee).map_err(|_| ChainError::GenesisBaseFee { base_fee_per_gas: fee })
+    });
+    let base_fee = base_fee.transpose()?;
+    Ok(Header {
         parent_hash: genesis.parent_hash.unwrap_or_default(),
         ommers_hash: EMPTY_OMMER_ROOT_HASH,
         beneficiary: genesis.coinbase,
@@ -133,22 +142,78 @@ pub fn genesis_header(genesis: &Genesis, rules: &Rules) -> Header {
         receipts_root: EMPTY_ROOT_HASH,
         difficulty: genesis.difficulty,
         number,
-        gas_limit: genesis.gas_limit,
+        gas_limit: if genesis.gas_limit == 0 { GAS_LIMIT } else { genesis.gas_limit },
         timestamp,
         extra_data: genesis.extra_data.clone(),
         mix_hash: genesis.mix_hash,
         nonce: B64::from(genesis.nonce),
         base_fee_per_gas: london.then(|| base_fee.unwrap_or(INITIAL_BASE_FEE)),
-        withdrawals_root: chain
-            .is_shanghai_active_at_timestamp(timestamp)
+        withdrawals_root: (london && by_time.is_shanghai_active_at_timestamp(timestamp))
             .then_some(EMPTY_WITHDRAWALS),
         blob_gas_used: cancun.then(|| genesis.blob_gas_used.unwrap_or_default()),
         excess_blob_gas: cancun.then(|| genesis.excess_blob_gas.unwrap_or_default()),
         parent_beacon_block_root: cancun.then_some(B256::ZERO),
-        requests_hash: chain
-            .is_prague_active_at_timestamp(timestamp)
+        requests_hash: (london && by_time.is_prague_active_at_timestamp(timestamp))
             .then_some(EMPTY_REQUESTS_HASH),
         block_access_list_hash: amsterdam.then(|| compute_block_access_list_hash(&[])),
         ..Header::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn header(extra: serde_json::Value) -> Result<Header, ChainError> {
+        let mut file = json!({
+            "config": {
+                "chainId": 7, "homesteadBlock": 0, "eip150Block": 0, "eip155Block": 0,
+                "eip158Block": 0, "byzantiumBlock": 0, "constantinopleBlock": 0,
+                "petersburgBlock": 0, "istanbulBlock": 0, "berlinBlock": 0, "londonBlock": 0,
+                "terminalTotalDifficulty": 5, "shanghaiTime": 0, "cancunTime": 0,
+            },
+            "gasLimit": "0x1c9c380", "difficulty": "0x1", "alloc": {},
+        });
+        for (key, value) in extra.as_object().unwrap() {
+            match file["config"].get(key) {
+                Some(_) => file["config"][key] = value.clone(),
+                None => file[key] = value.clone(),
+            }
+        }
+        let genesis: Genesis = serde_json::from_value(file).unwrap();
+        let rules = Rules::from_config(&genesis.config).unwrap();
+        GenesisBlock::new(&genesis, &rules).map(|block| block.header)
+    }
+
+    #[test]
+    fn forks_by_time_bring_their_fields_before_the_merge_too_once_london_is_there() {
+        let mined = header(json!({})).unwrap();
+        assert_eq!(mined.withdrawals_root, Some(EMPTY_WITHDRAWALS));
+        assert_eq!((mined.blob_gas_used, mined.excess_blob_gas), (Some(0), Some(0)));
+        assert_eq!(mined.parent_beacon_block_root, Some(B256::ZERO));
+        assert_eq!((mined.requests_hash, mined.difficulty), (None, U256::from(1)));
+        let later = header(json!({ "shanghaiTime": 9, "cancunTime": 9 })).unwrap();
+        assert_eq!((later.withdrawals_root, later.blob_gas_used), (None, None));
+        let before_london = header(json!({ "londonBlock": 3 })).unwrap();
+        assert_eq!((before_london.withdrawals_root, before_london.blob_gas_used), (None, None));
+        assert_eq!(before_london.base_fee_per_gas, None);
+        let merged = header(json!({ "londonBlock": 3, "terminalTotalDifficulty": 0 }));
+        assert!(matches!(merged, Err(ChainError::GenesisForks { timestamp: 0, number: 0 })));
+    }
+
+    #[test]
+    fn a_gas_limit_of_zero_is_the_one_that_geth_gives() {
+        assert_eq!(header(json!({ "gasLimit": 0 })).unwrap().gas_limit, 4_712_388);
+        assert_eq!(header(json!({ "gasLimit": 5_000 })).unwrap().gas_limit, 5_000);
+    }
+
+    #[test]
+    fn a_base_fee_that_no_header_holds_is_refused() {
+        let most = json!({ "baseFeePerGas": "0xffffffffffffffff" });
+        assert_eq!(header(most).unwrap().base_fee_per_gas, Some(u64::MAX));
+        let error = header(json!({ "baseFeePerGas": "0x10000000000000000" })).unwrap_err();
+        let said = error.to_string();
+        assert!(said.contains("baseFeePerGas is 18446744073709551616"), "{said}");
     }
 }

@@ -56,7 +56,7 @@ fn create(path: &Path) -> StoredChain {
 fn create_with(path: &Path, options: ChainOptions) -> StoredChain {
     let genesis = Genesis { config: config(), gas_limit: GAS_LIMIT, ..Genesis::default() };
     let rules = Rules::from_config(&genesis.config).unwrap();
-    let header = genesis_header(&genesis, &rules);
+    let header = genesis_header(&genesis, &rules).unwrap();
     let rich = AccountState { balance: U256::from(ETHER), nonce: 0, code_hash: keccak256([]) };
     let accounts = (0..USERS).map(|index| (keccak256(user(index)), rich)).collect();
     let state = HashedGenesis { accounts, ..HashedGenesis::default() };

@@ -38,7 +38,7 @@ fn listing(access_lists: bool) -> ChainOptions {
 
 fn create(path: &Path, access_lists: bool) -> StoredChain {
     let (genesis, rules) = rules();
-    let header = genesis_header(&genesis, &rules);
+    let header = genesis_header(&genesis, &rules).unwrap();
     let code = Bytes::from_static(&COUNTS);
     let balance = U256::MAX >> 64;
     let rich = AccountState { balance, nonce: 0, code_hash: keccak256([]) };

@@ -36,7 +36,7 @@ fn contract(kind: u8, index: u64) -> Address {
 fn create(path: &Path, streaming: RootStreaming) -> StoredChain {
     let genesis = Genesis { config: config(), gas_limit: GAS_LIMIT, ..Genesis::default() };
     let rules = Rules::from_config(&genesis.config).unwrap();
-    let header = genesis_header(&genesis, &rules);
+    let header = genesis_header(&genesis, &rules).unwrap();
     let mut state = HashedGenesis::default();
     for index in 0..USERS {
         let rich = AccountState { balance: U256::from(ETHER), nonce: 0, code_hash: keccak256([]) };
