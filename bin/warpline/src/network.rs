@@ -25,8 +25,8 @@ pub(crate) struct Network {
     pub(crate) rules: Rules,
     /// The configuration in its genesis file, where the user gave one.
     pub(crate) config: Option<ChainConfig>,
-    /// What that schedules and this program does not know.
-    unknown: Vec<String>,
+    /// What the user should know of that.
+    warning: Option<String>,
     /// A built-in network, or the first block of the one in the file.
     genesis: Result<GenesisBlock, ChainSpec>,
 }
@@ -56,7 +56,7 @@ impl ChainArg {
                     identity,
                     rules,
                     config: None,
-                    unknown: Vec::new(),
+                    warning: None,
                     genesis: Err(chain.clone()),
                 })
             }
@@ -66,27 +66,25 @@ impl ChainArg {
 }
 
 impl Network {
-    /// The chain of which a genesis file says everything.
+    /// The chain of which a genesis file says everything, unless its genesis block is that of a
+    /// built-in network: then the forks must be those of the network.
     pub(crate) fn of_genesis(genesis: &Genesis) -> Result<Self> {
         let rules = Rules::from_config(&genesis.config)?;
         let block = GenesisBlock::new(genesis, &rules)?;
         let identity = Identity { chain_id: rules.chain_id(), genesis: block.header.hash_slow() };
         let known = ChainSpec::by_genesis(identity.chain_id, identity.genesis);
-        let unknown = if known.is_none() { unknown_forks(&genesis.config) } else { Vec::new() };
+        let warning = match &known {
+            Some(network) => missing(network, &network.missing_forks(&genesis.config)?),
+            None => unknown(&unknown_forks(&genesis.config)),
+        };
         let rules = known.map_or(rules, Rules::network);
         let config = Some(genesis.config.clone());
-        Ok(Self { identity, rules, config, unknown, genesis: Ok(block) })
+        Ok(Self { identity, rules, config, warning, genesis: Ok(block) })
     }
 
     /// What the user should know before blocks are made or imported, if there is anything.
-    pub(crate) fn warning(&self) -> Option<String> {
-        let names = self.unknown.join(", ");
-        (!names.is_empty()).then(|| {
-            format!(
-                "the genesis file schedules forks that this version does not know ({names}): from \
-                 there on blocks may be refused or come out wrong"
-            )
-        })
+    pub(crate) fn warning(&self) -> Option<&str> {
+        self.warning.as_deref()
     }
 
     /// The first block, with the state that it allocates.
@@ -101,5 +99,50 @@ impl Network {
             bail!("the built-in genesis block of {} is {made} instead of {known}", chain.name());
         }
         Ok(block)
+    }
+}
+
+/// What to say of forks that this program does not know.
+fn unknown(forks: &[String]) -> Option<String> {
+    (!forks.is_empty()).then(|| {
+        format!(
+            "the genesis file schedules forks that this version does not know ({}): from there on \
+             blocks may be refused or come out wrong",
+            forks.join(", ")
+        )
+    })
+}
+
+/// What to say of forks of a network that a file of it lacks.
+fn missing(network: &ChainSpec, forks: &[&str]) -> Option<String> {
+    (!forks.is_empty()).then(|| {
+        format!(
+            "the genesis file is one of {}, but lacks forks of it ({}): they are followed all the \
+             same",
+            network.name(),
+            forks.join(", ")
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_of_a_network_must_have_its_forks_and_may_lack_the_newest() {
+        let mut genesis = ChainSpec::sepolia().genesis().unwrap();
+        genesis.config.amsterdam_time = None;
+        let network = Network::of_genesis(&genesis).unwrap();
+        assert_eq!(network.identity.chain_id, genesis.config.chain_id);
+        assert!(network.rules.access_lists_from.is_some(), "those of the network");
+        let warning = network.warning().unwrap();
+        assert!(warning.contains("sepolia") && warning.contains("amsterdamTime"), "{warning}");
+        genesis.config.shanghai_time = genesis.config.shanghai_time.map(|at| at + 1);
+        let error = Network::of_genesis(&genesis).unwrap_err().to_string();
+        assert!(error.contains("genesis block of sepolia, but config.shanghaiTime is"), "{error}");
+        // Another chain may have any forks.
+        genesis.extra_data = "another chain".as_bytes().into();
+        assert_eq!(Network::of_genesis(&genesis).unwrap().warning(), None);
     }
 }

@@ -61,6 +61,21 @@ pub enum ChainSpecError {
         /// What it says.
         value: String,
     },
+    /// The genesis block is that of a built-in network, whose forks come at other times.
+    #[error(
+        "this is the genesis block of {network}, but config.{field} is {given} where the network \
+         has {actual}: its forks are built in, and another chain needs another genesis block"
+    )]
+    OtherForks {
+        /// The network.
+        network: String,
+        /// The field.
+        field: &'static str,
+        /// What it says.
+        given: U256,
+        /// When the network has the fork.
+        actual: String,
+    },
     /// A fork is scheduled while an earlier one is not.
     #[error("genesis config: {later} is scheduled but {earlier} is not")]
     MissingFork {

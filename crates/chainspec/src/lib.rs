@@ -7,8 +7,10 @@
 //! - `networks`: mainnet, Sepolia, Holesky and Hoodi, whose genesis block is in `hoodi`.
 //! - `file`: geth's `genesis.json`.
 //! - `genesis`: any chain that such a file can describe.
+//! - `compare`: such a file against the network whose genesis block it makes.
 //! - `env`: from a header to what the EVM needs.
 
+mod compare;
 mod env;
 mod error;
 mod file;
