@@ -9,12 +9,13 @@ use crate::{
     tables::block_hash,
 };
 
-/// How many blocks behind the head are kept of each kind of record; `None` keeps all.
+/// Of how many blocks, the head included, each kind of record is kept; `None` keeps all.
 ///
 /// Headers, bodies, transaction lookup and the present state are never pruned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PrunePolicy {
-    /// Change sets and their indices: how far back the state can be read, and unwound.
+    /// Change sets and their indices: the state after each of these blocks can be read, and that
+    /// before the first of them, which going back all of them leads to.
     pub history: Option<u64>,
     /// Receipts.
     pub receipts: Option<u64>,
@@ -89,11 +90,9 @@ pub(crate) fn prune(
     head: u64,
     (stride, limit): (u64, u64),
 ) -> Result<(), StorageError> {
-    let due = |from: u64, keep: Option<u64>| {
-        let goal = head.saturating_sub(keep.unwrap_or(head));
-        goal.min(from.saturating_add(limit))
-    };
-    let goal = due(progress.history_from, policy.history).min(progress.indexed_to);
+    let due = |from: u64, keep| first_kept(head, keep).min(from.saturating_add(limit));
+    let before = head.saturating_sub(policy.history.unwrap_or(head));
+    let goal = before.min(progress.history_from.saturating_add(limit)).min(progress.indexed_to);
     if goal >= progress.history_from + stride.min(limit) {
         history(tx, progress.history_from + 1, goal)?;
         progress.history_from = goal;
@@ -111,6 +110,11 @@ pub(crate) fn prune(
     Ok(())
 }
 
+/// The first block whose records are kept, of as many as `keep` says up to the head.
+fn first_kept(head: u64, keep: Option<u64>) -> u64 {
+    keep.map_or(0, |keep| head.saturating_add(1).saturating_sub(keep))
+}
+
 /// How far below the head the access lists of blocks that are not in the chain are kept.
 pub(crate) const LISTS_ASIDE: u64 = 512;
 
@@ -126,7 +130,7 @@ pub(crate) fn access_lists(
     let mut cursor = tx.writer(table)?;
     let Some((first, _)) = cursor.seek(&block_key(0))? else { return Ok(false) };
     let (first, _) = decode_numbered_key(&first).map_err(|error| error.at(table, &first))?;
-    let goal = head.saturating_sub(keep.unwrap_or(head)).min(first.saturating_add(limit));
+    let goal = first_kept(head, keep).min(first.saturating_add(limit));
     if goal > first {
         delete_blocks(tx, table, first, goal - 1)?;
     }

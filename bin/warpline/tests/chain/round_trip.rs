@@ -217,7 +217,7 @@ fn what_is_pruned_cannot_be_gone_back_to() {
     let all = chain.file(.., "all.rlp");
     warpline(&["import", "--prune", "8"], folder.path(), [&all]).ok();
     let report = stats(folder.path());
-    assert_eq!(report["receiptsFrom"], chain.head() - 8);
+    assert_eq!(report["receiptsFrom"], chain.head() - 7);
     let kept = report["historyFrom"].as_u64().unwrap();
     assert!((1..=chain.head() - 8).contains(&kept), "{report}");
     assert_eq!(verify(folder.path()), chain.head());
@@ -234,14 +234,15 @@ fn the_past_can_be_given_up_afterwards() {
     let prune = |policy: &str| warpline(&["db", "prune"], folder.path(), [policy]);
     prune("full").ok();
     assert_eq!(stats(folder.path())["historyFrom"], 0);
-    let from = chain.head() - 8;
+    // The state before the first of the last eight blocks, and what belongs to the eight.
+    let (from, first) = (chain.head() - 8, chain.head() - 7);
     let said = prune("8").ok().stderr;
     assert!(
-        said.contains(&format!("state from block {from}, receipts from block {from}")),
+        said.contains(&format!("state from block {from}, receipts from block {first}")),
         "{said}"
     );
     let report = stats(folder.path());
-    for kept in ["historyFrom", "receiptsFrom", "sendersFrom"] {
+    for (kept, from) in [("historyFrom", from), ("receiptsFrom", first), ("sendersFrom", first)] {
         assert_eq!(report[kept], from, "{kept}");
     }
     assert_eq!(verify(folder.path()), chain.head());

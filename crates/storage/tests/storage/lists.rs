@@ -20,7 +20,7 @@ pub(crate) fn check_lists(
     let reader = snapshot.reader().unwrap();
     for block in blocks {
         let found = reader.access_list(block.block()).unwrap().map(Sealed::into_inner);
-        let pruned = keep.is_some_and(|keep| block.header.number + keep < highest);
+        let pruned = keep.is_some_and(|keep| block.header.number + keep <= highest);
         assert!(found == block.access_list || pruned && found.is_none(), "{}", block.block());
         let other = BlockRef { hash: B256::repeat_byte(1), ..block.block() };
         assert_eq!(reader.access_list(other).unwrap(), None);

@@ -121,8 +121,10 @@ fn finalize(storage: &Storage, chain: &mut Chain, depth: u64) {
 
 fn prune(storage: &Storage, chain: &Chain, policy: PrunePolicy) {
     let kept = storage.prune(|_| {}).expect("there is room");
-    let first = |keep: Option<u64>| keep.map_or(0, |keep| chain.head().number.saturating_sub(keep));
-    assert!(kept.history_from >= first(policy.history), "{kept:?}");
+    let first =
+        |keep: Option<u64>| keep.map_or(0, |keep| (chain.head().number + 1).saturating_sub(keep));
+    // The state before the first block is kept as well.
+    assert!(kept.history_from + 1 >= first(policy.history), "{kept:?}");
     assert!(kept.receipts_from >= first(policy.receipts), "{kept:?}");
     assert!(kept.senders_from >= first(policy.senders), "{kept:?}");
     assert_eq!(storage.prune(|_| panic!("nothing is left")).expect("it can be read"), kept);
