@@ -98,7 +98,10 @@ pub enum StorageError {
         head: BlockRef,
     },
     /// State or records of a block have been pruned.
-    #[error("{what} of block {number} has been pruned, the earliest kept is of block {earliest}")]
+    #[error(
+        "{what} of block {number} {} been pruned, the earliest kept is of block {earliest}",
+        if what.ends_with('s') { "have" } else { "has" }
+    )]
     Pruned {
         /// What was asked for.
         what: &'static str,
@@ -233,4 +236,18 @@ pub enum OpenError {
         /// The error.
         source: Box<StorageError>,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_been_pruned_is_told_in_its_number() {
+        let told = |what| StorageError::Pruned { what, number: 20, earliest: 33 }.to_string();
+        let end = "been pruned, the earliest kept is of block 33";
+        assert_eq!(told("the state"), format!("the state of block 20 has {end}"));
+        assert_eq!(told("receipts"), format!("receipts of block 20 have {end}"));
+        assert_eq!(told("senders"), format!("senders of block 20 have {end}"));
+    }
 }
