@@ -36,6 +36,9 @@ use warpline_trie::TrieConfig;
 /// it, plain or gzipped. Blocks that the chain has already are passed over, so an import that was
 /// interrupted, however it was, goes on where it was when it is started again.
 ///
+/// Blocks beside the chain are remembered only while the import runs: a branch has to come whole,
+/// from the chain on, in the files of one import.
+///
 /// SIGINT and SIGTERM end an import in order after the blocks that are being executed; a second
 /// one ends it at once, which the database survives as well.
 ///
@@ -260,7 +263,11 @@ impl Session<'_> {
         let place = offset.map_or_else(String::new, |offset| format!(" at byte {offset}"));
         let hint = match error {
             ImportError::Invalid(invalid) if invalid.reason == Reason::UnknownParent => {
-                format!("; the chain ends with block {}", self.chain.head())
+                format!(
+                    "; the chain ends with block {}; blocks beside the chain are remembered only \
+                     while the process that imported them runs",
+                    self.chain.head()
+                )
             }
             _ => String::new(),
         };

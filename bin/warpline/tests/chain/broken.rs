@@ -1,7 +1,7 @@
 //! Files and arguments that are wrong: what, where, and everything before it is imported.
 
 use crate::{
-    chains::{Chain, chains, made},
+    chains::{Chain, chains, made, other_branch},
     program::{import, init, stats, verify, warpline},
 };
 use flate2::{Compression, write::GzEncoder};
@@ -98,6 +98,20 @@ fn a_file_that_does_not_follow_says_where_the_chain_ends() {
     let said = import(folder.path(), &[&later]);
     let parts = ["later.rlp: block 11 (0x", ") at byte 0: ", "; the chain ends with block 3 (0x"];
     said.failed(&parts);
+}
+
+#[test]
+fn a_branch_of_which_the_beginning_came_in_another_import_is_told_why_it_is_not_known() {
+    let (chain, other) = (made(), other_branch());
+    let folder = fresh(chain);
+    let first = other.file(..1, "first.rlp");
+    import(folder.path(), &[&chain.file(..9, "nine.rlp"), &first]).ok();
+    assert_eq!(stats(folder.path())["head"]["hash"], other.hash(1).to_string());
+    let next = chain.file(9..10, "next.rlp");
+    let hint = "blocks beside the chain are remembered only while the process that imported them";
+    import(folder.path(), &[&next]).failed(&["next.rlp: block 10 (0x", hint]);
+    import(folder.path(), &[&chain.file(..9, "nine.rlp"), &next]).ok();
+    assert_eq!(verify(folder.path()), 10);
 }
 
 #[test]
