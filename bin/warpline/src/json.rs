@@ -18,11 +18,12 @@ use std::{
 pub(crate) fn check_writable(path: Option<&Path>) -> Result<()> {
     let Some(path) = path.filter(|path| path.as_os_str() != "-") else { return Ok(()) };
     let writing = || format!("writing {}", path.display());
-    let is_file = fs::metadata(path).is_ok_and(|found| found.is_file());
-    if is_file && !is_json(path).wrap_err_with(writing)? {
+    let kind = fs::metadata(path).map(|found| found.file_type()).ok();
+    if kind.is_some_and(|kind| kind.is_file()) && !is_json(path).wrap_err_with(writing)? {
         bail!("{} holds something else than a report: it stays as it is", path.display());
     }
-    if is_file || !path.exists() {
+    // Whoever opened a pipe would have to write to it.
+    if kind.is_none_or(|kind| kind.is_file() || kind.is_dir()) {
         WholeFile::create(path).wrap_err_with(writing)?;
     }
     Ok(())

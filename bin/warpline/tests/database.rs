@@ -79,13 +79,19 @@ fn a_pipeline_bench_measures_only_what_is_asked_for() {
             |row: Value| (row["mode"].clone(), row["senders"].clone(), row["speedup"].is_f64());
         rows.into_iter().map(of).collect::<Vec<_>>()
     };
-    for left_out in [["--senders", "recovered"], ["--mode", "sequential"]] {
-        let mut command = warpline();
-        command.args(["bench", "transfers", "--pipeline", "--streaming"]).args(left_out);
-        let output = command.output().unwrap();
+    for (in_vain, says) in [
+        (&["--pipeline", "--streaming", "--senders", "recovered"][..], "--streaming measures"),
+        (&["--pipeline", "--streaming", "--mode", "sequential"], "--streaming measures"),
+        (&["--pipeline", "--hints", "perfect"], "cannot be used with"),
+        (&["--cold"], "--cold measures what hints are worth"),
+        (&["--cold", "--hints", "perfect", "--mode", "parallel"], "cannot be used with"),
+        (&["--cold", "--hints", "perfect", "--ablate"], "cannot be used with"),
+        (&["--ablate"], "--hints"),
+    ] {
+        let output = warpline().args(["bench", "transfers"]).args(in_vain).output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{said}");
-        assert!(said.contains("--streaming measures in parallel"), "{said}");
+        assert_eq!(output.status.code(), Some(2), "{in_vain:?}: {said}");
+        assert!(said.contains(says), "{in_vain:?}: {said}");
     }
     let row = |mode: &str, senders: &str, compared| (mode.into(), senders.into(), compared);
     assert_eq!(

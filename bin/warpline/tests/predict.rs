@@ -139,7 +139,8 @@ fn a_transaction_of_no_block_needs_a_chain() {
     let raw = format!("0x{}", "ab".repeat(120));
     let (code, _, errors) = predict(&["--tx", &raw], &[testdata("46147.json")]);
     assert_eq!((code, errors.contains("--datadir")), (1, true), "{errors}");
-    for wrong in [&["--tx", "0xabcd"][..], &["--datadir", "nowhere"], &[]] {
+    let export = ["--tx", &raw, "--export", "nowhere"];
+    for wrong in [&["--tx", "0xabcd"][..], &["--datadir", "nowhere"], &[], &export] {
         let (code, _, errors) = predict(wrong, &[]);
         assert_eq!(code, 2, "{errors}");
     }

@@ -197,6 +197,7 @@ fn unusable_files_are_named_with_the_field() {
     assert_fails(&replay_bytes("5.json", truncated, &[]), &["5.json", "FILE NOT USABLE"]);
     assert_fails(&replay_bytes("5.json.zst", truncated, &[]), &["5.json.zst", "damaged zstd"]);
     assert_fails(&replay_bytes("5.json", b"{}", &[]), &["5.json", "not a block fixture"]);
+    assert_fails(&replay_bytes("5.json", b"block = 1", &[]), &["5.json: not JSON of a block"]);
 
     let unknown = replay_changed("5.json", |value| value["block"]["surprise"] = json!(1));
     assert_fails(&unknown, &["5.json", "surprise"]);
@@ -262,13 +263,15 @@ fn paths_without_blocks_fail() {
 #[test]
 fn wrong_usage_is_exit_code_2() {
     let file = testdata().join("46147.json");
-    let wrong: [(&[&str], &[&Path]); 6] = [
+    let wrong: [(&[&str], &[&Path]); 8] = [
         (&[], &[]),
         (&["--threads", "0"], &[&file]),
         (&["--threads", "100000"], &[&file]),
         (&["--mode", "sideways"], &[&file]),
         (&["--chain", "nochain"], &[&file]),
         (&["--runs", "none"], &[&file]),
+        (&["--ablate"], &[&file]),
+        (&["--hints", "learned", "--mode", "sequential"], &[&file]),
     ];
     for (args, paths) in wrong {
         let outcome = replay(args, paths);
