@@ -73,7 +73,7 @@ pub(crate) struct BenchArgs {
     json: Option<PathBuf>,
 
     /// Measure whole blocks instead: senders, execution, state root and commit to a database
-    #[arg(long, conflicts_with_all = ["emit", "hints", "ablate"])]
+    #[arg(long, conflicts_with = "emit")]
     pipeline: bool,
 
     /// Measure instead how long a block takes on a state that is on the disk and not in memory,
@@ -168,6 +168,13 @@ pub(crate) fn run(args: BenchArgs) -> eyre::Result<ExitCode> {
         output::conflict(
             "--streaming measures in parallel, with known senders: --mode or --senders leave that out",
         );
+    }
+    let expects = args.hints.hints != HintsArg::Off;
+    if args.hints.ablate && !expects {
+        output::conflict("--ablate leaves out uses of hints: say which, with --hints");
+    }
+    if args.pipeline && expects {
+        output::conflict("--pipeline measures imports, which take no --hints");
     }
     if args.cold && args.hints.hints == HintsArg::Off {
         output::conflict("--cold measures what hints are worth: say which, with --hints");

@@ -4,7 +4,7 @@ use crate::{
     datadir::DatadirArgs,
     output::{plural, sayln},
     stop::Stop,
-    whole_file::{WholeFile, behind_links},
+    whole_file::{WholeFile, behind_links, is_open_or_no_file},
 };
 use alloy_consensus::{Block, BlockBody, Header};
 use alloy_primitives::B256;
@@ -85,7 +85,11 @@ pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode> {
 
 /// The file must not be one of the database, nor come to lie beside those.
 fn check_place(file: &Path, database: &Path) -> Result<()> {
-    let target = behind_links(file).wrap_err_with(|| format!("creating {}", file.display()))?;
+    let creating = || format!("creating {}", file.display());
+    if is_open_or_no_file(file).wrap_err_with(creating)? {
+        return Ok(());
+    }
+    let target = behind_links(file).wrap_err_with(creating)?;
     if fs::canonicalize(database).is_ok_and(|database| target.starts_with(database)) {
         bail!("{} belongs to the database", file.display());
     }

@@ -2,34 +2,33 @@
 
 use crate::{
     output::{self, say},
-    whole_file::WholeFile,
+    whole_file::{WholeFile, is_open_or_no_file},
 };
 use core::fmt;
 use eyre::{Result, WrapErr, bail};
 use serde::Serialize;
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{self, Read, Write},
     path::Path,
 };
 
-/// Fails early where a report could not be written later, or would go over something else than an
-/// earlier one. Nothing is written yet.
+/// Fails early where a report could not be written later, or would go over something else than
+/// JSON, such as an earlier one. Nothing is written yet.
 pub(crate) fn check_writable(path: Option<&Path>) -> Result<()> {
     let Some(path) = path.filter(|path| path.as_os_str() != "-") else { return Ok(()) };
     let writing = || format!("writing {}", path.display());
-    let kind = fs::metadata(path).map(|found| found.file_type()).ok();
-    if kind.is_some_and(|kind| kind.is_file()) && !is_json(path).wrap_err_with(writing)? {
-        bail!("{} holds something else than a report: it stays as it is", path.display());
-    }
     // Whoever opened a pipe would have to write to it.
-    if kind.is_none_or(|kind| kind.is_file() || kind.is_dir()) {
-        WholeFile::create(path).wrap_err_with(writing)?;
+    if is_open_or_no_file(path).wrap_err_with(writing)? && !path.is_dir() {
+        return Ok(());
     }
-    Ok(())
+    if path.is_file() && !is_json(path).wrap_err_with(writing)? {
+        bail!("{} holds something else than JSON: it stays as it is", path.display());
+    }
+    WholeFile::create(path).map(drop).wrap_err_with(writing)
 }
 
-/// Whether a file is empty, or begins like a report.
+/// Whether a file is empty, or begins like JSON.
 fn is_json(path: &Path) -> io::Result<bool> {
     let (mut file, mut first) = (File::open(path)?, [0]);
     Ok(file.read(&mut first)? == 0 || matches!(first, [b'{' | b'[']))

@@ -75,8 +75,11 @@ impl Network {
         let known = ChainSpec::by_genesis(identity.chain_id, identity.genesis);
         let warning = match &known {
             Some(network) => missing(network, &network.missing_forks(&genesis.config)?),
-            None => unknown(&unknown_forks(&genesis.config)),
+            None => None,
         };
+        let warnings = [warning, unknown(&unknown_forks(&genesis.config))];
+        let warnings: Vec<_> = warnings.into_iter().flatten().collect();
+        let warning = (!warnings.is_empty()).then(|| warnings.join("; "));
         let rules = known.map_or(rules, Rules::network);
         let config = Some(genesis.config.clone());
         Ok(Self { identity, rules, config, warning, genesis: Ok(block) })

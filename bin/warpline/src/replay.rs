@@ -148,6 +148,9 @@ pub(crate) fn run(args: ReplayArgs) -> Result<ExitCode> {
     let parallel = ParallelConfig { threads, ..ParallelConfig::default() };
     let runs = args.runs.get();
     let (mode, hints, ablate) = (args.mode.into(), args.hints.source(), args.hints.ablate);
+    if ablate && hints == HintSource::Off {
+        output::conflict("--ablate leaves out uses of hints: say which, with --hints");
+    }
     if mode == Mode::Sequential && (hints != HintSource::Off || ablate) {
         output::conflict("--hints and --ablate are for blocks that run in parallel as well");
     }

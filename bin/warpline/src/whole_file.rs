@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions, Permissions},
     io::{self, BufWriter, Write},
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{MetadataExt, PermissionsExt, fchown},
     path::{Path, PathBuf},
 };
 use tempfile::TempPath;
@@ -11,8 +11,8 @@ use tempfile::TempPath;
 /// Links that are followed, as many as Linux does.
 const LINKS: usize = 40;
 
-/// A file without a name until it is complete. What is no file, a pipe for instance, is written to
-/// directly.
+/// A file with a name of its own beside the one that it will have, until it is complete. What is no
+/// file, a pipe for instance, and what this process has open already, is written to directly.
 #[derive(Debug)]
 pub(crate) struct WholeFile {
     writer: BufWriter<File>,
@@ -23,30 +23,58 @@ pub(crate) struct WholeFile {
 impl WholeFile {
     /// Begins to write what `path` will name, behind any links.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
-        let path = behind_links(path)?;
-        let found = fs::metadata(&path);
-        let (file, partial) = if found.as_ref().is_ok_and(|found| !found.is_file()) {
-            (OpenOptions::new().write(true).open(&path)?, None)
+        let (file, partial, path) = if is_open_or_no_file(path)? {
+            (OpenOptions::new().append(true).open(path)?, None, path.to_owned())
         } else {
-            let mut partial = tempfile::Builder::new();
-            partial.prefix(".warpline-").permissions(Permissions::from_mode(0o666));
-            let partial = partial.tempfile_in(folder(&path))?;
-            if let Ok(found) = found {
-                partial.as_file().set_permissions(found.permissions())?;
-            }
-            let (file, partial) = partial.into_parts();
-            (file, Some(partial))
+            let path = behind_links(path)?;
+            let (file, partial) = begin(&path)?;
+            (file, Some(partial), path)
         };
         Ok(Self { writer: BufWriter::with_capacity(1 << 20, file), partial, path })
     }
 
-    /// Brings everything to the disk and gives the file its name.
+    /// Brings the content to the disk and gives the file its name.
     pub(crate) fn finish(self) -> io::Result<()> {
         let file = self.writer.into_inner().map_err(io::IntoInnerError::into_error)?;
         let Some(partial) = self.partial else { return Ok(()) };
         file.sync_all()?;
         partial.persist(&self.path).map_err(|error| error.error)
     }
+}
+
+/// Whether a path leads to something else than a file, or through `/dev` and `/proc`, as
+/// `/dev/stdout` does, to a file that somebody is writing to.
+pub(crate) fn is_open_or_no_file(path: &Path) -> io::Result<bool> {
+    let Ok(found) = fs::metadata(path) else { return Ok(false) };
+    let mut path = path.to_owned();
+    for _ in 0..LINKS {
+        let within = fs::canonicalize(folder(&path))?;
+        if within.starts_with("/proc") || within.starts_with("/dev/fd") {
+            return Ok(true);
+        }
+        match fs::read_link(&path) {
+            Ok(target) => path = within.join(target),
+            Err(_) => break,
+        }
+    }
+    Ok(!found.is_file())
+}
+
+/// A new file beside `path`, for whoever may use the one that is there.
+fn begin(path: &Path) -> io::Result<(File, TempPath)> {
+    let mut partial = tempfile::Builder::new();
+    partial.prefix(".warpline-").permissions(Permissions::from_mode(0o666));
+    let former = match OpenOptions::new().write(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        former => Some(former?.metadata()?),
+    };
+    let partial = partial.tempfile_in(folder(path))?;
+    if let Some(former) = former {
+        // Only root may give a file away; who cannot keeps it.
+        let _not_root = fchown(partial.as_file(), Some(former.uid()), Some(former.gid()));
+        partial.as_file().set_permissions(former.permissions())?;
+    }
+    Ok(partial.into_parts())
 }
 
 impl Write for WholeFile {
@@ -82,7 +110,10 @@ fn folder(path: &Path) -> &Path {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::symlink;
+    use std::{
+        io::Read,
+        os::{fd::AsRawFd, unix::fs::symlink},
+    };
 
     fn write(path: &Path, text: &str) -> io::Result<()> {
         let mut file = WholeFile::create(path)?;
@@ -122,6 +153,24 @@ mod tests {
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         symlink("circle", dir.path().join("circle")).unwrap();
         assert!(write(&dir.path().join("circle"), "").is_err());
+    }
+
+    #[test]
+    fn what_is_open_is_written_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let mut file = File::create(&path).unwrap();
+        file.write_all(b"first, ").unwrap();
+        let descriptor = PathBuf::from(format!("/dev/fd/{}", file.as_raw_fd()));
+        write(&descriptor, "second").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"first, second");
+        let (mut reader, writer) = io::pipe().unwrap();
+        let pipe = PathBuf::from(format!("/proc/self/fd/{}", writer.as_raw_fd()));
+        write(&pipe, "through").unwrap();
+        drop(writer);
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "through");
     }
 
     #[test]

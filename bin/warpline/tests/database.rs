@@ -82,7 +82,9 @@ fn a_pipeline_bench_measures_only_what_is_asked_for() {
     for (in_vain, says) in [
         (&["--pipeline", "--streaming", "--senders", "recovered"][..], "--streaming measures"),
         (&["--pipeline", "--streaming", "--mode", "sequential"], "--streaming measures"),
-        (&["--pipeline", "--hints", "perfect"], "cannot be used with"),
+        (&["--pipeline", "--hints", "perfect"], "which take no --hints"),
+        (&["--hints", "perfect", "--mode", "parallel"], "--pipeline"),
+        (&["--hints", "off", "--ablate"], "--hints"),
         (&["--cold"], "--cold measures what hints are worth"),
         (&["--cold", "--hints", "perfect", "--mode", "parallel"], "cannot be used with"),
         (&["--cold", "--hints", "perfect", "--ablate"], "cannot be used with"),

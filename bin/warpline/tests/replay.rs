@@ -263,7 +263,7 @@ fn paths_without_blocks_fail() {
 #[test]
 fn wrong_usage_is_exit_code_2() {
     let file = testdata().join("46147.json");
-    let wrong: [(&[&str], &[&Path]); 8] = [
+    let wrong: [(&[&str], &[&Path]); 9] = [
         (&[], &[]),
         (&["--threads", "0"], &[&file]),
         (&["--threads", "100000"], &[&file]),
@@ -271,6 +271,7 @@ fn wrong_usage_is_exit_code_2() {
         (&["--chain", "nochain"], &[&file]),
         (&["--runs", "none"], &[&file]),
         (&["--ablate"], &[&file]),
+        (&["--hints", "off", "--ablate"], &[&file]),
         (&["--hints", "learned", "--mode", "sequential"], &[&file]),
     ];
     for (args, paths) in wrong {

@@ -252,10 +252,10 @@ impl Frame {
             }
             op::EXTCODECOPY => {
                 let _ = self.touch(at);
-                let places = [self.pop(), self.pop(), self.pop()];
+                let (to, _, length) = (self.pop(), self.pop(), self.pop());
+                self.guard(length, at.operand(3));
                 if let length @ 1.. = at.number(3)? {
-                    self.guard(places[0], at.operand(1));
-                    self.guard(places[2], at.operand(3));
+                    self.guard(to, at.operand(1));
                     self.memory.forget(at.number(1)?, length);
                 }
             }
@@ -316,6 +316,14 @@ impl Frame {
         self.decide(formula, Turn::Is(number.unwrap_or(u64::MAX)));
     }
 
+    /// The same of bytes in memory: where they are matters only if there are any.
+    fn guard_range(&mut self, at: &Moment<'_>, offset: usize, length: usize) {
+        self.guard(self.operand(length), at.operand(length));
+        if at.number(length) != Some(0) {
+            self.guard(self.operand(offset), at.operand(offset));
+        }
+    }
+
     fn decide(&mut self, condition: ExprId, turn: Turn) {
         if self.exprs.constant(condition).is_none() {
             self.push_step(Step::Guard { condition, turn });
@@ -346,10 +354,7 @@ impl Frame {
         };
         let first = if with_value { 3 } else { 2 };
         let input = self.content(at, first, first + 1);
-        if at.number(first + 3) != Some(0) {
-            self.guard(self.operand(first + 2), at.operand(first + 2));
-            self.guard(self.operand(first + 3), at.operand(first + 3));
-        }
+        self.guard_range(at, first + 2, first + 3);
         let output = [at.number(first + 2), at.number(first + 3)].map(Option::unwrap_or_default);
         let _gas = self.pop();
         let target = self.pop();
@@ -360,6 +365,9 @@ impl Frame {
     }
 
     fn create(&mut self, at: &Moment<'_>) -> Option<()> {
+        if at.opcode == op::CREATE2 {
+            self.guard_range(at, 1, 2);
+        }
         let code = self.bytes(at, 1, 2);
         self.drop_operands(3);
         let address = match at.opcode {

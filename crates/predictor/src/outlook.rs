@@ -29,6 +29,8 @@ pub struct Outlook<S> {
     pending: Vec<(SlotKey, U256)>,
     /// The code that its authorizations give to accounts (EIP-7702).
     delegated: Vec<(Address, Option<Code>)>,
+    /// The same of the transactions before it.
+    delegations: AddressMap<Option<Code>>,
     pub(crate) memo: Memo,
     /// What was read in code.
     pub(crate) lessons: Vec<Lesson>,
@@ -65,6 +67,7 @@ impl<S: Database> Outlook<S> {
             tried: AddressMap::default(),
             pending: Vec::new(),
             delegated: Vec::new(),
+            delegations: AddressMap::default(),
             memo: Memo::default(),
             lessons: Vec::new(),
         }
@@ -73,7 +76,10 @@ impl<S: Database> Outlook<S> {
     /// The transaction that was predicted last comes before those that are predicted next.
     pub fn accept(&mut self) {
         self.values.extend(self.pending.drain(..).map(|(key, value)| (key, Some(value))));
-        self.codes.extend(self.delegated.drain(..));
+        for (authority, code) in self.delegated.drain(..) {
+            self.codes.insert(authority, code.clone());
+            self.delegations.insert(authority, code);
+        }
     }
 
     /// The transaction that was tried out on [`Outlook::expected`] comes before those that are
@@ -125,9 +131,14 @@ impl<S: Database> Outlook<S> {
         self.memo.begin();
     }
 
-    /// An account hands its calls on to another, or with the zero address no longer does, as far
-    /// as it may (EIP-7702).
-    pub(crate) fn delegate(&mut self, authority: Address, to: Address) {
+    /// An account hands its calls on to another, or with the zero address no longer does, unless
+    /// it has other code or its nonce is past that of the authorization (EIP-7702).
+    pub(crate) fn delegate(&mut self, authority: Address, to: Address, nonce: u64) {
+        let known = self.expected().basic(authority).ok().flatten();
+        // It may be less than it will be: payments before it in the block are not counted.
+        if known.is_some_and(|known| nonce < known.nonce) {
+            return;
+        }
         let has_code = self.code_hash(authority).is_some();
         if has_code && !self.code(authority).is_some_and(|code| code.is_eip7702()) {
             return;
@@ -207,7 +218,12 @@ impl<S: Database> Database for ExpectedState<'_, S> {
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, S::Error> {
         let found = self.0.state.basic(address)?;
-        let Some(tried) = self.0.tried.get(&address) else { return Ok(found) };
+        let Some(tried) = self.0.tried.get(&address) else {
+            return Ok(match self.0.delegations.get(&address) {
+                Some(code) => Some(with_code(found.unwrap_or_default(), code.as_ref())),
+                None => found,
+            });
+        };
         let mut info = found.unwrap_or_default();
         (info.nonce, info.code_hash, info.code) = match &tried.code {
             Some(Code { hash, code }) => (tried.nonce, *hash, code.clone()),
@@ -232,6 +248,14 @@ impl<S: Database> Database for ExpectedState<'_, S> {
 
     fn block_hash(&mut self, number: u64) -> Result<B256, S::Error> {
         self.0.state.block_hash(number)
+    }
+}
+
+/// An account with other code, or none.
+fn with_code(info: AccountInfo, code: Option<&Code>) -> AccountInfo {
+    match code {
+        Some(Code { hash, code }) => AccountInfo { code_hash: *hash, code: code.clone(), ..info },
+        None => AccountInfo { code_hash: KECCAK256_EMPTY, code: None, ..info },
     }
 }
 

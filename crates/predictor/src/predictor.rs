@@ -270,8 +270,8 @@ impl AccessPredictor {
         hint.clear();
         state.begin();
         envelope(tx, block, hint);
-        for (authority, to) in authorizations(tx, block) {
-            state.delegate(authority, to);
+        for (authority, to, nonce) in authorizations(tx, block) {
+            state.delegate(authority, to, nonce);
         }
         let TxKind::Call(to) = tx.kind() else {
             hint.gaps.creations += u32::from(!tx.input().is_empty());
@@ -304,15 +304,15 @@ fn find_in(
     selector.and_then(|selector| of(Some(selector))).or_else(|| of(None))
 }
 
-/// Whose calls are handed on to whom, by the authorizations that count on this chain.
+/// Whose calls are to be handed on to whom, and at what nonce, by the authorizations for this chain.
 fn authorizations(
     tx: &impl Transaction,
     block: &BlockValues,
-) -> impl Iterator<Item = (Address, Address)> {
+) -> impl Iterator<Item = (Address, Address, u64)> {
     let own = U256::from(block.chain_id);
     tx.authorization_list()
         .filter(move |signed| signed.chain_id().is_zero() || signed.chain_id() == own)
-        .filter_map(|signed| Some((signed.authority()?, signed.address())))
+        .filter_map(|signed| Some((signed.authority()?, signed.address(), signed.nonce())))
 }
 
 /// What follows from the transaction alone.
@@ -328,7 +328,7 @@ fn envelope(tx: &impl Transaction, block: &BlockValues, hint: &mut AccessHint) {
         TxKind::Create => account(tx.caller().create(tx.nonce()), true, false, CERTAIN),
     }
     let announced = (ANNOUNCED, Source::AccessList);
-    for (authority, _) in authorizations(tx, block) {
+    for (authority, ..) in authorizations(tx, block) {
         account(authority, true, false, announced);
     }
     for entry in tx.access_list().into_iter().flatten() {

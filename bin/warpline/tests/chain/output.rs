@@ -156,7 +156,7 @@ fn an_export_does_not_go_over_the_database() {
 }
 
 #[test]
-fn a_report_goes_over_nothing_but_a_report() {
+fn a_report_goes_over_nothing_but_json() {
     let chain = made();
     let folder = tempfile::tempdir().unwrap();
     init(folder.path(), &chain.genesis).ok();
@@ -164,7 +164,7 @@ fn a_report_goes_over_nothing_but_a_report() {
     let json = |file: &Path| {
         warpline(&["db", "stats"], folder.path(), [OsStr::new("--json"), file.as_os_str()])
     };
-    json(&database).failed(&["mdbx.dat holds something else than a report"]);
+    json(&database).failed(&["mdbx.dat holds something else than JSON"]);
     json(&report).ok();
     let first = fs::read(&report).unwrap();
     json(&report).ok();

@@ -63,7 +63,7 @@ impl Archive {
     }
 
     /// Writes everything down. The file is the old or the new one whenever the process ends. False
-    /// if it could not be written.
+    /// if that is to be tried again.
     pub(super) fn save(&self, knowledge: &AccessPredictor) -> bool {
         if self.blocked {
             return true;

@@ -38,7 +38,7 @@ impl Frame {
         {
             tail = head[start].source;
             head.truncate(start);
-        } else if self.exprs.constant(formula).is_none() && !head.is_empty() {
+        } else {
             // How they are laid out depends on it.
             self.guard(formula, at.operand(length));
         }
@@ -165,16 +165,17 @@ impl Frame {
                 }
             }
             op::MCOPY => {
-                let places = [self.pop(), self.pop(), self.pop()];
+                let (to, from, length) = (self.pop(), self.pop(), self.pop());
+                self.guard(length, at.operand(2));
                 if let length @ 1.. = at.number(2)? {
-                    (0..).zip(places).for_each(|(n, place)| self.guard(place, at.operand(n)));
+                    self.guard(to, at.operand(0));
+                    self.guard(from, at.operand(1));
                     self.memory.copy(at.number(0)?, at.number(1)?, length);
                 }
             }
             _ => {
-                let (from, length) = (self.pop(), self.pop());
-                self.guard(length, at.operand(1));
-                self.guard(from, at.operand(0));
+                self.guard_range(at, 0, 1);
+                self.drop_operands(2);
                 let pieces = self.bytes(at, 0, 1);
                 let hash = self.exprs.keccak(pieces.into_vec());
                 self.push(hash);

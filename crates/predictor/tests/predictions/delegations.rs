@@ -6,6 +6,7 @@ use super::{
 };
 use alloy_primitives::{Address, U256};
 use revm::{
+    Database,
     bytecode::Bytecode,
     context::{
         TxEnv,
@@ -91,17 +92,25 @@ fn a_delegation_stays_for_the_transactions_after_it() {
         }
         predictor.predict(&later, &block, &mut outlook, Care::Analytic, &mut hint);
         assert_eq!(hint.slots().len(), found);
+        // What trials and `EXTCODEHASH` see.
+        let seen = outlook.expected().basic(user(7)).unwrap().unwrap();
+        assert_eq!(seen.code.is_some_and(|code| code.is_eip7702()), accepted);
     }
 }
 
 #[test]
-fn authorizations_for_another_chain_or_by_a_contract_change_nothing() {
+fn authorizations_for_another_chain_of_long_ago_or_by_a_contract_change_nothing() {
     let db = db(&[(CONTRACT, token()), (LIBRARY, passing_through())]);
     let mut predictor = AccessPredictor::default();
     watch(&mut predictor, &db, &call(user(1), CONTRACT, 1, &[word(user(3)), U256::from(7)]));
     let foreign = authorized(user(2), 5, &[(user(7), CONTRACT)]);
     let hint = predict(&predictor, &db, &foreign, Care::Analytic);
     assert_eq!(expected(&hint), touched(&db, &foreign));
+    let mut used = db.clone();
+    used.insert_account_info(user(7), AccountInfo { nonce: 5, ..Default::default() });
+    let stale = authorized(user(7), 1, &[(user(7), CONTRACT)]);
+    let hint = predict(&predictor, &used, &stale, Care::Analytic);
+    assert_eq!(slots(&hint), touched(&used, &stale).0);
     let contract = authorized(CONTRACT, 0, &[(CONTRACT, LIBRARY)]);
     let hint = predict(&predictor, &db, &contract, Care::Analytic);
     assert_eq!(slots(&hint), touched(&db, &contract).0);

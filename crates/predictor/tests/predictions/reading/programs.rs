@@ -48,6 +48,8 @@ enum Laid {
     Size,
     /// Where what is handed to a call begins.
     Handed,
+    /// How much is handed to a call, and where what it returns is put.
+    Returned,
 }
 
 fn laid() -> impl Strategy<Value = Laid> {
@@ -58,6 +60,7 @@ fn laid() -> impl Strategy<Value = Laid> {
         prop::sample::select(copies).prop_map(Laid::Copied),
         Just(Laid::Size),
         Just(Laid::Handed),
+        Just(Laid::Returned),
     ]
 }
 
@@ -209,6 +212,13 @@ impl Assembler {
                 self.place(argument);
                 self.put(&[code, op::PUSH2, high, low, op::MLOAD]);
             }
+            // Of the words from the beginning on, as many as the argument says.
+            Laid::Copied(op::MCOPY) => {
+                self.argument(argument);
+                self.put(&[op::PUSH1, 7, op::AND, op::PUSH1, 5, op::SHL, op::PUSH2]);
+                self.put(&MEMORY.to_be_bytes());
+                self.put(&[op::PUSH2, high, low, op::MCOPY, op::PUSH2, high, low, op::MLOAD]);
+            }
             Laid::Copied(code) => {
                 if code == op::RETURNDATACOPY {
                     self.put(&[op::PUSH0; 5]);
@@ -217,7 +227,6 @@ impl Assembler {
                 }
                 self.argument(argument);
                 match code {
-                    op::MCOPY => self.place(argument),
                     op::RETURNDATACOPY => self.put(&[op::PUSH0]),
                     _ => self.argument(argument),
                 }
@@ -233,6 +242,14 @@ impl Assembler {
                 self.place(argument);
                 self.put(&[op::PUSH0]);
                 self.put(&push(word(target_of(0))));
+                self.put(&[op::GAS, op::CALL, op::POP, op::PUSH2, high, low, op::MLOAD]);
+            }
+            Laid::Returned => {
+                self.argument(argument);
+                self.place(argument);
+                self.argument(argument);
+                self.put(&[op::PUSH1, 5, op::SHL, op::PUSH0, op::PUSH0]);
+                self.put(&push(word(target_of(1))));
                 self.put(&[op::GAS, op::CALL, op::POP, op::PUSH2, high, low, op::MLOAD]);
             }
         }
