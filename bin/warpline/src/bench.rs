@@ -169,14 +169,12 @@ pub(crate) fn run(args: BenchArgs) -> eyre::Result<ExitCode> {
             "--streaming measures in parallel, with known senders: --mode or --senders leave that out",
         );
     }
+    args.hints.check();
     let expects = args.hints.hints != HintsArg::Off;
-    if args.hints.ablate && !expects {
-        output::conflict("--ablate leaves out uses of hints: say which, with --hints");
-    }
     if args.pipeline && expects {
         output::conflict("--pipeline measures imports, which take no --hints");
     }
-    if args.cold && args.hints.hints == HintsArg::Off {
+    if args.cold && !expects {
         output::conflict("--cold measures what hints are worth: say which, with --hints");
     }
     if args.pipeline || args.cold {

@@ -73,12 +73,12 @@ impl Network {
         let block = GenesisBlock::new(genesis, &rules)?;
         let identity = Identity { chain_id: rules.chain_id(), genesis: block.header.hash_slow() };
         let known = ChainSpec::by_genesis(identity.chain_id, identity.genesis);
-        let warning = match &known {
+        let lacks = match &known {
             Some(network) => missing(network, &network.missing_forks(&genesis.config)?),
             None => None,
         };
-        let warnings = [warning, unknown(&unknown_forks(&genesis.config))];
-        let warnings: Vec<_> = warnings.into_iter().flatten().collect();
+        let warnings = lacks.into_iter().chain(unknown(&unknown_forks(&genesis.config)));
+        let warnings: Vec<_> = warnings.collect();
         let warning = (!warnings.is_empty()).then(|| warnings.join("; "));
         let rules = known.map_or(rules, Rules::network);
         let config = Some(genesis.config.clone());

@@ -67,7 +67,7 @@ pub(crate) struct HintArgs {
     pub(crate) hints: HintsArg,
 
     /// Also time what each use of the hints is worth, by leaving it out.
-    #[arg(long, requires = "hints")]
+    #[arg(long)]
     pub(crate) ablate: bool,
 }
 
@@ -93,6 +93,13 @@ impl HintArgs {
             HintsArg::Analysed => HintSource::Analysed,
             HintsArg::Trials => HintSource::Trials,
             HintsArg::Perfect => HintSource::Perfect,
+        }
+    }
+
+    /// Ends the process where there is nothing to leave out.
+    pub(crate) fn check(self) {
+        if self.ablate && self.hints == HintsArg::Off {
+            output::conflict("--ablate leaves out uses of hints: say which, with --hints");
         }
     }
 
@@ -148,10 +155,8 @@ pub(crate) fn run(args: ReplayArgs) -> Result<ExitCode> {
     let parallel = ParallelConfig { threads, ..ParallelConfig::default() };
     let runs = args.runs.get();
     let (mode, hints, ablate) = (args.mode.into(), args.hints.source(), args.hints.ablate);
-    if ablate && hints == HintSource::Off {
-        output::conflict("--ablate leaves out uses of hints: say which, with --hints");
-    }
-    if mode == Mode::Sequential && (hints != HintSource::Off || ablate) {
+    args.hints.check();
+    if mode == Mode::Sequential && hints != HintSource::Off {
         output::conflict("--hints and --ablate are for blocks that run in parallel as well");
     }
     let runner = Runner::new(RunConfig { parallel, runs, mode, hints, ablate })
