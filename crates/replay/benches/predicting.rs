@@ -16,7 +16,8 @@
 use std::{error::Error, path::PathBuf};
 use warpline_predictor::AccessPredictor;
 use warpline_replay::{
-    PredictionError, PreparedBlock, Unseen, expect_block, find_fixtures, learn_block, load_block,
+    PredictionError, PreparedBlock, Unseen, expect_block, find_fixtures, learn_block,
+    learn_from_others, load_block,
 };
 
 /// Times that each block is predicted.
@@ -48,7 +49,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut times = vec![Vec::new(); blocks.len()];
     if asked("--others") {
         for _ in 0..ROUNDS_OF_OTHERS {
-            time_from_others(&blocks, AccessPredictor::default(), &mut times)?;
+            learn_from_others(&blocks, AccessPredictor::default(), &mut |at, mut known| {
+                times[at].push(time(&blocks[at], &mut known));
+                Ok(())
+            })?;
         }
     } else {
         time_from_itself(&blocks, &mut times)?;
@@ -74,31 +78,6 @@ fn time_from_itself(
         }
     }
     Ok(())
-}
-
-/// Predicts every block once from what all the others teach, `known` being what those do that are
-/// not in `blocks`.
-fn time_from_others(
-    blocks: &[PreparedBlock],
-    mut known: AccessPredictor,
-    times: &mut [Vec<f64>],
-) -> Result<(), PredictionError> {
-    match (blocks, &mut *times) {
-        ([], _) => return Ok(()),
-        ([block], [times]) => {
-            times.push(time(block, &mut known));
-            return Ok(());
-        }
-        _ => {}
-    }
-    let half = blocks.len() / 2;
-    let (left, right) = blocks.split_at(half);
-    let (times_left, times_right) = times.split_at_mut(half);
-    let mut of_right = known.clone();
-    right.iter().try_for_each(|block| learn_block(block, &mut of_right))?;
-    time_from_others(left, of_right, times_left)?;
-    left.iter().try_for_each(|block| learn_block(block, &mut known))?;
-    time_from_others(right, known, times_right)
 }
 
 fn time(block: &PreparedBlock, predictor: &mut AccessPredictor) -> f64 {

@@ -38,7 +38,8 @@ pub use critical_path::CriticalPath;
 pub use hints::{HintReport, HintSource};
 pub use prediction::{
     BlockExpectations, Forecast, Misses, PredictionConfig, PredictionError, PredictionScore, Tally,
-    Unseen, expect_block, forecast, learn_block, predict_block, predict_each, touched_by_block,
+    Unseen, expect_block, forecast, learn_block, learn_from_others, predict_block, predict_each,
+    touched_by_block,
 };
 pub use report::{BlockReport, CheckDetail, FileFailure, Report, Shares, Summary};
 pub use roots::{apply_diff, state_root_after};

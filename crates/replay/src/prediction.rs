@@ -108,31 +108,43 @@ pub fn predict_each(
     config: PredictionConfig,
     each: &mut impl FnMut(usize, PredictionScore),
 ) -> Result<(), PredictionError> {
-    predict_part(blocks, 0, known, config, each)
+    learn_from_others(blocks, known, &mut |at, mut known| {
+        each(at, predict_block(&blocks[at], &mut known, config)?);
+        Ok(())
+    })
+}
+
+/// Gives `each` the place of every block, and what is `known` with all that the other blocks teach.
+/// Takes the time of learning from each block about log₂ n times.
+///
+/// # Errors
+/// The first block that cannot be executed, and what `each` returns.
+pub fn learn_from_others(
+    blocks: &[PreparedBlock],
+    known: AccessPredictor,
+    each: &mut impl FnMut(usize, AccessPredictor) -> Result<(), PredictionError>,
+) -> Result<(), PredictionError> {
+    learn_from_rest(blocks, 0, known, each)
 }
 
 /// `known` is what all blocks that are not in `blocks` taught.
-fn predict_part(
+fn learn_from_rest(
     blocks: &[PreparedBlock],
     first: usize,
     mut known: AccessPredictor,
-    config: PredictionConfig,
-    each: &mut impl FnMut(usize, PredictionScore),
+    each: &mut impl FnMut(usize, AccessPredictor) -> Result<(), PredictionError>,
 ) -> Result<(), PredictionError> {
     match blocks {
         [] => return Ok(()),
-        [block] => {
-            each(first, predict_block(block, &mut known, config)?);
-            return Ok(());
-        }
+        [_] => return each(first, known),
         _ => {}
     }
     let (left, right) = blocks.split_at(blocks.len() / 2);
     let mut of_right = known.clone();
     right.iter().try_for_each(|block| learn_block(block, &mut of_right))?;
-    predict_part(left, first, of_right, config, each)?;
+    learn_from_rest(left, first, of_right, each)?;
     left.iter().try_for_each(|block| learn_block(block, &mut known))?;
-    predict_part(right, first + left.len(), known, config, each)
+    learn_from_rest(right, first + left.len(), known, each)
 }
 
 /// Follows a block that is executed in order.
